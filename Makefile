@@ -1,0 +1,171 @@
+# The lab as a graph of files: what is older than what it is made from is made again, nothing else.
+#
+#   data/D/dataset.yml, raw files ──▶ reports/D/executed/01_validation.ipynb ──▶ … 02_linkage.ipynb
+#       ──▶ … 03, 04, 05 … .ipynb ──▶ … 00_summary.ipynb; each ──▶ reports/D/*.html
+#
+# An executed notebook is put in place last, after all that it writes: it stands for its results.
+
+DATASET ?= cdnow
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+.PHONY: report test lab golden lint bench lock clean help FORCE
+
+D := data/$(DATASET)
+R := reports/$(DATASET)
+NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
+STEMS := $(NOTEBOOKS:notebooks/%.ipynb=%)
+executed = $(1:%=$(R)/executed/%.ipynb)
+
+# ---- The environment: an activated conda environment, or else .venv, built when first needed.
+
+ifneq ($(filter-out base,$(CONDA_DEFAULT_ENV)),)
+PYTHON := $(CONDA_PREFIX)/bin/python
+LAB_PYTHON := $(PYTHON)
+REPORT_READY := .build/conda-$(CONDA_DEFAULT_ENV)
+TEST_READY := $(REPORT_READY)
+LAB_READY := $(REPORT_READY)
+else
+PYTHON := .venv/bin/python
+LAB_PYTHON := .venv-lab/bin/python
+REPORT_READY := .venv/.report-ready
+TEST_READY := .venv/.test-ready
+LAB_READY := .venv-lab/.ready
+endif
+
+# The first of these that is new enough builds .venv.
+FIND_PYTHON = for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; done; \
+	echo "Python 3.11 or newer is needed, and $$(python3 --version 2>&1) was found. Install it." >&2; exit 1
+# Bytecode is compiled here once: where Python may not write it later, imports take three times as long.
+INSTALL = -m pip install --disable-pip-version-check --progress-bar on --require-hashes -r
+COMPILE = -m compileall -q -j 0 
+
+.build/conda-%: environment.yml
+	@$(PYTHON) -c "import loyaltylab, nbval, papermill" || { echo "The conda environment $* lacks \
+	what the lab needs. Run: conda env update --file environment.yml" >&2; exit 1; }
+	@mkdir -p $(@D) && touch $@
+
+.venv/.report-ready: requirements.lock pyproject.toml
+	@echo "Building .venv; this happens once and takes a few minutes."
+	@python=$$($(FIND_PYTHON)) && $$python -m venv .venv
+	.venv/bin/python $(INSTALL) requirements.lock
+	.venv/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@.venv/bin/python $(COMPILE) .venv/lib src
+	@touch $@
+
+.venv/.test-ready: .venv/.report-ready requirements-test.lock
+	.venv/bin/python $(INSTALL) requirements-test.lock
+	@.venv/bin/python $(COMPILE) .venv/lib
+	@touch $@
+
+# JupyterLab has an environment of its own: its server would slow every notebook's start.
+.venv-lab/.ready: .venv/.report-ready requirements-lab.lock
+	@python=$$($(FIND_PYTHON)) && $$python -m venv .venv-lab
+	.venv-lab/bin/python $(INSTALL) requirements-lab.lock
+	.venv/bin/python -m ipykernel install --prefix .venv-lab --name python3 --display-name "Loyalty Lab"
+	@touch $@
+
+# ---- The report of one dataset.
+
+ifneq ($(words $(DATASET)),1)
+$(error DATASET is "$(DATASET)": expected the name of one folder below data/, without spaces)
+endif
+
+# The module that a notebook is about, by name: 03_retention reads retention.py. All modules but
+# these and the ones that make pages serve every notebook.
+topic = $(subst $(firstword $(subst _, ,$1))_,,$1)
+subject = $(wildcard src/loyaltylab/$(call topic,$1).py src/loyaltylab/$(call topic,$1)/*.py)
+SUBJECTS := $(foreach stem,$(STEMS),$(call subject,$(stem)))
+PAGE_MODULES := src/loyaltylab/report.py src/loyaltylab/__main__.py
+COMMON := $(filter-out $(SUBJECTS) $(PAGE_MODULES),$(wildcard src/loyaltylab/*.py))
+PAGE_PARTS := src/loyaltylab/report.py $(wildcard src/loyaltylab/template/*)
+
+# FORCE where a raw file, or the folder that lists them, is newer than $1 (file names may hold spaces).
+newer_raw = $(if $(shell find -L $(D)/raw -newer $1 2>/dev/null | head -n 1),FORCE)
+# FORCE where results were deleted from under the notebook that stands for them.
+missing = $(if $(wildcard $1),,FORCE)
+
+PAGES := $(patsubst $(R)/00_summary.html,$(R)/index.html,$(STEMS:%=$(R)/%.html))
+
+report: $(PAGES) $(R)/numbers.json ## make reports/DATASET/index.html and what it links to
+	@echo "Open $(R)/index.html"
+
+data/%/dataset.yml: | $(REPORT_READY)
+	@$(PYTHON) -m loyaltylab check data/$*
+
+$(D)/.checked: $(D)/dataset.yml $(NOTEBOOKS) $(COMMON) $(SUBJECTS) $(call newer_raw,$(D)/.checked) | $(REPORT_READY)
+	@$(PYTHON) -m loyaltylab check $(D) --stamp $@
+
+$(call executed,$(STEMS)): $(R)/executed/%.ipynb: notebooks/%.ipynb $(D)/dataset.yml $(COMMON) \
+		requirements.lock | $(REPORT_READY) $(D)/.checked
+	@$(PYTHON) -m loyaltylab run $< $(D) $@
+
+# What a notebook reads beside those: its module, and the results of notebooks before it.
+AFTER_LINKAGE := $(filter-out 00_% 01_% 02_%,$(STEMS))
+$(foreach stem,$(STEMS),$(eval $(call executed,$(stem)): $(call subject,$(stem))))
+$(foreach stem,$(filter-out 00_%,$(STEMS)),$(eval \
+	$(call executed,$(stem)): $(call missing,$(D)/results/$(stem).json)))
+$(call executed,01_validation): $(call newer_raw,$(R)/executed/01_validation.ipynb) \
+	$(call missing,$(D)/validated/orders.parquet)
+$(call executed,02_linkage): $(call executed,01_validation)
+$(call executed,$(AFTER_LINKAGE)): $(call executed,02_linkage)
+$(call executed,00_summary): $(call executed,$(filter-out 00_%,$(STEMS)))
+
+$(R)/numbers.json: $(call executed,$(filter-out 00_%,$(STEMS)))
+	@$(PYTHON) -m loyaltylab numbers $(D) $(filter-out notebooks/00_%,$(NOTEBOOKS)) $@
+
+$(R)/index.html: $(R)/executed/00_summary.ipynb $(PAGE_PARTS) | $(REPORT_READY)
+	@$(PYTHON) -m loyaltylab render $< $(D) $(NOTEBOOKS) $@
+
+$(R)/%.html: $(R)/executed/%.ipynb $(PAGE_PARTS) | $(REPORT_READY)
+	@$(PYTHON) -m loyaltylab render $< $(D) $(NOTEBOOKS) $@
+
+# ---- Work on the lab itself.
+
+# 00_summary reads what the others recorded: it comes last.
+IN_ORDER := $(filter-out notebooks/00_%,$(NOTEBOOKS)) $(filter notebooks/00_%,$(NOTEBOOKS))
+
+test: $(TEST_READY) ## check everything: notebooks against their stored outputs, units, pages
+	@$(MAKE) --no-print-directory report
+	rm -rf .build/nbval
+	LOYALTYLAB_DERIVED=$(CURDIR)/.build/nbval IPYTHONDIR=$(CURDIR)/.build/ipython \
+		$(PYTHON) -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(IN_ORDER)
+	$(PYTHON) -m pytest tests
+
+golden: $(REPORT_READY) ## run the notebooks in place: their outputs become what the tests expect
+	rm -rf .build/golden
+	$(PYTHON) -m loyaltylab golden $(IN_ORDER)
+
+lab: $(LAB_READY) ## open the notebooks in JupyterLab
+	$(LAB_PYTHON) -m jupyter lab notebooks
+
+lint: $(TEST_READY) ## style and types
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m mypy
+
+bench: $(REPORT_READY) ## time what is claimed to be fast, beside what it is compared with
+	for script in tests/bench_*.py; do $(PYTHON) $$script || exit 1; done
+
+# One resolution for every Python from 3.11 on and every system; groups agree with the report's lock.
+LOCK = $(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header
+lock: $(TEST_READY) ## resolve the dependencies of pyproject.toml again
+	$(LOCK) pyproject.toml -o requirements.lock
+	$(LOCK) pyproject.toml -c requirements.lock --group test -o requirements-test.lock
+	$(LOCK) pyproject.toml -c requirements.lock --group spark -o requirements-spark.lock
+	$(LOCK) pyproject.toml -c requirements-test.lock --group test --group bench -o requirements-bench.lock
+	$(LOCK) -c requirements-test.lock --group lab -o requirements-lab.lock
+	$(PYTHON) tests/conda.py > environment.yml
+
+clean: ## remove everything that make made, but the environments
+	rm -rf .build $(filter-out reports/README.md,$(wildcard reports/*))
+	rm -rf $(foreach made,.checked validated quarantine linked results,$(wildcard data/*/$(made)))
+
+help: ## this list
+	@echo "make TARGET [DATASET=name]; the dataset is a folder below data/, $(DATASET) by default"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
+
+FORCE:

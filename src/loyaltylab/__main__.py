@@ -1,0 +1,106 @@
+"""Command line: what the Makefile calls, and `check`, which people call."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from loyaltylab.errors import LabError
+
+
+def check(folder: Path, stamp: Path | None) -> None:
+    from loyaltylab import inspection
+    from loyaltylab.files import write_text
+
+    problems = inspection.problems(folder, notebooks=_root(folder) / "notebooks")
+    if problems:
+        raise LabError("\n".join(problems))
+    print(f"{folder}: nothing wrong.")
+    if stamp:
+        write_text(stamp, "")
+
+
+def run(notebook: Path, folder: Path, target: Path) -> None:
+    from loyaltylab import dataset, execution
+
+    spec = dataset.load(folder)
+    values = {"dataset": folder.name} | spec.parameters.get(notebook.stem, {})
+    execution.run(notebook, target, values, root=_root(folder))
+
+
+def golden(notebooks: list[Path]) -> None:
+    from loyaltylab import dataset, execution
+
+    root = dataset.project_root()
+    os.environ[dataset.DERIVED] = str(root / ".build" / "golden")
+    for notebook in notebooks:
+        execution.run(notebook, notebook, {}, root=root)
+
+
+def numbers(folder: Path, notebooks: list[Path], target: Path) -> None:
+    from loyaltylab.dataset import Lab
+    from loyaltylab.files import write_json
+
+    write_json(target, Lab(folder.name).numbers([notebook.stem for notebook in notebooks]))
+
+
+def render(executed: Path, folder: Path, notebooks: list[Path], target: Path) -> None:
+    from loyaltylab import dataset, report
+
+    spec = dataset.load(folder)
+    stems = [notebook.stem for notebook in notebooks]
+    report.write(executed, target, title=spec.title, simulated=spec.simulated, stems=stems)
+
+
+def _root(folder: Path) -> Path:
+    from loyaltylab.dataset import project_root
+
+    return project_root(folder if folder.is_dir() else None)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m loyaltylab", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    command = commands.add_parser("check", help="say all that is wrong with a dataset")
+    command.add_argument("folder", type=Path, help="data/<dataset>")
+    command.add_argument("--stamp", type=Path, help="file to touch if nothing is wrong")
+    command.set_defaults(function=check)
+
+    command = commands.add_parser("run", help="run one notebook on a dataset")
+    command.add_argument("notebook", type=Path)
+    command.add_argument("folder", type=Path, help="data/<dataset>")
+    command.add_argument("target", type=Path, help="the notebook with its outputs")
+    command.set_defaults(function=run)
+
+    command = commands.add_parser("golden", help="run notebooks in place, with their defaults")
+    command.add_argument("notebooks", type=Path, nargs="+")
+    command.set_defaults(function=golden)
+
+    command = commands.add_parser("numbers", help="gather the numbers of all notebooks")
+    command.add_argument("folder", type=Path, help="data/<dataset>")
+    command.add_argument("notebooks", type=Path, nargs="+")
+    command.add_argument("target", type=Path)
+    command.set_defaults(function=numbers)
+
+    command = commands.add_parser("render", help="an executed notebook as one HTML file")
+    command.add_argument("executed", type=Path)
+    command.add_argument("folder", type=Path, help="data/<dataset>")
+    command.add_argument("notebooks", type=Path, nargs="+", help="all, for the navigation")
+    command.add_argument("target", type=Path)
+    command.set_defaults(function=render)
+
+    options = vars(parser.parse_args(arguments))
+    function = options.pop("function")
+    try:
+        function(**options)
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

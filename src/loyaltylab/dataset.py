@@ -1,0 +1,127 @@
+"""A dataset is a folder: dataset.yml, raw/, and what is derived from them.
+
+data/<dataset>/raw is never written. validated/, quarantine/, linked/ and results/ are derived, below
+the same folder or, where LOYALTYLAB_DERIVED is set, below that one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ibis.expr.types as ir
+
+from loyaltylab import contract, engine
+from loyaltylab.errors import LabError
+
+DERIVED = "LOYALTYLAB_DERIVED"
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The folder with notebooks/ and data/, at or above the current one."""
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / "notebooks").is_dir() and (folder / "data").is_dir():
+            return folder
+    raise LabError(f"expected a folder with notebooks/ and data/ at or above {here}. Start there.")
+
+
+def notebook_stems(root: Path) -> list[str]:
+    """The notebooks by name without ending, in order: "00_summary", "01_validation", …"""
+    return sorted(path.stem for path in (root / "notebooks").glob("[0-9]*.ipynb"))
+
+
+def load(folder: Path) -> contract.Dataset:
+    """The contract of a dataset's folder.
+
+    Raises LabError if the folder or its dataset.yml is not there, or with all that is wrong in it.
+    """
+    if not (folder / "dataset.yml").is_file():
+        others = sorted(p.parent.name for p in folder.parent.glob("*/dataset.yml"))
+        raise LabError(
+            f"dataset {folder.name} not found: expected {folder.parent.name}/{folder.name}/dataset.yml;"
+            f" there {'is' if len(others) == 1 else 'are'} {', '.join(others) or 'none'}. "
+            "Choose one by DATASET=…, or write that file."
+        )
+    return contract.load(folder / "dataset.yml")
+
+
+class Lab:
+    """What a notebook works with: one dataset, its tables in the engine, its folders.
+
+    dataset : the name of a folder below data/.
+    """
+
+    def __init__(self, dataset: str) -> None:
+        self.root = project_root()
+        self.name = dataset
+        self.folder = self.root / "data" / dataset
+        self.spec = load(self.folder)
+        derived = Path(os.environ.get(DERIVED, self.root / "data")) / dataset
+        self.validated = derived / "validated"
+        self.quarantine = derived / "quarantine"
+        self.linked = derived / "linked"
+        self.results = derived / "results"
+
+    @functools.cached_property
+    def scratch(self) -> Path:
+        """A folder for spilled data and rewritten text, gone when the process ends."""
+        self._scratch = tempfile.TemporaryDirectory(prefix="loyaltylab-")
+        return Path(self._scratch.name)
+
+    @functools.cached_property
+    def engine(self) -> Any:
+        return engine.connect(self.spec.engine, spill=self.scratch)
+
+    @functools.cached_property
+    def observed_until(self) -> dt.date:
+        """The last day observed: as dataset.yml says, or the day of the last order."""
+        if self.spec.observed_until:
+            return self.spec.observed_until
+        ordered = self.table("orders")["ordered_at"]
+        return ordered.max().date().to_pyarrow().as_py()
+
+    def needs(self, *tables: str) -> str:
+        """Whether the dataset has the tables that a page needs, as a sentence for that page."""
+        missing = [name for name in tables if name not in self.spec.tables]
+        there = ", ".join(self.spec.tables)
+        if not missing:
+            return (
+                f"The tables that this page needs are there ({there}). What it will say about them "
+                "is still to be written."
+            )
+        them = "them" if len(missing) > 1 else "it"
+        return (
+            f"This page needs the table{'s' * (len(missing) > 1)} **{', '.join(missing)}**; this "
+            f"dataset has {there} alone. Name the files that hold {them} in dataset.yml, and the "
+            "page will answer."
+        )
+
+    def table(self, name: str) -> ir.Table:
+        """The accepted rows of a canonical table. Grain and columns as in `schemas`."""
+        path = self.validated / f"{name}.parquet"
+        if not path.exists():
+            raise LabError(
+                f"{name}: expected its accepted rows in {self.validated.name}/, found none. "
+                "Run 01_validation first, as make report does."
+            )
+        return self.engine.read_parquet(path)
+
+    def orders(self) -> ir.Table:
+        """Accepted orders with person_id: who ordered. Grain: one order.
+
+        Until records are linked, each record of each source system is a person of its own.
+        """
+        orders = self.table("orders")
+        return orders.mutate(person_id=orders["source"] + ":" + orders["record_id"])
+
+    def numbers(self, notebooks: Sequence[str]) -> list[dict[str, Any]]:
+        """The records of these notebooks, in their order; none of one that has not run."""
+        paths = [self.results / f"{notebook}.json" for notebook in notebooks]
+        return [record for p in paths if p.exists() for record in json.loads(p.read_text("utf-8"))]

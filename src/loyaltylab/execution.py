@@ -1,0 +1,214 @@
+"""Notebooks as programs: what parameters one takes, and running it.
+
+The `parameters` cell of a notebook is its contract. Each line is a literal and a comment:
+
+    period = "month"    # week | month | quarter: length of a cohort and of its periods
+    holdout_weeks = 39  # 1..520 weeks: held out at the end
+    topic = ""          # text: what to look for
+
+A bound may be left out (`1.. weeks`).
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import os
+import re
+import time
+import tokenize
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from loyaltylab.contract import Dataset, Scalar
+from loyaltylab.errors import LabError
+from loyaltylab.files import written_whole
+
+_RANGE = re.compile(
+    r"(?P<low>-?[\d.]*\d)?\.\.(?P<high>-?[\d.]*\d)?\s*(?P<unit>[^:]*):\s*(?P<meaning>.+)"
+)
+_CHOICES = re.compile(r"(?P<choices>[^:|]+(\|[^:|]+)+):\s*(?P<meaning>.+)")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a notebook; `low` and `high` are inclusive, missing if unbounded."""
+
+    name: str
+    default: Scalar
+    meaning: str
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    choices: tuple[str, ...] = ()
+
+    def problem(self, value: Scalar) -> str:
+        """What is wrong with a value, as "expected …"; empty if nothing is."""
+        kind = type(self.default)
+        # A whole number serves where a fraction is expected; True is no number.
+        fits = type(value) is kind or (kind is float and type(value) is int)
+        if not fits:
+            return f"expected {_KINDS[kind]}"
+        if self.choices and value not in self.choices:
+            return f"expected one of {', '.join(self.choices)}"
+        low, high = self.low, self.high
+        if isinstance(value, str):
+            return ""
+        if (low is not None and value < low) or (high is not None and value > high):
+            bounds = [f"{low:g} or more"] * (low is not None) + [f"{high:g} or less"] * (
+                high is not None
+            )
+            return f"expected {' and '.join(bounds)} {self.unit}".rstrip()
+        return ""
+
+
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+def parameters(notebook: Path) -> dict[str, Parameter]:
+    """The parameters of a notebook, by name.
+
+    Raises LabError if its parameters cell does not keep to the form above.
+    """
+    cells = nbformat.read(notebook, as_version=4).cells
+    tagged = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
+    if len(tagged) != 1:
+        raise LabError(
+            f"{notebook.name}: expected one cell tagged parameters, found {len(tagged)}."
+        )
+    source = tagged[0].source
+    comments = {
+        token.start[0]: token.string.lstrip("# ")
+        for token in tokenize.generate_tokens(StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
+    found = {}
+    for statement in ast.parse(source).body:
+        try:
+            if not isinstance(statement, ast.Assign) or not isinstance(
+                statement.targets[0], ast.Name
+            ):
+                raise ValueError
+            name, default = statement.targets[0].id, ast.literal_eval(statement.value)
+            found[name] = _parameter(name, default, comments[statement.lineno])
+        except (ValueError, KeyError):
+            raise LabError(
+                f"{notebook.name}: parameters, line {statement.lineno}: expected name = literal "
+                "followed by # range, choices or text, a colon, and what it means."
+            ) from None
+    return found
+
+
+def _parameter(name: str, default: Any, comment: str) -> Parameter:
+    if type(default) not in _KINDS:
+        raise ValueError
+    if match := _RANGE.fullmatch(comment):
+        low, high = (float(b) if b else None for b in match.group("low", "high"))
+        unit, meaning = match["unit"].strip(), match["meaning"]
+        return Parameter(name, default, meaning, low=low, high=high, unit=unit)
+    if match := _CHOICES.fullmatch(comment):
+        choices = tuple(choice.strip() for choice in match["choices"].split("|"))
+        return Parameter(name, default, match["meaning"], choices=choices)
+    kind, colon, meaning = comment.partition(": ")
+    if not colon or isinstance(default, int | float) != (kind == "flag"):
+        raise ValueError
+    return Parameter(name, default, meaning)
+
+
+def parameter_problems(dataset: Dataset, notebooks: Path) -> list[str]:
+    """What is wrong with the parameters that dataset.yml sets, a sentence each; none runs a kernel."""
+    known = {path.stem: path for path in sorted(notebooks.glob("[0-9]*.ipynb"))}
+    problems = []
+    for stem, values in dataset.parameters.items():
+        if stem not in known:
+            problems.append(
+                f'dataset.yml under parameters: no notebook "{stem}"; expected one of '
+                f"{', '.join(known)}.{_did_you_mean(stem, known)}"
+            )
+            continue
+        takes = {n: p for n, p in parameters(known[stem]).items() if n != "dataset"}
+        for name, value in values.items():
+            place = f"dataset.yml under parameters.{stem}"
+            if name not in takes:
+                problems.append(
+                    f'{place}: unknown parameter "{name}"; expected one of '
+                    f"{', '.join(takes) or 'none'}.{_did_you_mean(name, takes)}"
+                )
+            elif problem := takes[name].problem(value):
+                problems.append(f"{place}: {name} is {value!r}; {problem}.")
+    return problems
+
+
+def _did_you_mean(name: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    return f' Did you mean "{close[0]}"?' if close else ""
+
+
+def run(
+    notebook: Path,
+    target: Path,
+    values: Mapping[str, Scalar],
+    *,
+    root: Path,
+    report: Callable[[str], None] = print,
+) -> None:
+    """Run a notebook by papermill with these parameters; `target` gets it with its outputs.
+
+    Raises LabError, naming notebook and cell, if a cell fails; `target` is then left as it was.
+    """
+    import papermill  # slow to import, and `check` does without it
+    from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
+
+    # The environment's own kernel and a plain IPython, whatever the user's home folder holds.
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    ipython = root / ".build" / "ipython"
+    ipython.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("IPYTHONDIR", str(ipython))
+    began = time.monotonic()
+    with written_whole(target) as part:
+        try:
+            executed = papermill.execute_notebook(
+                str(notebook),
+                None,
+                dict(values),
+                kernel_name="python3",
+                cwd=str(notebook.parent),
+                progress_bar=False,
+                log_output=False,
+                # Customers' data goes through a socket of this user, not through an open port.
+                config=Config({"KernelManager": {"transport": "ipc"}}),
+            )
+        except PapermillExecutionError as error:
+            raise LabError(_failure(notebook, error)) from None
+        nbformat.write(_without_traces(executed), part)
+    report(f"{notebook.stem}: {time.monotonic() - began:.1f} s")
+
+
+def _failure(notebook: Path, error: Any) -> str:
+    if error.ename == "LabError":
+        return str(error.evalue)
+    said = str(error.evalue).strip().splitlines()
+    return (
+        f"{notebook.name}, cell {error.exec_count}: {error.ename}: {said[0] if said else ''} "
+        f"Open it with make lab to see where."
+    )
+
+
+def _without_traces(executed: Any) -> Any:
+    """Take out what differs from run to run: times, process ids, papermill's notes, random ids."""
+    executed.metadata.pop("papermill", None)
+    executed.metadata["language_info"] = {"name": "python"}
+    for cell in executed.cells:
+        for trace in ("papermill", "execution"):
+            cell.metadata.pop(trace, None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell["id"] = "injected-parameters"
+        if not cell.metadata.get("tags", True):
+            del cell.metadata["tags"]
+    return executed

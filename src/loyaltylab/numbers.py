@@ -1,0 +1,203 @@
+"""Every number has a name; every sentence, figure and table that a notebook shows comes from here.
+
+A number is recorded once, and sentences, the summary and the tests read that record.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import html
+import io
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython.display import display
+from matplotlib.axes import Axes
+
+from loyaltylab.errors import LabError
+from loyaltylab.files import write_json
+
+DIGITS = 8  # significant digits kept: beyond them, two machines' arithmetic may differ
+
+Value = int | float | str
+
+
+@dataclass(frozen=True)
+class Number:
+    """One headline number. `low` and `high` bound it at confidence `level`; missing if not known.
+
+    In a format string it stands for its value: f"{rate:.0%}".
+    """
+
+    name: str
+    value: Value | None
+    low: float | None
+    high: float | None
+    level: float | None
+    unit: str
+    n: int | None
+    as_of: str
+    notebook: str
+    definition: str
+
+    def __format__(self, spec: str) -> str:
+        return "unknown" if self.value is None else format(self.value, spec)
+
+
+class Numbers:
+    """The records of one notebook, in the order in which they were made."""
+
+    def __init__(self, notebook: str, *, as_of: dt.date) -> None:
+        self.notebook = notebook
+        self.as_of = as_of.isoformat()
+        self.records: dict[str, Number] = {}
+
+    def record(
+        self,
+        name: str,
+        value: Any,
+        *,
+        unit: str,
+        definition: str,
+        n: Any = None,
+        low: Any = None,
+        high: Any = None,
+        level: float | None = None,
+    ) -> Number:
+        """Record a number under its dotted name and return it. NaN and None mean not known.
+
+        unit : "share" (0 to 1), "days", "orders", a currency's code …; n : what it was counted over.
+        Raises LabError if the name is taken, or an interval does not hold its value.
+        """
+        if name in self.records:
+            raise LabError(f"{name} is recorded twice in {self.notebook}. Give each its own name.")
+        value, low, high = _plain(value), _plain(low), _plain(high)
+        if low is None and high is None:
+            level = None
+        if (low is None) != (high is None) or (level is None) != (low is None):
+            raise LabError(f"{name}: expected low, high and level together or not at all.")
+        if low is not None and value is not None and not low <= value <= high:
+            raise LabError(f"{name}: {value} is outside its interval {low} to {high}.")
+        count = None if n is None else int(n)
+        number = Number(
+            name, value, low, high, level, unit, count, self.as_of, self.notebook, definition
+        )
+        self.records[name] = number
+        return number
+
+    def save(self, folder: Path) -> None:
+        """Write the records as a JSON list, whole or not at all."""
+        write_json(folder / f"{self.notebook}.json", [asdict(r) for r in self.records.values()])
+
+
+def _plain(value: Any) -> Any:
+    """A Python int, a float of DIGITS significant digits, a text, or None."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    if hasattr(value, "item"):  # numpy
+        value = value.item()
+    if isinstance(value, int):
+        return value
+    value = float(value)
+    if math.isnan(value):
+        return None
+    if math.isinf(value):
+        raise LabError("a recorded number is infinite: expected a finite one, or none at all.")
+    return float(f"{value:.{DIGITS}g}")
+
+
+def sentence(template: str, **values: Any) -> str:
+    """A sentence in Markdown whose numbers are computed: "**{rate:.0%}** came back".
+
+    Texts among the values are data, and stand as they are: no markup of theirs is followed.
+    """
+    safe = {k: _escaped(v) if isinstance(v, str) else v for k, v in values.items()}
+    return template.format(**safe)
+
+
+def say(template: str, **values: Any) -> None:
+    """Show a `sentence`; without values, `template` is one already."""
+    text = sentence(template, **values) if values else template
+    display({"text/markdown": text, "text/plain": text}, raw=True)
+
+
+def counted(count: int, one: str, more: str | None = None) -> str:
+    """A count with its noun: "no days", "1 day", "1,200 days"."""
+    noun = one if count == 1 else more or f"{one}s"
+    return f"{count:,} {noun}" if count else f"no {noun}"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\`*_{}\[\]()#+!|~$-])", r"\\\1", html.escape(text, quote=False))
+
+
+def show(axes: Axes, *, alt: str) -> None:
+    """Show the figure of these axes as SVG. `alt` says in words, from the plotted table, what it shows.
+
+    The tests compare `alt`, not the drawing: a figure that changed is noticed by its words.
+    """
+    if not alt.strip():
+        raise LabError("show: expected alt, the figure in words computed from its table.")
+    figure = axes.get_figure()
+    drawing = io.StringIO()
+    # The same drawing gets the same ids, and two figures of a page different ones.
+    salt = hashlib.sha256(alt.encode()).hexdigest()
+    with mpl.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}):
+        figure.savefig(drawing, format="svg", bbox_inches="tight", metadata={"Date": None})
+    plt.close(figure)
+    # Where the reader lacks the font that the layout was made with, Verdana is as wide.
+    svg = drawing.getvalue().replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
+    display({"image/svg+xml": svg, "text/plain": alt}, raw=True)
+
+
+def show_table(
+    table: pd.DataFrame,
+    *,
+    caption: str,
+    formats: Mapping[str, str] | None = None,
+    links: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Show a small table, one format string a column; a missing value is a dash.
+
+    links : column → the address that each of its cells links to.
+    """
+    formats, links = formats or {}, links or {}
+    cells = pd.DataFrame(
+        {c: [_cell(v, formats.get(c, "{}")) for v in table[c]] for c in table.columns}
+    )
+    numeric = {c for c in table.columns if pd.api.types.is_numeric_dtype(table[c])}
+    marked = cells.map(html.escape)
+    for column, addresses in links.items():
+        marked[column] = [
+            f'<a href="{html.escape(address)}">{cell}</a>'
+            for address, cell in zip(addresses, marked[column], strict=True)
+        ]
+    head = "".join(
+        f'<th scope="col"{_number(c in numeric)}>{html.escape(c)}</th>' for c in cells.columns
+    )
+    rows = "".join(
+        "<tr>" + "".join(f"<td{_number(c in numeric)}>{v}</td>" for c, v in row.items()) + "</tr>\n"
+        for row in marked.to_dict("records")
+    )
+    markup = (
+        f"<table>\n<caption>{html.escape(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n"
+        f"<tbody>\n{rows}</tbody>\n</table>"
+    )
+    plain = f"{caption}\n{cells.to_string(index=False)}"
+    display({"text/html": markup, "text/plain": plain}, raw=True)
+
+
+def _cell(value: Any, pattern: str) -> str:
+    return "–" if pd.isna(value) else pattern.format(value)
+
+
+def _number(is_number: bool) -> str:
+    return ' class="number"' if is_number else ""

@@ -1,0 +1,124 @@
+"""What the accepted orders hold. Grain in: one order, as `schemas` declares it."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from matplotlib.axes import Axes
+
+from loyaltylab import plots
+from loyaltylab.numbers import counted
+
+
+def orders_profile(orders: ir.Table) -> pd.Series:
+    """One figure each, by name.
+
+    orders, customers (distinct source and record_id), first_day, last_day, days (between the two,
+    both counted), days_without_orders, exact_duplicates (rows beyond the first that are alike in
+    every column), repeated_customer_days (orders beyond a customer's first of a day), zero_amounts,
+    negative_amounts, amount (sum), median_amount, far_limit (third quartile plus three times the
+    interquartile range, Tukey's outer fence), far_amounts (orders above it).
+    """
+    amount = orders["amount"].cast("float64")
+    quartiles = orders.aggregate(
+        low=amount.quantile(0.25), median_amount=amount.median(), high=amount.quantile(0.75)
+    ).to_pandas()
+    low, median, high = quartiles.iloc[0]
+    far_limit = high + 3 * (high - low)
+    dated = orders.mutate(day=orders["ordered_at"].date())
+    customers = dated.select("source", "record_id").distinct().count()
+    customer_days = dated.select("source", "record_id", "day").distinct().count()
+    table = dated.aggregate(
+        orders=dated.count(),
+        customers=customers.as_scalar(),
+        first_day=dated["day"].min(),
+        last_day=dated["day"].max(),
+        days_with_orders=dated["day"].nunique(),
+        exact_duplicates=dated.count() - orders.distinct().count().as_scalar(),
+        repeated_customer_days=dated.count() - customer_days.as_scalar(),
+        zero_amounts=(dated["amount"] == 0).sum(),
+        negative_amounts=(dated["amount"] < 0).sum(),
+        amount=dated["amount"].sum().cast("float64"),
+        far_amounts=(amount > far_limit).sum(),
+    ).to_pandas()
+    profile = table.iloc[0]
+    days = (profile["last_day"] - profile["first_day"]).days + 1
+    silent = days - profile["days_with_orders"]
+    more = {"days": days, "days_without_orders": silent}
+    more |= {"median_amount": median, "far_limit": far_limit}
+    return pd.concat([profile.drop("days_with_orders"), pd.Series(more, dtype=object)])
+
+
+def oddities(profile: pd.Series, *, currency: str) -> pd.DataFrame:
+    """Rows that break no rule and deserve a look. Grain: one kind of oddity.
+
+    name, what, rows, share (of orders), treatment, definition.
+    """
+    far = f"{profile['far_limit']:,.2f} {currency}"
+    kinds = [
+        (
+            "exact_duplicates",
+            "orders alike in every column to an earlier one",
+            "kept: without an order number they may be second orders",
+        ),
+        (
+            "repeated_customer_days",
+            "further orders of a customer on one day",
+            "kept: they count as one purchase",
+        ),
+        ("zero_amounts", "orders worth nothing", "kept: a purchase without revenue"),
+        ("negative_amounts", "orders below zero", "kept: read as returns"),
+        (
+            "far_amounts",
+            f"orders above {far}, far beyond the usual",
+            "kept: look at the largest by hand",
+        ),
+    ]
+    table = pd.DataFrame(kinds, columns=["name", "what", "treatment"])
+    table["rows"] = [int(profile[name]) for name in table["name"]]
+    table["share"] = table["rows"] / profile["orders"]
+    return table.assign(definition=table["what"])
+
+
+def orders_by_week(orders: ir.Table) -> pd.DataFrame:
+    """Grain: one week (from Monday) from the first to the last, weeks without orders included.
+
+    week, orders, amount, whole (False if the first or last order's day cuts it short).
+    """
+    dated = orders.mutate(day=orders["ordered_at"].date())
+    weeks = dated.group_by(week=dated["day"].truncate("W")).agg(
+        orders=dated.count(), amount=dated["amount"].sum().cast("float64")
+    )
+    found = weeks.order_by("week").to_pandas()
+    found["week"] = pd.to_datetime(found["week"])
+    span = dated.aggregate(first=dated["day"].min(), last=dated["day"].max()).to_pandas()
+    first, last = pd.to_datetime(span.iloc[0])
+    every = pd.date_range(found["week"].min(), found["week"].max(), freq="7D", name="week")
+    table = found.set_index("week").reindex(every, fill_value=0).reset_index()
+    within = (table["week"] >= first) & (table["week"] + pd.Timedelta(days=6) <= last)
+    return table.assign(whole=within)
+
+
+def plot_weeks(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Orders of each whole week; a week cut short by the period observed is left out."""
+    ax = plots.new_axes(ax, height=2.8)
+    whole = table[table["whole"]]
+    ax.plot(whole["week"], whole["orders"], color=plots.OBSERVED, linewidth=1.6)
+    ax.set_ylim(bottom=0)
+    ax.yaxis.set_major_formatter(plots.thousands)
+    ax.set(xlabel="week", ylabel="orders a week")
+    return ax
+
+
+def describe_weeks(table: pd.DataFrame) -> str:
+    """What plot_weeks shows, in words."""
+    whole = table[table["whole"]]
+    if whole.empty:
+        return "Line without points: no whole week was observed."
+    most, least = whole.loc[whole["orders"].idxmax()], whole.loc[whole["orders"].idxmin()]
+    return (
+        f"Line of orders a week over {counted(len(whole), 'whole week')}: most in the week of "
+        f"{most['week']:%-d %B %Y} ({most['orders']:,}), fewest in the week of "
+        f"{least['week']:%-d %B %Y} ({least['orders']:,})."
+    )

@@ -1,0 +1,125 @@
+"""Report pages. Grain in: one executed notebook. Grain out: one self-contained HTML file.
+
+A page asks nothing of the network, runs no script and holds no date, path or random id: the
+same executed notebook gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree.ElementTree import ParseError
+
+import nbformat
+from nbconvert.exporters.html import HTMLExporter
+from nbformat import NotebookNode
+from traitlets.config import Config
+
+from loyaltylab.errors import LabError
+from loyaltylab.files import write_text
+from loyaltylab.markup import Fragments
+
+# What an output is shown as: the first of these that it has.
+SHOWN = ["image/svg+xml", "text/html", "text/markdown", "image/png", "text/plain"]
+SUMMARY = "00_summary"
+
+
+def label(stem: str) -> str:
+    """A page's name in the navigation: "04_lifetime_value" is "Lifetime value"."""
+    return (stem.partition("_")[2] or stem).replace("_", " ").capitalize()
+
+
+def href(stem: str) -> str:
+    """A page's file name: the summary is index.html, any other has its notebook's name."""
+    return "index.html" if stem == SUMMARY else f"{stem}.html"
+
+
+def render(executed: Path, *, title: str, simulated: bool, stems: Sequence[str]) -> str:
+    """The page of an executed notebook.
+
+    executed : the .ipynb with its outputs; its stem says which of `stems` the page is.
+    title : the dataset's title, such as "CDNOW".
+    simulated : whether the data are simulated, which the page then says.
+    stems : the notebooks of the report in their order, such as "03_retention".
+    Raises LabError if `executed` cannot be read as a notebook, or holds an SVG that is not one.
+    """
+    fragments = Fragments({f"{stem}.ipynb": href(stem) for stem in stems})
+    exporter = HTMLExporter(
+        template_name="template",
+        extra_template_basedirs=[str(Path(__file__).parent)],
+        filters={
+            "prose": fragments.prose,
+            "markup": fragments.markup,
+            "figure": fragments.figure,
+            "kind": _kind,
+        },
+        config=Config(
+            NbConvertBase={"display_data_priority": SHOWN},
+            # How a kernel cuts what it prints into pieces varies from run to run.
+            CoalesceStreamsPreprocessor={"enabled": True},
+        ),
+    )
+    stem = executed.stem
+    # A global and not a resource: nbconvert copies those, and the cells add to `fragments`.
+    exporter.environment.globals["report"] = {
+        "fragments": fragments,
+        "title": title,
+        "simulated": simulated,
+        "label": label(stem),
+        "notebook": f"{stem}.ipynb",
+        "links": [{"href": href(s), "label": label(s), "current": s == stem} for s in stems],
+    }
+    try:
+        html, _ = exporter.from_notebook_node(_read(executed))
+    except ParseError as error:
+        raise LabError(
+            f"{executed}: expected figures in SVG, found one that is not well-formed ({error}). "
+            "Show figures with loyaltylab.numbers.show."
+        ) from error
+    return html
+
+
+def write(
+    executed: Path, target: Path, *, title: str, simulated: bool, stems: Sequence[str]
+) -> None:
+    """Write the page of `executed` to `target`, whole or not at all; see `render`.
+
+    Raises LabError as `render` does, and if `target` cannot be written.
+    """
+    write_text(target, render(executed, title=title, simulated=simulated, stems=stems))
+
+
+def _read(executed: Path) -> NotebookNode:
+    """The notebook with its code gathered for a reader.
+
+    The parameters are one cell, and a code cell that shows nothing joins the code after it.
+    """
+    try:
+        notebook = nbformat.read(executed, as_version=4)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "something else"
+        raise LabError(
+            f"{executed}: expected an executed notebook, found: {reason}. "
+            "Delete it and run make report again."
+        ) from error
+    # A kernel names IPython's own lexer, whose import takes longer than all of the page.
+    notebook.metadata.language_info = {"name": "python"}
+    cells: list[NotebookNode] = []
+    for cell in notebook.cells:
+        if not cell.source.strip() and not cell.get("outputs"):
+            continue
+        last = cells[-1] if cells else cell
+        if last is not cell and _kind(last) == _kind(cell) != "markdown" and not last.outputs:
+            last.source = f"{last.source.rstrip()}\n\n{cell.source}"
+            last.outputs = cell.outputs
+        else:
+            cells.append(cell)
+    notebook.cells = cells
+    return notebook
+
+
+def _kind(cell: NotebookNode) -> str:
+    """`parameters` for the cell of parameters and the one papermill adds, else the cell's type."""
+    if {"parameters", "injected-parameters"}.intersection(cell.metadata.get("tags", ())):
+        return "parameters"
+    return str(cell.cell_type)

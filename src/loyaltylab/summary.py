@@ -1,0 +1,161 @@
+"""The summary: the headline numbers of the other notebooks, in sentences that link to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from loyaltylab.dataset import Lab, notebook_stems
+from loyaltylab.numbers import Number, sentence
+
+# The findings, in the order in which they are told: the numbers that one needs, and its words.
+FINDINGS: list[tuple[list[str], str]] = [
+    (
+        ["retention.repeat_rate", "retention.customers"],
+        "**{repeat_rate:.0%} of {customers:,} customers came back** for a second purchase "
+        "({repeat_rate.low:.1%} to {repeat_rate.high:.1%}). The others bought once: what they cost "
+        "to win must have paid off on that one day.",
+    ),
+    (
+        ["retention.month_1", "retention.median_gap_days"],
+        "**The time to act is soon after the first purchase**: {month_1:.0%} buy again in the next "
+        "calendar month ({month_1.low:.1%} to {month_1.high:.1%}), and half of all returns happen "
+        "within {median_gap_days:.0f} days of the purchase before.",
+    ),
+    (
+        ["lifetime_value.expected_value", "lifetime_value.mean"],
+        "**Today's customers are expected to bring {expected_value:,.0f} {currency}** of revenue in "
+        "the period ahead, {mean:,.2f} {currency} each: the most, before margin, that keeping one "
+        "can be worth on average.",
+    ),
+    (
+        ["lifetime_value.top_tenth_share"],
+        "**The most valuable tenth of customers stands for {top_tenth_share:.0%} of that.** Who they "
+        "are is known today: look after them first.",
+    ),
+]
+
+KEY_FIGURES = {
+    "retention.customers": "customers",
+    "retention.repeat_rate": "came back for a second purchase",
+    "retention.month_1": "bought in the month after the first purchase",
+    "retention.month_12": "bought in the twelfth month after it",
+    "retention.median_gap_days": "median days between purchases",
+    "lifetime_value.expected_orders": "orders expected",
+    "lifetime_value.expected_value": "revenue expected",
+    "lifetime_value.mean": "revenue expected of a customer",
+    "lifetime_value.bg_nbd.holdout_bias": "forecast off by, when tried",
+}
+
+
+def by_name(lab: Lab) -> dict[str, Number]:
+    """The numbers that all other notebooks recorded, by name."""
+    records = lab.numbers(notebook_stems(lab.root))
+    return {record["name"]: Number(**record) for record in records}
+
+
+def about(lab: Lab) -> str:
+    """What the dataset is, in a paragraph."""
+    simulated = "**All of it is simulated.** " if lab.spec.simulated else ""
+    return simulated + sentence(
+        "{title}, observed until {until:%-d %B %Y}. {description}",
+        title=lab.spec.title,
+        until=lab.observed_until,
+        description=lab.spec.description,
+    )
+
+
+def findings(numbers: Mapping[str, Number], *, currency: str) -> list[str]:
+    """One sentence a finding whose numbers are all known, with a link to where they were found."""
+    told = []
+    for names, words in FINDINGS:
+        values = [numbers.get(name) for name in names]
+        if all(number is not None and number.value is not None for number in values):
+            known: dict[str, Any] = {n.rpartition(".")[2]: numbers[n] for n in names}
+            text = sentence(words, **known, currency=currency)
+            told.append(f"{text} {_link(numbers[names[0]])}")
+    return told
+
+
+def trust(numbers: Mapping[str, Number]) -> list[str]:
+    """How far the data and the forecast can be trusted, one sentence each."""
+    told = []
+    read = {n: r for n, r in numbers.items() if n.startswith("validation.rows_read.")}
+    if read:
+        kept = sum(_value(numbers, n.replace("rows_read", "rows_accepted")) for n in read)
+        rows = sum(_value(numbers, n) for n in read)
+        told.append(
+            sentence(
+                "**Data:** {kept:,.0f} of {rows:,.0f} rows keep every rule; the others were put "
+                "aside with their reasons. ",
+                kept=kept,
+                rows=rows,
+            )
+            + _link(next(iter(read.values())))
+        )
+    bias = numbers.get("lifetime_value.bg_nbd.holdout_bias")
+    if bias is not None and isinstance(bias.value, float):
+        told.append(
+            sentence(
+                "**Forecast:** tried on weeks that it had not seen, its total of orders was "
+                "{miss:.0%} too {way}. ",
+                miss=abs(bias.value),
+                way="low" if bias.value < 0 else "high",
+            )
+            + _link(bias)
+        )
+    return told
+
+
+def key_figures(numbers: Mapping[str, Number]) -> pd.DataFrame:
+    """Grain: one key figure that was recorded. figure, value, 95 % interval, page; index its page."""
+    known = [(words, numbers[name]) for name, words in KEY_FIGURES.items() if name in numbers]
+    return pd.DataFrame(
+        [
+            {
+                "figure": words,
+                "value": in_unit(number, number.value),
+                "interval (95 %)": _interval(number),
+                "page": _label(number),
+            }
+            for words, number in known
+        ],
+        index=[_page(number) for _, number in known],
+    )
+
+
+def in_unit(number: Number, value: Any) -> str:
+    """A value of this number as people write it: 48.9 %, 2,500 USD, 34 days."""
+    if value is None:
+        return "unknown"
+    if number.unit == "share":
+        return f"{value:.1%}"
+    digits = 2 if abs(value) < 100 and isinstance(value, float) else 0
+    return f"{value:,.{digits}f} {number.unit}"
+
+
+def _interval(number: Number) -> str:
+    if number.low is None or number.high is None:
+        return "–"
+    if number.unit == "share":
+        return f"{number.low:.1%} to {number.high:.1%}"
+    return f"{number.low:,.0f} to {number.high:,.0f}"
+
+
+def _value(numbers: Mapping[str, Number], name: str) -> float:
+    value = numbers[name].value
+    return value if isinstance(value, int | float) else 0
+
+
+def _label(number: Number) -> str:
+    return number.notebook.partition("_")[2].replace("_", " ").capitalize()
+
+
+def _link(number: Number) -> str:
+    return f"[{_label(number)}]({_page(number)})"
+
+
+def _page(number: Number) -> str:
+    return f"{number.notebook}.html"

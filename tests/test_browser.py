@@ -1,0 +1,220 @@
+"""Report pages in a browser: nothing fetched, nothing overflowing, nothing out of reach.
+
+Every page of a report is opened: those of a small one made here, and those of reports/cdnow,
+which `make test` builds before the tests run.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from loyaltylab import report
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe = pytest.importorskip(
+    "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+)
+
+BROWSERS = ["chromium", "chromium-browser", "google-chrome"]
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+CDNOW = Path(__file__).parents[1] / "reports" / "cdnow"
+WIDTHS = [1280, 360]
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"]
+AXE = {
+    "runOnly": {"type": "tag", "values": WCAG},
+    "rules": {"target-size": {"enabled": True}},  # of WCAG 2.2; axe leaves it out unless told
+    "resultTypes": ["violations"],
+}
+
+SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="648pt" height="300pt" viewBox="0 0 648 300">
+<rect id="box" width="648" height="300" fill="#0072b2"/><text x="9" y="20" fill="#fff">Weeks</text>
+<clipPath id="clip"><rect width="9" height="9"/></clipPath><g clip-path="url(#clip)"/></svg>"""
+COLUMNS = range(24)
+TABLE = (
+    "<table><caption>A caption that is a good deal longer than a telephone is wide</caption><thead>"
+    f"<tr><th>Cohort</th>{''.join(f'<th>{n}</th>' for n in COLUMNS)}</tr></thead><tbody>"
+    f"<tr><th>1997-01</th>{''.join(f'<td>{n}%</td>' for n in COLUMNS)}</tr></tbody></table>"
+)
+CODE = f"""import this  # a comment
+def double(number: int = 2, *, text: str = f"of {{this}}", flag=None) -> int:
+    return number * 0x2 if not flag else len({"name_" * 40})"""
+
+
+def sample(folder: Path) -> Path:
+    """A report of two pages with one of everything a page can hold."""
+
+    def shown(kind: str, content: str) -> nbformat.NotebookNode:
+        return new_output("display_data", data={kind: content, "text/plain": "Loss by week."})
+
+    printed = [
+        new_output("stream", name=name, text=f"{'wide ' * 60}\n{'x' * 300}\n")
+        for name in ("stdout", "stderr")
+    ]
+    notebook = new_notebook(
+        cells=[
+            new_markdown_cell("# Who stays?\n\nA question. [Summary](00_summary.ipynb)"),
+            new_code_cell('dataset = "x"', metadata={"tags": ["parameters"]}),
+            new_markdown_cell(f"## Found\n\n> Quote\n\n1. `code`\n\n{'long' * 60}\n\n### Part"),
+            new_code_cell(CODE, outputs=[shown("text/markdown", "Rate\n: **41%** (40% to 42%)")]),
+            new_code_cell("show()", outputs=[shown("image/svg+xml", SVG)]),
+            new_code_cell("show_table()", outputs=[shown("text/html", TABLE)]),
+            new_code_cell("print()", outputs=printed),
+            new_markdown_cell("## What could make this wrong\n\n- [A paper](https://example.org)"),
+        ]
+    )
+    stems = ["00_summary", "03_retention"]
+    for stem in stems:
+        executed = folder / f"{stem}.ipynb"
+        nbformat.write(notebook, executed)
+        report.write(
+            executed, folder / report.href(stem), title="Sample", simulated=True, stems=stems
+        )
+    return folder
+
+
+@pytest.fixture(scope="module", params=["sample", "cdnow"])
+def pages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    if request.param == "sample":
+        return sorted(sample(tmp_path_factory.mktemp("report")).glob("*.html"))
+    found = sorted(CDNOW.glob("*.html"))
+    if not found:
+        pytest.skip("reports/cdnow is not there: make report DATASET=cdnow builds it")
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        pytest.skip(f"no browser is installed: looked for {', '.join(BROWSERS)}")
+    with playwright.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=program, args=QUIET)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def visit(browser) -> Iterator:
+    """A function that opens a page at a width in a colour scheme, in a context of its own."""
+    contexts = []
+
+    def opened(path: Path | None, *, width: int = 1280, scheme: str = "light"):
+        size = {"width": width, "height": 800}
+        contexts.append(browser.new_context(viewport=size, color_scheme=scheme))
+        tab = contexts[-1].new_page()
+        if path:
+            tab.goto(path.as_uri())
+        return tab
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+def unfold(tab) -> None:
+    """Open every toggle: what is folded is neither laid out nor looked at by axe."""
+    tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+
+
+def test_a_page_fetches_nothing_and_has_no_error(pages, visit):
+    for path in pages:
+        tab, requests, errors = visit(None), [], []
+        tab.on("request", lambda request, seen=requests: seen.append(request.url))
+        tab.on("console", lambda message, seen=errors: seen.append(message.text))
+        tab.on("pageerror", lambda error, seen=errors: seen.append(str(error)))
+        tab.goto(path.as_uri(), wait_until="networkidle")
+        assert [url for url in requests if not url.startswith("data:")] == [path.as_uri()]
+        assert errors == [], path.name
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_page_is_no_wider_than_its_window(pages, visit, width):
+    for path in pages:
+        tab = visit(path, width=width)
+        unfold(tab)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width, path.name
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_page_meets_wcag(pages, visit, width, scheme):
+    for path in pages:
+        tab = visit(path, width=width, scheme=scheme)
+        unfold(tab)
+        found = axe.Axe().run(tab, options=AXE).response["violations"]
+        where = [(rule["id"], node["html"][:120]) for rule in found for node in rule["nodes"]]
+        assert where == [], path.name
+
+
+def test_the_skip_link_comes_first_and_leads_to_the_findings(pages, visit):
+    for path in pages:
+        tab = visit(path)
+        tab.keyboard.press("Tab")
+        link = tab.locator(":focus")
+        assert link.get_attribute("class") == "skip"
+        assert link.bounding_box()["y"] >= 0
+        tab.keyboard.press("Enter")
+        assert tab.evaluate("document.activeElement.id") == "main"
+
+
+def test_code_unfolds_by_keyboard(pages, visit):
+    for path in pages:
+        tab = visit(path)
+        toggle = tab.locator("details.code").first
+        assert not toggle.locator("pre").first.is_visible()
+        toggle.locator("summary").press("Enter")
+        assert toggle.locator("pre").first.is_visible()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_one_contents_list_is_in_sight(pages, visit, width):
+    for path in pages:
+        tab = visit(path, width=width)
+        unfold(tab)
+        lists = tab.locator(".contents ul").all()
+        assert [one.is_visible() for one in lists] in ([], [width < 1000, width > 1000])
+
+
+def test_figures_shrink_and_keep_their_shape(pages, visit):
+    for path in pages:
+        tab = visit(path, width=360)
+        for drawing in tab.locator("figure > svg").all():
+            box = drawing.bounding_box()
+            shape = drawing.evaluate("svg => svg.viewBox.baseVal.width/svg.viewBox.baseVal.height")
+            assert box["width"] <= 360
+            assert box["width"] / box["height"] == pytest.approx(shape, rel=0.01)
+
+
+def test_print_leaves_out_navigation_and_code(pages, visit):
+    for path in pages:
+        tab = visit(path)
+        tab.emulate_media(media="print")
+        for left_out in ("nav", "details.code", ".skip"):
+            assert not any(tag.is_visible() for tag in tab.locator(left_out).all()), left_out
+        assert tab.locator("h1").is_visible()
+
+
+def test_every_link_inside_a_report_leads_somewhere(pages):
+    soups = {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in pages}
+    for path, soup in soups.items():
+        for link in soup.select("a[href]"):
+            name, _, anchor = str(link["href"]).partition("#")
+            if ":" in name:
+                continue
+            target = path.parent / name if name else path
+            assert target.exists(), f"{path.name}: {link}"
+            if anchor:
+                assert soups[target].find(id=anchor), f"{path.name}: {link}"
