@@ -10,7 +10,7 @@ DATASET ?= cdnow
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: report test lab golden lint bench lock clean help FORCE
+.PHONY: report spark test lab golden lint bench lock clean help FORCE
 
 D := data/$(DATASET)
 R := reports/$(DATASET)
@@ -60,6 +60,12 @@ COMPILE = -m compileall -q -j 0
 	@.venv/bin/python $(COMPILE) .venv/lib
 	@touch $@
 
+# For `engine: {spark: …}`; `make test` then tries Spark as well.
+.venv/.spark-ready: .venv/.report-ready requirements-spark.lock
+	.venv/bin/python $(INSTALL) requirements-spark.lock
+	@.venv/bin/python $(COMPILE) .venv/lib
+	@touch $@
+
 # JupyterLab has an environment of its own: its server would slow every notebook's start.
 .venv-lab/.ready: .venv/.report-ready requirements-lab.lock
 	@python=$$($(FIND_PYTHON)) && $$python -m venv .venv-lab
@@ -78,9 +84,9 @@ endif
 topic = $(subst $(firstword $(subst _, ,$1))_,,$1)
 subject = $(wildcard src/loyaltylab/$(call topic,$1).py src/loyaltylab/$(call topic,$1)/*.py)
 SUBJECTS := $(foreach stem,$(STEMS),$(call subject,$(stem)))
-PAGE_MODULES := src/loyaltylab/report.py src/loyaltylab/__main__.py
-COMMON := $(filter-out $(SUBJECTS) $(PAGE_MODULES),$(wildcard src/loyaltylab/*.py))
-PAGE_PARTS := src/loyaltylab/report.py $(wildcard src/loyaltylab/template/*)
+PAGE_MODULES := src/loyaltylab/report.py src/loyaltylab/markup.py
+COMMON := $(filter-out $(SUBJECTS) $(PAGE_MODULES) src/loyaltylab/__main__.py,$(wildcard src/loyaltylab/*.py))
+PAGE_PARTS := $(PAGE_MODULES) $(wildcard src/loyaltylab/template/*)
 
 # FORCE where a raw file, or the folder that lists them, is newer than $1 (file names may hold spaces).
 newer_raw = $(if $(shell find -L $(D)/raw -newer $1 2>/dev/null | head -n 1),FORCE)
@@ -140,6 +146,8 @@ golden: $(REPORT_READY) ## run the notebooks in place: their outputs become what
 
 lab: $(LAB_READY) ## open the notebooks in JupyterLab
 	$(LAB_PYTHON) -m jupyter lab notebooks
+
+spark: .venv/.spark-ready ## add Spark, for datasets whose engine it is; needs Java
 
 lint: $(TEST_READY) ## style and types
 	$(PYTHON) -m ruff check

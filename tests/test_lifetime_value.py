@@ -6,6 +6,7 @@ from collections import defaultdict
 from itertools import groupby
 
 import ibis
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -94,6 +95,10 @@ def test_holdout_of_the_cdnow_sample(judged, bg_nbd, gamma_gamma):
     assert scores.gini["zero"] == 0
     assert round(scores.spend_gini["past_spend"], 3) == 0.680
     assert model.mae_gain == pytest.approx(scores.mae["zero"] - model.mae)
+    groups = lv.tally(judged, *lv.HISTORY, "repeat_spend", total="later_spend")
+    assert groups.later_spend.sum() == pytest.approx(70_976, abs=0.5)  # as all models were judged
+    value = bg_nbd.expected_orders(groups, WEEKS) * gamma_gamma.expected_spend(groups)
+    assert model.spend_bias == pytest.approx((value @ groups.customers) / 70_976.39 - 1)
 
 
 def test_bg_nbd_on_the_cdnow_master_file():
@@ -251,15 +256,25 @@ def test_summary_by_hand():
             ("b", dt.datetime(2024, 1, 3), 7),
             ("b", dt.datetime(2024, 1, 9), 1),  # the day after
             ("c", dt.datetime(2024, 1, 9), 1),  # not yet a customer
+            ("d", dt.datetime(2024, 1, 1), 3),
+            (
+                "d",
+                dt.datetime(2024, 1, 8),
+                0,
+            ),  # a free order is an order, but no spend to learn from
         ]
     )
     people = lv.summarise(orders, until=dt.date(2024, 1, 8))
     table = lv.tally(people, "frequency", "recency", "age", "spend", "repeat_spend")
-    assert table.to_numpy().tolist() == [[0, 0, 5, 7, 0, 1], [1, 7, 7, 35, 20, 1]]
+    assert table.to_numpy().tolist() == [
+        [0, 0, 5, 7, 0, 1],
+        [1, 7, 7, 3, 0, 1],
+        [1, 7, 7, 35, 20, 1],
+    ]
     assert lv.spend_histories(people).to_numpy().tolist() == [[1, 20, 1]]
     later = lv.with_holdout(people, orders, cutoff=dt.date(2024, 1, 8), weeks=1)
     assert lv.tally(later, "later_orders", total="later_spend").to_numpy().tolist() == [
-        [0, 1, 0],
+        [0, 2, 0],
         [1, 1, 1],
     ]
 
@@ -400,6 +415,12 @@ def test_errors_by_hand():
     assert scores["bias_high"] - scores["bias"] == pytest.approx(drift)
 
 
+def test_gini_by_hand():
+    assert lv.gini([2, 1], [1, 0], [1, 1]) == 0.5  # the better half has it all
+    assert lv.gini([1, 2], [1, 0], [1, 1]) == -0.5
+    assert lv.gini([1, 1], [1, 0], [1, 1]) == 0
+
+
 def test_gini_shares_ties_evenly():
     random = np.random.default_rng(1)
     score, total = random.integers(0, 4, 40), random.poisson(1.0, 40)
@@ -422,6 +443,7 @@ def test_gini_of_the_sample_lies_between_the_luckiest_and_the_unluckiest_ties(ju
 
 def test_holdout_by_frequency_keeps_every_customer_and_order(judged, bg_nbd):
     table = lv.holdout_by_frequency(judged, bg_nbd, weeks=WEEKS)
+    assert table.frequency.tolist() == list(range(8))  # 7 stands for 7 or more
     assert table.customers.sum() == 2357
     assert (table.actual * table.customers).sum() == pytest.approx(1882)
     groups = lv.histories(judged)
@@ -439,6 +461,8 @@ def test_tracking_is_the_literal_one(everyone):
         for _ in range(60)
     ]
     cutoff = dt.date(2024, 2, 1)
+    rows += [("won on the last day", cutoff + dt.timedelta(days=days), 1.0) for days in (0, 5)]
+    rows += [("won too late", cutoff + dt.timedelta(days=days), 1.0) for days in (1, 5)]
     table = lv.tracking(as_orders(rows), model, cutoff=cutoff, weeks=3)
     by_person = {p: sorted({r[1] for r in g}) for p, g in groupby(sorted(rows), lambda r: r[0])}
     ours = [days for days in by_person.values() if days[0] <= cutoff]
@@ -489,10 +513,10 @@ def test_silence_speaks_louder_for_frequent_customers(bg_nbd):
 
 def test_too_few_repeat_customers_are_refused():
     groups = pd.DataFrame({"frequency": [0, 1], "recency": [0, 7], "age": 70, "customers": [99, 3]})
-    with pytest.raises(LabError, match="4 parameters .* there are 3"):
+    with pytest.raises(LabError, match=r"4 parameters .* there are 3"):
         lv.fit_bg_nbd(groups)
     groups = pd.DataFrame({"frequency": [1], "repeat_spend": [5.0], "customers": [2]})
-    with pytest.raises(LabError, match="3 parameters .* there are 2"):
+    with pytest.raises(LabError, match=r"3 parameters .* there are 2"):
         lv.fit_gamma_gamma(groups)
 
 
@@ -517,3 +541,32 @@ def test_a_holdout_without_orders_is_refused():
     groups = pd.DataFrame({"later_orders": [0], "customers": [5]})
     with pytest.raises(LabError, match="hold-out needs orders"):
         lv.errors(np.array([1.0]), groups)
+
+
+# Figures
+
+
+def test_figures_draw_their_tables_and_their_words_follow(sample, judged, bg_nbd, gamma_gamma):
+    week_by_week = lv.tracking(sample, bg_nbd, cutoff=CUTOFF, weeks=WEEKS)
+    by_frequency = lv.holdout_by_frequency(judged, bg_nbd, weeks=WEEKS)
+    quiet = lv.silence(bg_nbd, age=280)
+    tenths = lv.concentration(lv.forecast(judged, bg_nbd, gamma_gamma, weeks=52))
+    observed, expected = lv.plot_tracking(week_by_week).lines
+    assert observed.get_ydata().tolist() == week_by_week.actual.tolist()
+    assert expected.get_ydata().tolist() == week_by_week.expected.tolist()
+    assert "weeks held out, to 1998-06-30, 1,882 observed" in lv.describe_tracking(week_by_week)
+    observed, predicted, zero = lv.plot_holdout(by_frequency).lines
+    assert observed.get_ydata().tolist() == by_frequency.actual.tolist()
+    assert predicted.get_ydata().tolist() == by_frequency.predicted.tolist()
+    assert set(zero.get_ydata()) == {0}
+    assert "0: 0.24 and 0.23; 1: 0.70 and 0.52" in lv.describe_holdout(by_frequency)
+    lines = lv.plot_silence(quiet).lines
+    assert lines[1].get_ydata().tolist() == quiet[quiet.frequency == 3].alive.tolist()
+    half = quiet[(quiet.frequency == 3) & (quiet.alive < 0.5)].weeks.min()
+    assert f"below 50% after {half} weeks" in lv.describe_silence(quiet)
+    bars = lv.plot_concentration(tenths).patches
+    assert [bar.get_height() for bar in bars] == tenths.share.tolist()
+    assert f"first: {tenths.share[0]:.1%}, {tenths.share[1]:.1%}" in lv.describe_concentration(
+        tenths
+    )
+    plt.close("all")

@@ -120,7 +120,7 @@ def test_a_link_to_a_notebook_leads_to_its_page(tmp_path):
     assert hrefs == ["04_lifetime_value.html#x", "index.html", "other.ipynb", "d/e.csv"]
 
 
-def test_code_is_behind_toggles_and_silent_code_joins_the_next(tmp_path):
+def test_code_is_behind_toggles_and_silent_code_joins_a_neighbour(tmp_path):
     soup = page(tmp_path, *essay())
     assert all(block.find_parent("details") for block in soup.select(".highlight"))
     assert not soup.select("details.code[open]")
@@ -129,14 +129,20 @@ def test_code_is_behind_toggles_and_silent_code_joins_the_next(tmp_path):
         ("Parameters of this run", 'dataset = "cdnow"\n\n# Parameters\ndataset = "other"\n'),
         ("Code", "import this\n\nsay(1)\n"),
     ]
-    assert toggles[-1] == ("Code", "numbers.save()\n")
-    assert len(toggles) == 8
+    assert toggles[-1] == ("Code", "print(5)\n\nnumbers.save()\n")
+    assert len(toggles) == 7
+
+
+def test_code_that_shows_nothing_is_one_toggle(tmp_path):
+    soup = page(tmp_path, code("a = 1"), code("b = 2"), new_markdown_cell("Text"), code("c = 3"))
+    toggles = [d.select_one(".highlight").text for d in soup.select("details.code")]
+    assert toggles == ["a = 1\n\nb = 2\n", "c = 3\n"]
 
 
 def test_outputs_come_before_their_code(tmp_path):
-    soup = page(tmp_path, code("print(1)", new_output("stream", name="stdout", text="<1>")))
+    soup = page(tmp_path, code("print(1)", new_output("stream", name="stdout", text="<b>1</b>")))
     output = soup.select_one("pre.output")
-    assert output.text == "<1>"
+    assert output.text == "<b>1</b>"
     assert output.find_next("details", class_="code")
 
 
@@ -208,7 +214,7 @@ def test_tables_scroll_by_keyboard_and_name_their_cells(tmp_path):
         "<meta http-equiv=refresh content='0;url=https://example.org'>",
         "<form action=https://example.org><input autofocus onfocus=alert(1)></form>",
         "<math><mtext><style><img src=x onerror=alert(1)></style></mtext></math>",
-        "<!-- <img src=x onerror=alert(1)> -->",
+        "<!-- --!><img src=x onerror=alert(1)> -->",
     ],
 )
 @pytest.mark.parametrize("kind", ["html", "md", "cell"])
@@ -221,6 +227,7 @@ def test_nothing_runs_and_nothing_is_fetched(tmp_path, markup, kind):
         assert not [name for name in tag.attrs if name.startswith("on") or name == "style"]
         assert tag.get("href", "#") == "#"
     assert "@import" not in main.text
+    assert "<!" not in str(main)
 
 
 def test_harmless_html_stays(tmp_path):
@@ -260,7 +267,7 @@ def test_title_is_text(tmp_path):
 
 def test_same_notebook_same_bytes_wherever_it_lies(tmp_path):
     pages = set()
-    for name in ("one", "two"):
+    for name, lexer in (("one", "ipython3"), ("two", "python")):
         folder = tmp_path / name
         folder.mkdir()
         executed = save(folder, *essay())
@@ -270,6 +277,7 @@ def test_same_notebook_same_bytes_wherever_it_lies(tmp_path):
             cell.metadata["papermill"] = {"start_time": name}
             if cell.cell_type == "code":
                 cell.execution_count = 7 if name == "one" else None
+        notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": lexer}
         nbformat.write(notebook, executed)
         report.write(executed, folder / "a.html", title="CDNOW", simulated=True, stems=STEMS)
         pages.add((folder / "a.html").read_bytes())
@@ -307,6 +315,16 @@ def test_a_failed_write_leaves_the_old_page_and_no_other_file(tmp_path):
         report.write(executed, target, title="CDNOW", simulated=False, stems=STEMS)
     assert target.read_text() == "old"
     assert [path.name for path in target.parent.iterdir()] == ["a.html"]
+
+
+def test_a_page_is_replaced_whole(tmp_path):
+    target = tmp_path / "a.html"
+    target.write_text("old")
+    with target.open() as reader:  # a browser, say
+        report.write(save(tmp_path), target, title="CDNOW", simulated=False, stems=STEMS)
+        assert reader.read() == "old"
+    assert target.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.html", "03_retention.ipynb"}
 
 
 def test_a_page_that_cannot_be_put_in_place_leaves_no_other_file(tmp_path):

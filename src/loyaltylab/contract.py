@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import datetime as dt
-import difflib
+import math
 import re
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -20,8 +21,9 @@ from pydantic import (
     model_validator,
 )
 
-from loyaltylab.engine import Engine
+from loyaltylab.engine import DuckDB, Engine
 from loyaltylab.errors import LabError
+from loyaltylab.wording import in_words
 
 Format = Literal["csv", "text", "fixed", "parquet", "jsonl", "excel"]
 TableName = Literal[
@@ -35,7 +37,28 @@ TableName = Literal[
     "feedback",
     "erasures",
 ]
-Scalar = bool | int | float | str
+
+
+def _one_value(given: Any) -> Any:
+    if not isinstance(given, bool | int | float | str):
+        raise ValueError("one value: a number, a text, or true or false")
+    if isinstance(given, float) and not math.isfinite(given):
+        raise ValueError("a finite number")
+    return given
+
+
+def _day(given: Any) -> Any:
+    # pydantic itself would also take a number, as seconds since 1970.
+    if isinstance(given, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", given):
+        with contextlib.suppress(ValueError):
+            return dt.date.fromisoformat(given)
+    if type(given) is dt.date:
+        return given
+    raise ValueError("a day such as 2024-12-31")
+
+
+Scalar = Annotated[bool | int | float | str, BeforeValidator(_one_value)]
+Day = Annotated[dt.date, BeforeValidator(_day)]
 
 SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
@@ -48,6 +71,20 @@ SUFFIXES: dict[str, Format] = {
     ".xls": "excel",
     ".ods": "excel",
 }
+
+
+# Options that only some formats have; given for another, one would be left out in silence.
+_ONLY_FOR: dict[str, tuple[Format, ...]] = {
+    "delimiter": ("csv",),
+    "quote": ("csv",),
+    "widths": ("fixed",),
+    "names": ("csv", "text", "fixed", "excel"),
+    "encoding": ("csv", "text", "fixed", "jsonl"),
+    "sheet": ("excel",),
+}
+
+# What DuckDB's strptime knows, but for time zones (a time is taken as the clock showed it).
+_DATE_FORMAT = r"([^%]|%-[dmyHIMSpj]|%[aAbBcdfgGHIjmMnpSuUVwWxXyY%])*"
 
 
 class Strict(BaseModel):
@@ -84,12 +121,15 @@ class File(Strict):
     def _from_suffix(cls, given: Any) -> Any:
         if isinstance(given, str):
             given = {"path": given}
-        if isinstance(given, dict) and isinstance(given.get("path"), str):
-            suffix = PurePosixPath(given["path"]).suffix.lower()
-            if suffix in SUFFIXES:
-                given = {"format": SUFFIXES[suffix]} | given
-            if suffix == ".tsv":
-                given = {"delimiter": "\t"} | given
+        if not isinstance(given, dict):
+            raise ValueError("a path, or keys such as path and columns")
+        suffix = PurePosixPath(str(given.get("path"))).suffix.lower()
+        if "delimiter" in given:  # whatever the ending says
+            given = {"format": "csv"} | given
+        elif suffix in SUFFIXES:
+            given = {"format": SUFFIXES[suffix]} | given
+        if suffix == ".tsv" and given["format"] == "csv":
+            given = {"delimiter": "\t"} | given
         return given
 
     @field_validator("path")
@@ -106,20 +146,40 @@ class File(Strict):
     @classmethod
     def _known_encoding(cls, encoding: str) -> str:
         try:
-            return codecs.lookup(encoding).name
-        except LookupError:
+            "a".encode(encoding)  # codecs.lookup alone also knows hex and the like
+            return codecs.lookup(encoding).name.removesuffix("-sig")
+        except (LookupError, ValueError):
             raise ValueError("an encoding that Python knows, such as utf-8 or cp1252") from None
+
+    @field_validator("date_format")
+    @classmethod
+    def _known_date_format(cls, pattern: str | None) -> str | None:
+        if pattern is None or (
+            re.fullmatch(_DATE_FORMAT, pattern, re.DOTALL) and re.search("%-?[yYcxgG]", pattern)
+        ):
+            return pattern
+        raise ValueError('a strptime pattern with a year and no time zone, such as "%d.%m.%Y"')
 
     @model_validator(mode="after")
     def _fits_together(self) -> File:
+        for option, formats in _ONLY_FOR.items():
+            if option in self.model_fields_set and self.format not in formats:
+                raise ValueError(
+                    f"{option} only for format {' or '.join(formats)}; this one is {self.format}"
+                )
         if self.decimal == self.thousands:
-            raise ValueError("decimal and thousands that differ")
-        if self.format == "fixed" and len(self.widths or []) != len(self.names or []):
-            raise ValueError("as many names as widths")
-        if self.format == "fixed" and not self.widths:
+            raise ValueError(f'decimal and thousands that differ; both are "{self.decimal}"')
+        if self.delimiter in (self.quote, "\n", "\r") or self.quote in ("\n", "\r"):
+            raise ValueError("delimiter and quote that differ from each other and from a line end")
+        if self.format == "fixed" and not (self.widths and self.names):
             raise ValueError("names and widths for a fixed-width file")
-        if self.names and len(set(self.names)) != len(self.names):
-            raise ValueError("names that are all different")
+        if self.widths and len(self.widths) != len(self.names or []):
+            raise ValueError(
+                f"as many names as widths; there are {len(self.names or [])} and {len(self.widths)}"
+            )
+        folded = [name.lower() for name in self.names or []]
+        if len(set(folded)) != len(folded):
+            raise ValueError("names that differ, in more than upper and lower case")
         return self
 
 
@@ -137,7 +197,7 @@ class Dataset(Strict):
     description: str = ""
     simulated: bool = False
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
-    observed_until: dt.date | None = None
+    observed_until: Day | None = None
     engine: Engine = Engine()
     tables: dict[TableName, Files]
     parameters: dict[str, dict[str, Scalar]] = {}
@@ -145,27 +205,46 @@ class Dataset(Strict):
     @field_validator("engine", mode="before")
     @classmethod
     def _engine_by_name(cls, given: Any) -> Any:
-        return {} if given == "duckdb" else given
+        if given == "duckdb":
+            return {}
+        if isinstance(given, dict | Engine):
+            return given
+        raise ValueError(
+            "duckdb, or a key duckdb with its settings, or a key spark with its master"
+        )
 
     @field_validator("tables")
     @classmethod
     def _has_orders(cls, tables: dict[TableName, Any]) -> dict[TableName, Any]:
         if "orders" not in tables:
-            raise ValueError('a table "orders": every other one may be left out')
+            raise ValueError(f'a table "orders"; there are {", ".join(tables) or "none"}')
         return tables
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML's safe loader, refusing a key given twice, of which it would silently keep the last."""
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader; notes a key given twice, of which it would keep the last in silence."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.problems: list[str] = []
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
-        if twice := next((k for k in keys if keys.count(k) > 1), None):
-            raise LabError(
-                f'dataset.yml: key "{twice}" is given twice (line {node.start_mark.line + 1} on). '
-                "Keep one."
-            )
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                self.problems.append(
+                    f'dataset.yml: key "{key.value}" is given twice, again in line '
+                    f"{key.start_mark.line + 1}. Keep one."
+                )
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+# A day stays text until `Day` reads it: YAML's own reading fails on 31 February with a traceback.
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if not tag.endswith(":timestamp")]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def load(path: Path) -> Dataset:
@@ -174,53 +253,40 @@ def load(path: Path) -> Dataset:
     Raises LabError with every problem found, one a line.
     """
     try:
-        given = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
+        loader = _Loader(path.read_text(encoding="utf-8"))
+        given = loader.get_single_data()
+    except OSError as error:
+        raise LabError(f"dataset.yml cannot be read ({error.strerror}). Allow it.") from None
     except UnicodeDecodeError:
-        raise LabError("dataset.yml: expected UTF-8 text. Save it as UTF-8.") from None
+        raise LabError(
+            "dataset.yml: expected UTF-8 text, found other bytes. Save it as UTF-8."
+        ) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
-        what = getattr(error, "problem", None) or "not YAML"
-        raise LabError(f"dataset.yml: cannot be read as YAML{where}: {what}.") from None
+        what = getattr(error, "problem", None) or getattr(error, "reason", "")
+        raise LabError(
+            f"dataset.yml: expected YAML, cannot read it{where}: {what}. "
+            "Correct the line; quote a text that holds signs."
+        ) from None
     if not isinstance(given, dict):
-        raise LabError("dataset.yml: expected keys such as title, currency, tables; it has none.")
+        raise LabError(
+            "dataset.yml: expected keys such as title, currency and tables, found none. Write them."
+        )
     try:
-        return Dataset.model_validate(given)
+        dataset = Dataset.model_validate(given)
     except ValidationError as error:
-        raise LabError("\n".join(_in_words(e) for e in error.errors())) from None
-
-
-def _in_words(error: Any) -> str:
-    """A pydantic error as: where, what was expected, what was there, what to do."""
-    where = [str(part) for part in error["loc"] if part not in ("[key]",)]
-    key, inside = (where[-1], where[:-1]) if where else ("", [])
-    place = "dataset.yml" + (f" under {'.'.join(inside)}" if inside else "")
-    message = error["msg"]
-    if error["type"] == "extra_forbidden":
-        known = _known_keys(inside)
-        close = difflib.get_close_matches(key, known, 1)
-        advice = f'Did you mean "{close[0]}"?' if close else "Remove it."
-        return f'{place}: unknown key "{key}"; expected one of {", ".join(known)}. {advice}'
-    if error["type"] == "missing":
-        return f'{place}: key "{key}" is missing. Add it.'
-    if error["type"] == "literal_error":
-        expected = error["ctx"]["expected"].replace("'", "")
-        if error["loc"][-1:] == ("[key]",):
-            return f'{place}: unknown key "{key}"; expected one of {expected}.'
-        return f"{place}: {key} is {error['input']!r}; expected {expected}."
-    expected = re.sub(r"^Value error, ", "", message)
-    expected = re.sub(r"^(Input|String|List) should ", "it should ", expected)
-    there = "" if isinstance(error["input"], dict | BaseModel) else f" is {error['input']!r};"
-    return f"{place}: {key}{there} expected {expected}."
+        loader.problems += [in_words(e, given, _known_keys) for e in error.errors()]
+    if loader.problems:
+        raise LabError("\n".join(loader.problems))
+    return dataset
 
 
 def _known_keys(inside: list[str]) -> list[str]:
-    if not inside:
-        model: type[BaseModel] = Dataset
-    elif inside[0] == "tables":
-        model = File
-    else:
-        from loyaltylab.engine import DuckDB
-
-        model = DuckDB if inside[-1] == "duckdb" else Engine
+    """The keys that may stand under these."""
+    if inside == ["tables"]:
+        return list(get_args(TableName))
+    model: type[BaseModel] = Dataset
+    if inside:
+        model = File if inside[0] == "tables" else DuckDB if inside[-1] == "duckdb" else Engine
     return list(model.model_fields)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -18,8 +19,6 @@ import ibis.expr.types as ir
 from pydantic import BaseModel, ConfigDict, Field
 
 from loyaltylab.errors import LabError
-
-MONEY = "decimal(18, 4)"  # exact, so that a sum is the same whatever order threads add it in
 
 
 class DuckDB(BaseModel):
@@ -83,46 +82,55 @@ def _spark(master: str) -> ibis.BaseBackend:
     return ibis.pyspark.connect(session)
 
 
-@ibis.udf.scalar.builtin(name="try_strptime")
+@ibis.udf.scalar.builtin(name="try_strptime")  # type: ignore[untyped-decorator]
 def _try_strptime(text: str, pattern: str) -> ibis.dtype("timestamp"):  # type: ignore[valid-type]
     """DuckDB's own parser of dates; NULL where the text does not fit."""
 
 
-@ibis.udf.scalar.builtin(name="isfinite")
-def _isfinite(value: float) -> bool:
-    """False for infinities and NaN, which DuckDB otherwise casts from text without complaint."""
+# A date, or a date and a time of day, and what may follow it: Z, UTC or an offset.
+_ISO = (
+    r"^([0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?)?)"
+    r" ?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)?$"
+)
 
 
 def parse_timestamp(text: ir.StringValue, pattern: str | None) -> ir.TimestampValue:
     """Text to a timestamp by a strptime pattern, by ISO 8601 if None; NULL where it does not fit.
 
-    DuckDB only: raw files are always read in this process, whatever engine reads their results.
+    The time is the one that the clock on the wall showed: an offset that follows it is left out, as
+    a day's orders are those of the customer's own day. DuckDB only: raw files are always read in
+    this process, whatever engine reads their results.
     """
     if pattern is None:
-        return text.try_cast("timestamp")
+        return text.re_extract(_ISO, 1).nullif("").try_cast("timestamp")
     return _try_strptime(text, pattern)
+
+
+# What thousands marks look like: French exports write a space that does not break.
+_MARKS = {" ": "[ \u00a0\u202f]", "'": "['\u2019]"}
 
 
 def parse_number(
     text: ir.StringValue, dtype: dt.DataType, *, decimal: str, thousands: str
 ) -> ir.NumericValue:
-    """Text to a finite number of `dtype`; NULL where it is none.
+    """Text to a finite number of `dtype`; NULL where it is none, or has no place in the type.
 
-    decimal, thousands : the marks that the file uses; a thousands mark must stand before three
-    digits, so that 1.50 with dots for thousands is no number rather than 150. DuckDB only.
+    A number: digits, a sign before them, the decimal mark, an exponent. Thousands marks stand before
+    each three digits or nowhere, so that 1.50 with dots for thousands is no number rather than 150.
+    2.0 is a whole number, 2.5 is not. Decimals are rounded to the scale of `dtype`. DuckDB only.
     """
+    digits, mark, point = "[0-9]+", "", re.escape(decimal)
     if thousands:
-        grouped = rf"^[+-]?\d{{1,3}}(\{thousands}\d{{3}})*(\{decimal}\d*)?$"
-        plain = rf"^[+-]?\d*(\{decimal}\d*)?$"
-        fits = text.re_search(grouped) | text.re_search(plain)
-        text = fits.ifelse(text, ibis.null("string")).replace(thousands, "")
-    if decimal != ".":
-        # A dot that is no thousands mark would otherwise pass for a decimal point.
-        text = text.contains(".").ifelse(ibis.null("string"), text).replace(decimal, ".")
-    if dtype.is_floating():
-        number = text.try_cast("float64")
-        return _isfinite(number).ifelse(number, ibis.null("float64"))
-    if dtype.is_integer():  # 2.0 is a whole number, 2.5 is not
-        number = text.try_cast(MONEY)
-        return (number == number.floor()).ifelse(number.try_cast(dtype), ibis.null(dtype))
-    return text.try_cast(dtype)
+        mark = _MARKS.get(thousands, re.escape(thousands))
+        digits = rf"([0-9]+|[0-9]{{1,3}}({mark}[0-9]{{3}})+)"
+    fraction = rf"{point}0*" if dtype.is_integer() else rf"{point}[0-9]*"
+    number = rf"{digits}({fraction})?"
+    if not dtype.is_integer():
+        number = rf"({number}|{point}[0-9]+)([eE][+-]?[0-9]+)?"
+    text = text.re_search(rf"^[+-]?{number}$").ifelse(text, ibis.null("string"))
+    if mark:
+        text = text.re_replace(mark, "")
+    if dtype.is_integer():
+        return text.re_replace(rf"{fraction}$", "").try_cast(dtype)
+    value = text.replace(decimal, ".").try_cast(dtype)
+    return value.isinf().ifelse(ibis.null(dtype), value) if dtype.is_floating() else value

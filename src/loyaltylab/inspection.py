@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import ibis
+import ibis.expr.types as ir
 
 from loyaltylab import engine, schemas, sources, validation
-from loyaltylab.contract import Dataset
+from loyaltylab.contract import Dataset, TableName
 from loyaltylab.dataset import load
 from loyaltylab.errors import LabError
 from loyaltylab.execution import parameter_problems
@@ -28,32 +29,29 @@ def problems(folder: Path, *, notebooks: Path) -> list[str]:
     except LabError as error:
         return str(error).splitlines()
     found = parameter_problems(dataset, notebooks)
-    with tempfile.TemporaryDirectory(prefix="loyaltylab-") as scratch:
-        con = engine.connect(engine.Engine(), spill=Path(scratch))
+    if dataset.engine.spark and (lacks := engine.spark_lacks()):
+        found.append(lacks)
+    with tempfile.TemporaryDirectory(prefix="loyaltylab-") as spill:
+        con = engine.connect(engine.Engine(), spill=Path(spill))
         for table in dataset.tables:
-            found += _table_problems(con, dataset, folder, table, Path(scratch))
+            found += _table_problems(con, dataset, folder, table)
+        con.disconnect()
     return found
 
 
-def _table_problems(
-    con: Any, dataset: Dataset, folder: Path, table: str, scratch: Path
-) -> list[str]:
+def _table_problems(con: Any, dataset: Dataset, folder: Path, table: TableName) -> list[str]:
     found: list[str] = []
+    rows_seen = 0
     for file in dataset.tables[table]:
-        unknown = set(file.columns) - set(schemas.column_types(table))
-        found += [
-            f'dataset.yml under tables.{table}.columns: unknown column "{name}"; expected one of '
-            f"{', '.join(schemas.column_types(table))}."
-            for name in sorted(unknown)
-        ]
         try:
             for source in sources.find(folder, file):
-                raw = sources.read(con, source, scratch=scratch, first=LOOKED_AT)
-                found += _unreadable_columns(
-                    validation.typed(raw, table, source), raw, table, source
-                )
+                raw = sources.read(con, source, first=LOOKED_AT)
+                rows_seen += raw.count().to_pyarrow().as_py()
+                found += _unreadable_columns(raw, table, source)
         except LabError as error:
             found += [_named(table, line) for line in str(error).splitlines()]
+    if table == "orders" and not rows_seen and not found:
+        found.append(validation.NO_ORDERS)
     return found
 
 
@@ -61,10 +59,10 @@ def _named(table: str, problem: str) -> str:
     return problem if problem.startswith(f"{table}: ") else f"{table}: {problem}"
 
 
-def _unreadable_columns(rows: Any, raw: Any, table: str, source: sources.Source) -> list[str]:
+def _unreadable_columns(raw: ir.Table, table: str, source: sources.Source) -> list[str]:
     """Columns of which no value is what it should be: the file, not a row, is misread."""
-    file = source.file
-    columns = validation.mapping(table, raw.columns, file, source.label)
+    file, rows = source.file, validation.typed(raw, table, source)
+    columns = validation.mapping(table, raw["fields"].type().names, source)
     reasons = {n: schemas.unreadable(n, t) for n, t in schemas.column_types(table).items()}
     counted = (
         rows.aggregate(
@@ -89,12 +87,11 @@ def _unreadable_columns(rows: Any, raw: Any, table: str, source: sources.Source)
     return found
 
 
-def _shape(raw: Any, column: str) -> str:
+def _shape(raw: ir.Table, column: str) -> str:
     """The commonest form of a column's values, digits as 9 and letters as x: no value is told."""
-    text = raw[column].cast("string").strip().nullif("")
-    shape = text.re_replace(r"\p{L}", "x").re_replace(r"\d", "9").substr(0, 24)
-    counted = raw.select(shape=shape).filter(lambda t: t["shape"].notnull()).group_by("shape")
-    rows = (
-        counted.agg(n=lambda t: t.count()).order_by(ibis.desc("n"), "shape").limit(1).to_pyarrow()
-    )
-    return rows["shape"][0].as_py()
+    text = raw["fields"][column].cast("string").strip().nullif("")
+    shape = text.re_replace(r"[\p{L}\p{M}]", "x").re_replace(r"\p{N}", "9").substr(0, 24)
+    shapes = raw.select(shape=shape).filter(lambda t: t["shape"].notnull())
+    counted = shapes.group_by("shape").agg(n=lambda t: t.count())
+    commonest = counted.order_by(ibis.desc("n"), "shape").limit(1).to_pyarrow()
+    return str(commonest["shape"][0])

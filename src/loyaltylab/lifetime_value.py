@@ -4,13 +4,13 @@ Grain in: one order. One person's orders of one day are one purchase, so what is
 is order days. Data are in days; the models' unit of time is the week.
 
 A person's history is (frequency, recency, age): order days after the first, days from the first to
-the last order day, days from the first order day to the last day observed. It is all that the BG/NBD
-model needs, so equal histories are grouped in the engine and fitted with weights. Value is revenue
-within a horizon, not discounted and before costs.
+the last order day, days from the first order day to the last day observed. It is all that the
+BG/NBD model needs, so equal histories are grouped in the engine and fitted with weights. Value is
+revenue within a horizon, not discounted and before costs.
 
 Sources:
-- Fader, Hardie & Lee (2005), "Counting Your Customers the Easy Way", Marketing Science 24(2): BG/NBD.
-- Fader & Hardie (2013), "The Gamma-Gamma Model of Monetary Value", brucehardie.com/notes/025.
+- BG/NBD: Fader, Hardie & Lee (2005), "Counting Your Customers the Easy Way", Marketing Science 24.
+- Gamma-Gamma: Fader & Hardie (2013), "The Gamma-Gamma Model of Monetary Value".
 """
 
 from __future__ import annotations
@@ -27,11 +27,10 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-from autograd import grad, hessian
+from autograd import grad, hessian  # type: ignore[import-untyped]
 from lifetimes import BetaGeoFitter, GammaGammaFitter
 from lifetimes.utils import ConvergenceError
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, DateFormatter
 from scipy.stats import norm
 
 from loyaltylab import plots
@@ -98,16 +97,14 @@ def with_holdout(people: ir.Table, orders: ir.Table, *, cutoff: date, weeks: int
 def tally(people: ir.Table, *columns: str, total: str | None = None) -> pd.DataFrame:
     """Equal rows counted: `columns`, customers, and the sum of the column `total` where given.
 
-    This is all that leaves the engine: sufficient statistics, ordered by `columns`, money as floats.
+    This is all that leaves the engine: sufficient statistics, ordered by `columns`, money as float.
     """
     sums = {} if total is None else {total: people[total].sum()}
     table = people.group_by(columns).aggregate(customers=people.count(), **sums)
     money = [c for c in table.columns if table[c].type().is_decimal()]
-    return (
-        table.order_by(columns)
-        .mutate(ibis.selectors.across(money, ibis._.cast("float64")))
-        .execute()
-    )
+    floats = ibis.selectors.across(money, ibis._.cast("float64"))
+    counted: pd.DataFrame = table.order_by(columns).mutate(floats).execute()
+    return counted
 
 
 def histories(people: ir.Table) -> pd.DataFrame:
@@ -161,13 +158,13 @@ class BgNbd(Fit):
 
     def alive(self, groups: pd.DataFrame) -> np.ndarray:
         """Probability that a customer of each group has not stopped; 1 for frequency 0."""
-        return self._fitter.conditional_probability_alive(*_in_weeks(groups))
+        return np.asarray(self._fitter.conditional_probability_alive(*_in_weeks(groups)))
 
     def will_order(self, groups: pd.DataFrame, weeks: float) -> np.ndarray:
         """Probability of at least one order day in the next `weeks`.
 
-        A customer still active has a rate of gamma shape r + x and rate alpha + T (the prior updated
-        by x orders in T weeks), and orders nothing with probability ((α + T)/(α + T + t))^(r + x).
+        The rate of a customer still active has gamma shape r + x and rate alpha + T (the prior
+        updated by x orders in T weeks): no order has probability ((α + T)/(α + T + t))^(r + x).
         """
         frequency, _, age = _in_weeks(groups)
         clock = self.parameters["alpha"] + age
@@ -176,7 +173,7 @@ class BgNbd(Fit):
 
     def new_customer_orders(self, weeks: np.ndarray) -> np.ndarray:
         """Repeat order days expected of a customer in the `weeks` after the first order; eq. 9."""
-        return self._fitter.expected_number_of_purchases_up_to_time(weeks)
+        return np.asarray(self._fitter.expected_number_of_purchases_up_to_time(weeks))
 
     @property
     def _fitter(self) -> Any:
@@ -200,7 +197,7 @@ class GammaGamma(Fit):
         fitter = GammaGammaFitter()
         fitter.params_ = pd.Series(self.parameters)
         mean = groups.repeat_spend.clip(lower=0) / groups.frequency.clip(lower=1)
-        return fitter.conditional_expected_average_profit(groups.frequency, mean).to_numpy()
+        return np.asarray(fitter.conditional_expected_average_profit(groups.frequency, mean))
 
 
 def fit_bg_nbd(groups: pd.DataFrame) -> BgNbd:
@@ -235,7 +232,7 @@ def fit_gamma_gamma(groups: pd.DataFrame) -> GammaGamma:
     if fit.parameters["q"] <= 1:
         raise LabError(
             "The spend model expected a finite mean spend (q above 1); it found q "
-            f"{fit.parameters['q']:.2f}: a few customers spend without bound. Look for errors there."
+            f"{fit.parameters['q']:.2f}: a few customers spend without bound. Look for errors."
         )
     return fit
 
@@ -258,9 +255,9 @@ def errors(predicted: np.ndarray, groups: pd.DataFrame) -> dict[str, float]:
     """What a forecast missed by, a customer of each group counting as often as there are.
 
     predicted : orders of one customer of each group. groups : later_orders, customers.
-    Returns mae and rmse (orders a customer), mae_gain (how much lower the mae is than that of saying
-    zero for everyone), bias ((predicted - actual) / actual of the totals), each with _low and _high
-    at LEVEL, and gini (that of the prediction over that of perfect foresight).
+    Returns mae and rmse (orders a customer), mae_gain (how much lower the mae is than that of
+    saying zero for everyone), bias ((predicted - actual) / actual of the totals), each with _low
+    and _high at LEVEL, and gini (that of the prediction over that of perfect foresight).
     The intervals say how far another sample of customers could differ over the same weeks, not
     how far another time could.
     Raises LabError if nobody ordered in the hold-out.
@@ -299,8 +296,8 @@ def holdout_scores(
 ) -> pd.DataFrame:
     """The models and what anyone could do without them, over the same hold-out.
 
-    judged : `with_holdout` of the same `weeks`. Returns one row a forecast: bg_nbd; zero, which says
-    that nobody orders again; past_spend, which only ranks customers by what they spent so far.
+    judged : `with_holdout` of the same `weeks`. Returns one row a forecast: bg_nbd; zero, which
+    says that nobody orders again; past_spend, which only ranks customers by what they spent so far.
     Columns: those of `errors`; spend_bias and spend_gini are the same for the money then spent (for
     bg_nbd orders × Gamma-Gamma spend). Missing: what a ranking has not.
     """
@@ -325,7 +322,7 @@ def holdout_scores(
 
 
 def holdout_by_frequency(judged: ir.Table, orders: BgNbd, *, weeks: int) -> pd.DataFrame:
-    """Hold-out orders of a customer by repeat orders before it, those with FREQUENT or more together.
+    """Hold-out orders of a customer by repeat orders before it, FREQUENT or more together.
 
     Returns frequency, customers, actual and predicted (mean order days a customer).
     """
@@ -347,9 +344,9 @@ def holdout_by_frequency(judged: ir.Table, orders: BgNbd, *, weeks: int) -> pd.D
 def tracking(orders: ir.Table, model: BgNbd, *, cutoff: date, weeks: int) -> pd.DataFrame:
     """Repeat orders week by week, of the customers won until `cutoff`: observed and expected.
 
-    Returns week_end (weeks are counted from the cutoff, the first may begin before the first order),
-    actual and expected (repeat order days in the week), actual_total and expected_total (up to its
-    end), held_out (the week lies after the cutoff), up to `weeks` weeks after the cutoff.
+    Returns week_end (weeks are counted from the cutoff, the first may begin before the first
+    order), actual and expected (repeat order days in the week), actual_total and expected_total (up
+    to its end), held_out (the week lies after the cutoff), up to `weeks` weeks after the cutoff.
     """
     days = _order_days(orders)
     first = days.group_by("person_id").aggregate(first_day=days.day.min())
@@ -479,8 +476,6 @@ def plot_tracking(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set(xlabel="week ending", ylabel="repeat orders a week")
     ax.set_ylim(bottom=0)
     ax.yaxis.set_major_formatter(plots.thousands)
-    ax.xaxis.set_major_locator(AutoDateLocator(minticks=4, maxticks=7))
-    ax.xaxis.set_major_formatter(DateFormatter("%b %Y"))
     ax.legend(loc="lower right")
     return ax
 
@@ -609,7 +604,8 @@ def _start(fitter: Any, model: str, *data: np.ndarray) -> pd.Series:
     *columns, weights = data
     try:
         with contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
-            return fitter.fit(*columns, weights=weights, tol=1e-5).params_
+            parameters: pd.Series = fitter.fit(*columns, weights=weights, tol=1e-5).params_
+            return parameters
     except ConvergenceError:
         _refuse(model)
 
@@ -619,8 +615,8 @@ def _optimum(
 ) -> tuple[dict[str, float], dict[str, float], dict[str, float], float, int]:
     """Newton's method on the fitter's own likelihood, in weeks and money, from its own solution.
 
-    It doubles the correct digits each step, so a last step of 1e-7 leaves nothing open, and no figure
-    depends on where an optimiser chose to stop. Returns the fields of Fit.
+    It doubles the correct digits each step, so a last step of 1e-7 leaves nothing open, and no
+    figure depends on where an optimiser chose to stop. Returns the fields of Fit.
     """
 
     def loss(logs: np.ndarray) -> Any:

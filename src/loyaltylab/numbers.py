@@ -146,7 +146,8 @@ def show(axes: Axes, *, alt: str) -> None:
     """
     if not alt.strip():
         raise LabError("show: expected alt, the figure in words computed from its table.")
-    figure = axes.get_figure()
+    figure = axes.get_figure(root=True)
+    assert figure is not None
     drawing = io.StringIO()
     # The same drawing gets the same ids, and two figures of a page different ones.
     salt = hashlib.sha256(alt.encode()).hexdigest()

@@ -6,10 +6,13 @@ what was observed, orange what a model says, grey what is only for comparison.
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.dates import AutoDateLocator, DateFormatter
 from matplotlib.ticker import FuncFormatter
 
 OBSERVED = "#0072B2"
@@ -19,10 +22,10 @@ INK = "#1A1A1A"
 # From near white to a blue on which INK still has a contrast of 5.5: figures in cells stay readable.
 SEQUENCE = LinearSegmentedColormap.from_list("sequence", ["#F3F8FC", "#4C9BD6"])
 
-_STYLE = {
+_STYLE: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same layout on every machine
-    "font.size": 10,
-    "axes.titlesize": 11,
+    "font.size": 11,
+    "axes.titlesize": 12,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.labelcolor": "#333333",
@@ -36,7 +39,7 @@ _STYLE = {
 }
 
 
-def new_axes(ax: Axes | None = None, *, width: float = 7.2, height: float = 3.6) -> Axes:
+def new_axes(ax: Axes | None = None, *, width: float = 6.4, height: float = 3.4) -> Axes:
     """The axes given, or new ones in the house theme; sizes in inches."""
     if ax is not None:
         return ax
@@ -46,3 +49,9 @@ def new_axes(ax: Axes | None = None, *, width: float = 7.2, height: float = 3.6)
 
 percent = FuncFormatter(lambda share, _: f"{share:.0%}")
 thousands = FuncFormatter(lambda count, _: f"{count:,.0f}")
+
+
+def date_axis(ax: Axes) -> None:
+    """Dates along the bottom, as "Jan 1997", few enough to read."""
+    ax.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=8))
+    ax.xaxis.set_major_formatter(DateFormatter("%b %Y"))

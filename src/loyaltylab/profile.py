@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ibis
 import ibis.expr.types as ir
 import pandas as pd
 from matplotlib.axes import Axes
@@ -107,7 +106,8 @@ def plot_weeks(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.plot(whole["week"], whole["orders"], color=plots.OBSERVED, linewidth=1.6)
     ax.set_ylim(bottom=0)
     ax.yaxis.set_major_formatter(plots.thousands)
-    ax.set(xlabel="week", ylabel="orders a week")
+    plots.date_axis(ax)
+    ax.set(ylabel="orders a week")
     return ax
 
 
@@ -116,7 +116,8 @@ def describe_weeks(table: pd.DataFrame) -> str:
     whole = table[table["whole"]]
     if whole.empty:
         return "Line without points: no whole week was observed."
-    most, least = whole.loc[whole["orders"].idxmax()], whole.loc[whole["orders"].idxmin()]
+    ranked = whole.sort_values(["orders", "week"])
+    least, most = ranked.iloc[0], ranked.iloc[-1]
     return (
         f"Line of orders a week over {counted(len(whole), 'whole week')}: most in the week of "
         f"{most['week']:%-d %B %Y} ({most['orders']:,}), fewest in the week of "

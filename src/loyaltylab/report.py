@@ -7,12 +7,14 @@ same executed notebook gives the same bytes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
 
 import nbformat
 from nbconvert.exporters.html import HTMLExporter
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
 from traitlets.config import Config
 
 from loyaltylab.errors import LabError
@@ -92,7 +94,7 @@ def write(
 def _read(executed: Path) -> NotebookNode:
     """The notebook with its code gathered for a reader.
 
-    The parameters are one cell, and a code cell that shows nothing joins the code after it.
+    The parameters are one cell, and a code cell that shows nothing joins a neighbour.
     """
     try:
         notebook = nbformat.read(executed, as_version=4)
@@ -104,18 +106,29 @@ def _read(executed: Path) -> NotebookNode:
         ) from error
     # A kernel names IPython's own lexer, whose import takes longer than all of the page.
     notebook.metadata.language_info = {"name": "python"}
-    cells: list[NotebookNode] = []
-    for cell in notebook.cells:
-        if not cell.source.strip() and not cell.get("outputs"):
-            continue
-        last = cells[-1] if cells else cell
-        if last is not cell and _kind(last) == _kind(cell) != "markdown" and not last.outputs:
-            last.source = f"{last.source.rstrip()}\n\n{cell.source}"
-            last.outputs = cell.outputs
-        else:
-            cells.append(cell)
-    notebook.cells = cells
+    filled = [cell for cell in notebook.cells if cell.source.strip() or cell.get("outputs")]
+    notebook.cells = []
+    for kind, run in groupby(filled, _kind):
+        cells = list(run)
+        notebook.cells += _joined(cells) if kind in ("code", "parameters") else cells
     return notebook
+
+
+def _joined(run: list[NotebookNode]) -> list[NotebookNode]:
+    """Adjacent code cells; one that shows nothing joins the next that does, else the one before."""
+    joined: list[NotebookNode] = []
+    sources: list[str] = []
+    for cell in run:
+        sources.append(cell.source.strip())
+        if cell.outputs:
+            cell.source = "\n\n".join(sources)
+            joined.append(cell)
+            sources = []
+    if sources and joined:
+        joined[-1].source = "\n\n".join([joined[-1].source, *sources])
+    elif sources:
+        joined.append(new_code_cell("\n\n".join(sources), metadata=cell.metadata))
+    return joined
 
 
 def _kind(cell: NotebookNode) -> str:

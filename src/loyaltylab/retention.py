@@ -16,11 +16,12 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import chi2_contingency
 from statsmodels.stats.proportion import proportion_confint
 
 from loyaltylab import plots
-from loyaltylab.numbers import Number, Numbers, sentence
+from loyaltylab.numbers import Number, Numbers, counted, sentence
 
 Period = Literal["week", "month", "quarter"]
 LEVEL = 0.95  # of every interval here
@@ -197,7 +198,7 @@ def record_median_gap(numbers: Numbers, table: pd.DataFrame) -> Number:
 
 def record_ages(numbers: Numbers, monthly: pd.DataFrame, *, ages: Sequence[int]) -> None:
     """Record retention.month_<age> from a triangle of months, for ages that were observed."""
-    table = pooled(monthly).set_index("age").reindex(ages).fillna({"customers": 0})
+    table = pooled(monthly).set_index("age").reindex(list(ages)).fillna({"customers": 0})
     for age, row in table.iterrows():
         numbers.record(
             f"retention.month_{age}",
@@ -225,18 +226,21 @@ def purchase_groups(people: pd.DataFrame) -> pd.DataFrame:
     return table.astype({"purchases": str}).drop(columns="amount")
 
 
-def loss_sentence(cells: pd.DataFrame, *, period: Period) -> str:
-    """Where most customers are lost, in words, from `triangle`."""
+def loss_finding(cells: pd.DataFrame, *, period: Period) -> str:
+    """Where most customers are lost, from `triangle`: a heading and its sentence."""
     table = pooled(cells[cells["age"] > 0])
     if table.empty:
-        return f"No {period} after a first purchase is over yet, so nobody can have returned in one."
+        return (
+            "## Too early to say where customers are lost\n\n"
+            f"No {period} after a first purchase is over."
+        )
     first, last = table.iloc[0], table.iloc[-1]
     text = (
-        "**The loss is at the start: only {first:.0%} buy again in the {period} after their first "
-        "purchase** ({low:.1%} to {high:.1%})."
+        "## Only {first:.0%} buy again in the {period} after their first purchase\n\n"
+        "Of all cohorts together {low:.1%} to {high:.1%} do (95% confidence)."
     )
     if len(table) > 1:
-        text += " {age} {period}s after it, {last:.0%} still do."
+        text += " {age} {period}s after it, {last:.0%} buy."
     return sentence(
         text,
         first=first["share"],
@@ -248,23 +252,36 @@ def loss_sentence(cells: pd.DataFrame, *, period: Period) -> str:
     )
 
 
-def cohort_sentence(cells: pd.DataFrame, *, period: Period) -> str:
-    """Whether first returns differ between cohorts more than chance allows, in words.
+def cohort_finding(cells: pd.DataFrame, *, period: Period) -> str:
+    """Whether first returns differ between cohorts more than chance allows: heading and sentence.
 
     Chi-square test of equal shares over the cohorts observed at age 1.
     """
     first = cells[cells["age"] == 1].dropna(subset="share")
     if len(first) < 2 or first["active"].sum() in (0, first["customers"].sum()):
-        return f"Fewer than two cohorts have been observed for a {period}: they cannot be compared."
+        return (
+            "## Too early to compare cohorts\n\n"
+            f"Fewer than two have been observed for a {period} after their first."
+        )
     lost = first["customers"] - first["active"]
     test = chi2_contingency(np.array([first["active"], lost]), correction=False)
-    low, high = first["share"].min(), first["share"].max()
-    text = "Between {low:.1%} and {high:.1%} of a cohort came back one {period} later: "
     if test.pvalue < 1 - LEVEL:
-        text += "**cohorts differ more than chance explains** (p = {p:.2g})."
+        heading = "Cohorts differ by more than chance"
+        verdict = "More than chance would explain"
     else:
-        text += "**no more apart than chance explains** (p = {p:.2g}); later cohorts are no better."
-    return sentence(text, low=low, high=high, period=period, p=test.pvalue)
+        heading = "No sign that newer customers stay better or worse"
+        verdict = "Chance alone could explain that"
+    return sentence(
+        "## {heading}\n\nBetween {low:.1%} and {high:.1%} of a cohort came back one {period} later. "
+        "{verdict} (p = {p:.2g}, chi-square test over {cohorts}).",
+        heading=heading,
+        low=first["share"].min(),
+        high=first["share"].max(),
+        period=period,
+        verdict=verdict,
+        p=test.pvalue,
+        cohorts=counted(len(first), "cohort"),
+    )
 
 
 def plot_triangle(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None) -> Axes:
@@ -272,7 +289,7 @@ def plot_triangle(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None
     later = cells[cells["age"] > 0]
     shares = later.pivot(index="cohort", columns="age", values="share").dropna(how="all", axis=1)
     shares.index = [_label(cohort, period) for cohort in shares.index]
-    ax = plots.new_axes(ax, width=7.6, height=1.2 + 0.32 * len(shares))
+    ax = plots.new_axes(ax, width=6.8, height=1.2 + 0.3 * len(shares))
     annotated = shares.map(lambda s: "" if pd.isna(s) else f"{100 * s:.0f}")
     sns.heatmap(
         shares,
@@ -326,7 +343,7 @@ def plot_curves(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None) 
     ax.yaxis.set_major_formatter(plots.percent)
     ax.set_ylim(bottom=0)
     ax.set(xlabel=f"{period}s after the first purchase", ylabel="share who buy")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
 
 

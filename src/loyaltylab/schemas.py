@@ -16,7 +16,7 @@ import pandera.ibis as pa
 
 from loyaltylab.errors import LabError
 
-MONEY = dt.Decimal(18, 4)
+MONEY = dt.Decimal(18, 4)  # exact, so that a sum is the same whatever order threads add it in
 NUMBER = dt.Float64()
 WHOLE = dt.Int64()
 TEXT = dt.String()
@@ -167,15 +167,13 @@ def _typed(column: ir.Column, bound: Any) -> ir.Value:
     return ibis.literal(bound).cast(column.type())
 
 
-# pandera's name of a check → (the rule in words, the condition that a present value must meet).
-_CHECKS: dict[str, Callable[[ir.Column, Mapping[str, Any]], tuple[str, ir.BooleanValue]]] = {
+# A check → (the rule in words, the condition that a present value must meet), by pandera's name of
+# the check and those of its statistics.
+_Compiled = Callable[[ir.Column, Mapping[str, Any]], tuple[str, ir.BooleanValue]]
+_CHECKS: dict[str, _Compiled] = {
     "greater_than_or_equal_to": lambda c, s: (
-        f"is below {s['min_value']}",
+        f"is {'before' if c.type().is_timestamp() else 'below'} {s['min_value']}",
         c >= _typed(c, s["min_value"]),
-    ),
-    "less_than_or_equal_to": lambda c, s: (
-        f"is above {s['max_value']}",
-        c <= _typed(c, s["max_value"]),
     ),
     "in_range": lambda c, s: (
         f"is not within {s['min_value']} to {s['max_value']}",
@@ -188,6 +186,23 @@ _CHECKS: dict[str, Callable[[ir.Column, Mapping[str, Any]], tuple[str, ir.Boolea
 }
 
 
+def _refuse_unknown(schema: pa.DataFrameSchema) -> None:
+    """Raise LabError on what `reasons` would leave out of a declaration."""
+    unknown = [f'check "{check.name}" of the whole table' for check in schema.checks]
+    for name, column in schema.columns.items():
+        if column.unique:
+            unknown.append(f"unique=True of {name} (the table takes unique=[...])")
+        for check in column.checks:
+            whole = all(check.statistics.get(end, True) for end in ("include_min", "include_max"))
+            if check.name not in _CHECKS or not whole or not check.ignore_na:
+                unknown.append(f'check "{check.name}" of {name}, as it stands')
+    if unknown:
+        raise LabError(
+            f"rules: {'; '.join(unknown)} cannot be compiled; expected checks that are one of "
+            f"{', '.join(_CHECKS)}. Teach schemas the new one."
+        )
+
+
 def reasons(rows: ir.Table, schema: pa.DataFrameSchema) -> ir.ArrayColumn:
     """The rules that each row breaks, in words. Grain in and out: one typed row.
 
@@ -196,19 +211,13 @@ def reasons(rows: ir.Table, schema: pa.DataFrameSchema) -> ir.ArrayColumn:
     is right and the others break "appears again".
     Raises LabError on a pandera check that this compiler does not know, rather than ignore it.
     """
+    _refuse_unknown(schema)
     broken: dict[str, ir.BooleanValue] = {}
     for name, declared in schema.columns.items():
-        if declared.unique:
-            raise LabError(f"rules: {name} has unique=True; declare it on the table instead.")
         if not declared.nullable:
             unread = rows["_unreadable"].contains(unreadable(name, declared.dtype.type))
             broken[f"{name} is missing"] = rows[name].isnull() & ~unread
         for check in declared.checks:
-            if check.name not in _CHECKS:
-                raise LabError(
-                    f'rules: check "{check.name}" of {name} cannot be compiled; '
-                    f"expected one of {', '.join(_CHECKS)}."
-                )
             words, met = _CHECKS[check.name](rows[name], check.statistics)
             broken[f"{name} {words}"] = (~met).fill_null(False)
     found = rows["_unreadable"].concat(where_true(broken))

@@ -88,10 +88,10 @@ def trust(numbers: Mapping[str, Number]) -> list[str]:
         rows = sum(_value(numbers, n) for n in read)
         told.append(
             sentence(
-                "**Data:** {kept:,.0f} of {rows:,.0f} rows keep every rule; the others were put "
-                "aside with their reasons. ",
+                "**Data:** {kept:,.0f} of {rows:,.0f} rows keep every rule{aside}. ",
                 kept=kept,
                 rows=rows,
+                aside="; the others were put aside with their reasons" if kept < rows else "",
             )
             + _link(next(iter(read.values())))
         )
@@ -132,8 +132,8 @@ def in_unit(number: Number, value: Any) -> str:
         return "unknown"
     if number.unit == "share":
         return f"{value:.1%}"
-    digits = 2 if abs(value) < 100 and isinstance(value, float) else 0
-    return f"{value:,.{digits}f} {number.unit}"
+    whole = abs(value) >= 100 or float(value).is_integer()
+    return f"{value:,.{0 if whole else 2}f} {number.unit}"
 
 
 def _interval(number: Number) -> str:

@@ -6,8 +6,9 @@ values, its file, its row number and every reason.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +18,27 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from loyaltylab import engine, schemas, sources
-from loyaltylab.contract import Dataset, File
+from loyaltylab.contract import Dataset, File, TableName
 from loyaltylab.dataset import Lab
 from loyaltylab.errors import LabError
 from loyaltylab.files import written_whole
 from loyaltylab.numbers import Numbers
 
-_YES, _NO = ["true", "t", "yes", "y", "1", "ja", "j"], ["false", "f", "no", "n", "0", "nein", "nei"]
+_YES, _NO = ["true", "t", "yes", "y", "1", "ja", "j"], ["false", "f", "no", "n", "0", "nein"]
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A table after its rules. rows: grain one raw row, in the files' order; canonical columns and
-    _file, _row, _reasons (empty if accepted), _original (JSON of the raw fields, if refused).
+    """A table after its rules.
+
+    rows : grain one raw row; canonical columns and _order (where it stands in the files), _file,
+        _row, _reasons (empty if accepted), _original (what the file holds, if refused).
+    read : how many rows the raw files have.
     """
 
     table: str
     rows: ir.Table
+    read: int
 
     @property
     def accepted(self) -> ir.Table:
@@ -49,26 +54,48 @@ class Checked:
         )
 
 
-def mapping(table: str, columns: tuple[str, ...], file: File, label: str) -> dict[str, str]:
+def mapping(table: str, there: Sequence[str], source: sources.Source) -> dict[str, str]:
     """canonical column → the file's column, for those that the file has.
 
-    Raises LabError naming every required column that is not there, and every column mapped to one
-    that is not there.
+    Raises LabError naming every required column that is not there, every column mapped to one that
+    is not there, and every key under columns that is no column of the table.
     """
-    there = [name for name in columns if not name.startswith("_")]
-    wanted = {name: file.columns.get(name, name) for name in schemas.column_types(table)}
+    file, known = source.file, schemas.column_types(table)
+    problems = []
+    for name in file.columns:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            advice = f'Did you mean "{close[0]}"?' if close else "Remove it."
+            problems.append(
+                f'{table}: unknown column "{name}" in dataset.yml under columns; expected one of '
+                f"{', '.join(known)}. {advice}"
+            )
+    wanted = {name: file.columns.get(name, name) for name in known}
     required = set(schemas.required_columns(table)) - ({"source"} if file.source else set())
-    problems = [
-        f'{table}: column "{column}" not found in {label}; it has {", ".join(there)}. '
-        "Map it in dataset.yml under columns."
-        + (
-            ' Or name the system that the file comes from under "source".'
-            if name == "source"
-            else ""
-        )
+    missing = [
+        name
         for name, column in wanted.items()
         if column not in there and (name in required or name in file.columns)
     ]
+    has_header = file.format in ("csv", "text", "excel") and not file.names
+    if missing and has_header and sources.holds_values(there):
+        problems.append(
+            f"{table}: expected a header in {source.label}, found what look like values in the "
+            "first row. Give names in dataset.yml."
+        )
+        missing = []
+    for name in missing:
+        advice = "Map it in dataset.yml under columns."
+        if name in file.columns:
+            advice = f"Correct it in dataset.yml under columns, where it is mapped to {name}."
+        elif name == "source":
+            advice += ' Or name the system that the file comes from under "source".'
+        if len(there) == 1 and file.format == "csv":
+            advice = "Set delimiter in dataset.yml to the sign between the columns."
+        problems.append(
+            f'{table}: column "{wanted[name]}" not found in {source.label}; it has '
+            f"{', '.join(there)}. {advice}"
+        )
     if problems:
         raise LabError("\n".join(problems))
     return {name: column for name, column in wanted.items() if column in there}
@@ -77,41 +104,43 @@ def mapping(table: str, columns: tuple[str, ...], file: File, label: str) -> dic
 def typed(raw: ir.Table, table: str, source: sources.Source) -> ir.Table:
     """Raw text → canonical types. What is no value of its type becomes missing, and a reason.
 
-    Grain: one raw row. Adds _unreadable (reasons, empty if all was read) and _original (JSON).
+    Grain: one raw row. Adds _file, _row, _unreadable (reasons, empty if all was read) and _original
+    (the fields as JSON, or a row that could not be read as it stands).
     """
-    file = source.file
-    columns = mapping(table, raw.columns, file, source.label)
+    file, fields, problem = source.file, raw["fields"], raw["problem"]
+    columns = mapping(table, fields.type().names, source)
     values: dict[str, ir.Value] = {}
     unread: dict[str, ir.BooleanValue] = {}
     for name, dtype in schemas.column_types(table).items():
         if name not in columns:
             values[name] = ibis.null(dtype)
             continue
-        given = raw[columns[name]]
+        given = fields[columns[name]]
         if given.type().is_string():
             given = given.strip().nullif("")
         values[name] = value = _parse(given, dtype, file)
         unread[schemas.unreadable(name, dtype)] = given.notnull() & value.isnull()
     if file.source and "source" not in columns:
         values["source"] = ibis.literal(file.source)
-    whole = raw["_problem"].isnull()
-    fields = [name for name in raw.columns if not name.startswith("_")]
-    as_read = ibis.struct({name: raw[name].cast("string") for name in fields}).cast("json")
+    said = "row cannot be read: " + problem
     return raw.select(
         **values,
-        _file=raw["_file"],
-        _row=raw["_row"],
-        _problem=raw["_problem"],
-        _unreadable=whole.ifelse(schemas.where_true(unread), ibis.array([raw["_problem"]])),
-        _original=raw["_line"].coalesce(as_read.cast("string")),
+        _file=ibis.literal(source.label),
+        _row=raw["row"],
+        _whole=problem.isnull(),
+        _unreadable=problem.isnull().ifelse(schemas.where_true(unread), ibis.array([said])),
+        _original=raw["line"].coalesce(fields.cast("json").cast("string")),
     )
 
 
 def _parse(given: Any, dtype: dt.DataType, file: File) -> Any:
     if dtype.is_string():
         return given.cast("string")
-    if not given.type().is_string():  # Parquet carries types
+    kept = given.type()  # Parquet carries types
+    if (kept.is_numeric() and dtype.is_numeric()) or (kept.is_temporal() and dtype.is_timestamp()):
         return given.try_cast(dtype)
+    if not kept.is_string():
+        given = given.cast("string")
     if dtype.is_timestamp():
         return engine.parse_timestamp(given, file.date_format)
     if dtype.is_boolean():
@@ -120,54 +149,61 @@ def _parse(given: Any, dtype: dt.DataType, file: File) -> Any:
     return engine.parse_number(given, dtype, decimal=file.decimal, thousands=file.thousands)
 
 
-def check(con: Any, dataset: Dataset, folder: Path, table: str, *, scratch: Path) -> Checked:
+def check(con: Any, dataset: Dataset, folder: Path, table: TableName) -> Checked:
     """Read all files of a table, type them, and give each row its reasons.
 
-    Raises LabError if a file cannot be read as a whole, or if no row at all can be accepted.
+    con : a DuckDB connection.
+    Raises LabError if a file cannot be read as a whole, if of the rows there are none can be
+    accepted, or if there is no order at all. Any other table may be empty: nobody asked to be
+    forgotten yet.
     """
-    parts = []
+    parts: list[ir.Table] = []
+    read = 0
     for file in dataset.tables[table]:
         for source in sources.find(folder, file):
-            rows = typed(sources.read(con, source, scratch=scratch), table, source)
+            raw = sources.read(con, source)
+            read += int(raw.count().to_pyarrow().as_py())
+            rows = typed(raw, table, source)
             order = ibis.struct({"file": ibis.literal(len(parts)), "row": rows["_row"]})
             parts.append(rows.mutate(_order=order))
-    rows = reduce(lambda one, other: one.union(other), parts)
+    rows = ibis.union(*parts) if len(parts) > 1 else parts[0]
     found = schemas.reasons(rows, schemas.TABLES[table])
     if table == "orders" and dataset.observed_until:
         late = (rows["ordered_at"].date() > dataset.observed_until).fill_null(False)
         said = f"ordered_at is after observed_until, {dataset.observed_until}"
         found = found.concat(schemas.where_true({said: late}))
     # A row that could not be read is not also blamed for the values that it therefore lacks.
-    found = rows["_problem"].isnull().ifelse(found, rows["_unreadable"])
-    rows = rows.mutate(_reasons=found).drop("_problem", "_unreadable")
+    found = rows["_whole"].ifelse(found, rows["_unreadable"])
+    rows = rows.mutate(_reasons=found).drop("_whole", "_unreadable")
     rows = rows.mutate(
         _original=(rows["_reasons"].length() > 0).ifelse(rows["_original"], ibis.null("string"))
     )
-    checked = Checked(table, con.create_table(f"checked_{table}", rows, temp=True))
-    counted = counts(checked)
-    if not counted["accepted"]:
-        raise LabError(_none_accepted(checked, counted["read"]))
+    checked = Checked(table, con.create_table(f"checked_{table}", rows, temp=True), read)
+    if (read or table == "orders") and not counts(checked)["accepted"]:
+        raise LabError(_none_accepted(checked) if read else NO_ORDERS)
     return checked
 
 
-def _none_accepted(checked: Checked, read: int) -> str:
-    if not read:
-        return f"{checked.table}: expected rows, found a header alone. Export the file again."
+NO_ORDERS = "orders: expected rows, found a header alone. Export the file again."
+
+
+def _none_accepted(checked: Checked) -> str:
     most = reason_counts(checked).iloc[0]
     return (
-        f"{checked.table}: expected rows to work with; none of {read:,} could be accepted, "
+        f"{checked.table}: expected rows to work with; none of {checked.read:,} could be accepted, "
         f"{most['rows']:,} because {most['reason']}. "
         "Correct the file, or how dataset.yml says to read it (columns, date_format, decimal)."
     )
 
 
 def counts(checked: Checked) -> dict[str, int]:
-    """read, accepted, quarantined; read is counted by itself, so that the sum can be held to it."""
+    """read, accepted, quarantined. Raises RuntimeError if the last two are not what was read."""
     refused = checked.rows["_reasons"].length() > 0
-    row = checked.rows.aggregate(
-        read=checked.rows.count(), accepted=(~refused).sum(), quarantined=refused.sum()
-    ).to_pandas()
-    return {name: int(row[name].fillna(0).iloc[0]) for name in row}
+    row = checked.rows.aggregate(accepted=(~refused).sum(), quarantined=refused.sum()).to_pandas()
+    counted = {name: int(row[name].fillna(0).iloc[0]) for name in row}
+    if sum(counted.values()) != checked.read:
+        raise RuntimeError(f"{checked.table}: {checked.read} rows read, but {counted}")
+    return {"read": checked.read} | counted
 
 
 def reason_counts(checked: Checked) -> pd.DataFrame:
@@ -192,11 +228,15 @@ def validate(lab: Lab) -> tuple[pd.DataFrame, pd.DataFrame]:
     table and reason: table, reason, rows).
     """
     counted, refused = [], []
+    # Raw files are read by DuckDB, whatever engine works on the accepted rows.
+    reading = engine.Engine(duckdb=lab.spec.engine.duckdb)
     for table in lab.spec.tables:
-        checked = check(lab.engine, lab.spec, lab.folder, table, scratch=lab.scratch)
-        written = write(lab.engine, checked, validated=lab.validated, quarantine=lab.quarantine)
+        con = engine.connect(reading, spill=lab.scratch)
+        checked = check(con, lab.spec, lab.folder, table)
+        written = write(con, checked, validated=lab.validated, quarantine=lab.quarantine)
         counted.append({"table": table} | written)
         refused.append(reason_counts(checked).assign(table=table))
+        con.disconnect()  # and what it held is gone before the next table
     reasons = pd.concat(refused, ignore_index=True)
     return pd.DataFrame(counted), reasons[["table", "reason", "rows"]]
 

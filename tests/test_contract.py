@@ -1,0 +1,326 @@
+"""dataset.yml: what it may say, and that all it may not say is told at once, one problem a line."""
+
+import datetime as dt
+
+import pytest
+
+from loyaltylab import contract
+from loyaltylab.engine import DuckDB, Engine
+from loyaltylab.errors import LabError
+
+TOP = "title, description, simulated, currency, observed_until, engine, tables, parameters"
+TABLES = (
+    "orders, order_lines, customers, surveys, tickets, visits, spend, feedback, erasures"  # design
+)
+OF_FILE = (
+    "path, format, source, delimiter, quote, names, widths, encoding, decimal, thousands, "
+    "date_format, sheet, columns"
+)
+ORDERS = "dataset.yml under tables.orders: "
+
+
+def yml(file="", more="", *, title="Shop", currency="EUR"):
+    """A right dataset.yml but for what is given: keys of the file of orders, and further lines."""
+    orders = "{path: raw/a.csv, source: shop" + (f", {file}" if file else "") + "}"
+    return f"title: {title}\ncurrency: {currency}\ntables:\n  orders: {orders}\n{more}\n"
+
+
+def load(folder, text):
+    path = folder / "dataset.yml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return contract.load(path)
+
+
+def refused(folder, text):
+    with pytest.raises(LabError) as error:
+        load(folder, text)
+    return str(error.value).splitlines()
+
+
+def test_the_least_that_will_do(tmp_path):
+    dataset = load(tmp_path, "title: A\ncurrency: EUR\ntables: {orders: raw/a.csv}\n")
+    assert dataset.tables["orders"][0].path == "raw/a.csv"
+    assert dataset.tables["orders"][0].format == "csv"
+    assert dataset.engine == Engine()
+    assert (dataset.observed_until, dataset.simulated, dataset.parameters) == (None, False, {})
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("a.csv", "csv"),
+        ("A.CSV", "csv"),
+        ("a.tsv", "csv"),
+        ("a.txt", "text"),
+        ("a.parquet", "parquet"),
+        ("a.jsonl", "jsonl"),
+        ("a.ndjson", "jsonl"),
+        ("a.xlsx", "excel"),
+        ("package:lifetimes/datasets/CDNOW_master.txt", "text"),
+    ],
+)
+def test_the_ending_tells_the_format(path, expected):
+    file = contract.File.model_validate(path)
+    assert file.format == expected
+    assert file.delimiter == ("\t" if path.endswith("tsv") else ",")
+
+
+def test_a_delimiter_makes_it_a_csv_whatever_the_ending():
+    assert contract.File.model_validate({"path": "a.txt", "delimiter": ";"}).format == "csv"
+
+
+def test_a_table_of_several_files(tmp_path):
+    text = "title: A\ncurrency: EUR\ntables:\n  orders:\n  - raw/a.csv\n  - {path: raw/b.tsv}\n"
+    files = load(tmp_path, text).tables["orders"]
+    assert [(f.path, f.delimiter) for f in files] == [("raw/a.csv", ","), ("raw/b.tsv", "\t")]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("duckdb", Engine()),
+        (
+            "{duckdb: {memory_limit: 2GB, threads: 1}}",
+            Engine(duckdb=DuckDB(memory_limit="2GB", threads=1)),
+        ),
+        ("{duckdb: {memory_limit: 80%}}", Engine(duckdb=DuckDB(memory_limit="80%"))),
+        ("{spark: 'local[2]'}", Engine(spark="local[2]")),
+    ],
+)
+def test_engine(tmp_path, given, expected):
+    assert load(tmp_path, yml(more=f"engine: {given}")).engine == expected
+
+
+@pytest.mark.parametrize("given", ["1998-06-30", "'1998-06-30'"])
+def test_observed_until(tmp_path, given):
+    dataset = load(tmp_path, yml(more=f"observed_until: {given}"))
+    assert dataset.observed_until == dt.date(1998, 6, 30)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # Unknown keys, at each level.
+        (
+            yml(more="curency: EUR"),
+            f'dataset.yml: unknown key "curency"; expected one of {TOP}. Did you mean "currency"?',
+        ),
+        (
+            yml(more="zzz: 1"),
+            f'dataset.yml: unknown key "zzz"; expected one of {TOP}. Remove it.',
+        ),
+        (yml(more="5: 1"), f'dataset.yml: unknown key "5"; expected one of {TOP}. Remove it.'),
+        (
+            yml("sorce: b"),
+            f'{ORDERS}unknown key "sorce"; expected one of {OF_FILE}. Did you mean "source"?',
+        ),
+        (
+            yml().replace("orders: {", "orders: {path: b.csv}\n  oders: {"),
+            f'dataset.yml under tables: unknown key "oders"; expected one of {TABLES}. '
+            'Did you mean "orders"?',
+        ),
+        (
+            yml(more="engine: {duckbd: {}}"),
+            'dataset.yml under engine: unknown key "duckbd"; expected one of duckdb, spark. '
+            'Did you mean "duckdb"?',
+        ),
+        (
+            yml(more="engine: {duckdb: {memory: 1GB}}"),
+            'dataset.yml under engine.duckdb: unknown key "memory"; expected one of '
+            'memory_limit, threads. Did you mean "memory_limit"?',
+        ),
+        # Missing ones.
+        (yml().replace("title: Shop\n", ""), 'dataset.yml: key "title" is missing. Add it.'),
+        (
+            "title: A\ncurrency: EUR\ntables: {orders: {path: a.dat}}",
+            f'{ORDERS}key "format" is missing. Add it, since the ending of path does not tell it.',
+        ),
+        (
+            "title: A\ncurrency: EUR\ntables: {visits: raw/a.csv}",
+            'dataset.yml under tables: expected a table "orders"; there are visits.',
+        ),
+        # Wrong types.
+        (yml(title="5"), "dataset.yml: title is 5; expected a text; put it in quotes."),
+        (yml(title=""), "dataset.yml: title is empty; expected a text; put it in quotes."),
+        (
+            "title: A\ncurrency: EUR\ntables: [a]",
+            "dataset.yml: tables is ['a']; expected keys below it.",
+        ),
+        (
+            "title: A\ncurrency: EUR\ntables:\n  orders:",
+            "dataset.yml under tables: orders is empty; expected a path, or keys such as path and "
+            "columns.",
+        ),
+        (
+            "title: A\ncurrency: EUR\ntables: {orders: []}",
+            "dataset.yml under tables: orders is []; expected at least one file.",
+        ),
+        (
+            yml("columns: {amount: 5}"),
+            "dataset.yml under tables.orders.columns: amount is 5; expected a text; put it in "
+            "quotes.",
+        ),
+        (
+            yml(more="simulated: perhaps"),
+            "dataset.yml: simulated is 'perhaps'; expected true or false.",
+        ),
+        (
+            yml(more="parameters: {03_retention: {period: [1]}}"),
+            "dataset.yml under parameters.03_retention: period is [1]; expected one value: "
+            "a number, a text, or true or false.",
+        ),
+        (
+            yml(more="parameters: {03_retention: {period: .nan}}"),
+            "dataset.yml under parameters.03_retention: period is nan; expected a finite number.",
+        ),
+        # Values that are none.
+        (
+            yml(currency="Euro"),
+            "dataset.yml: currency is 'Euro'; expected three capital letters such as EUR.",
+        ),
+        (
+            yml(currency="eur"),
+            "dataset.yml: currency is 'eur'; expected three capital letters such as EUR.",
+        ),
+        (
+            yml(more="observed_until: 30.06.1998"),
+            "dataset.yml: observed_until is '30.06.1998'; expected a day such as 2024-12-31.",
+        ),
+        (
+            yml(more="observed_until: 1998-02-30"),
+            "dataset.yml: observed_until is '1998-02-30'; expected a day such as 2024-12-31.",
+        ),
+        (
+            yml(more="observed_until: 899164800"),  # seconds that pydantic would read as a day
+            "dataset.yml: observed_until is 899164800; expected a day such as 2024-12-31.",
+        ),
+        (
+            yml("format: xml"),
+            f"{ORDERS}format is 'xml'; expected csv, text, fixed, parquet, jsonl or excel.",
+        ),
+        (
+            yml("encoding: klingon"),
+            f"{ORDERS}encoding is 'klingon'; expected an encoding that Python knows, such as utf-8 "
+            "or cp1252.",
+        ),
+        (
+            yml("encoding: hex"),
+            f"{ORDERS}encoding is 'hex'; expected an encoding that Python knows, such as utf-8 or "
+            "cp1252.",
+        ),
+        (
+            yml("delimiter: '\\t'"),
+            f"{ORDERS}delimiter is '\\\\t'; expected one character; a tab is written \"\\t\".",
+        ),
+        (
+            yml('delimiter: "\'", quote: "\'"'),
+            f"{ORDERS}expected delimiter and quote that differ from each other and from a line end.",
+        ),
+        (
+            yml("decimal: ',', thousands: ','"),
+            f'{ORDERS}expected decimal and thousands that differ; both are ",".',
+        ),
+        (
+            yml("date_format: YYYY-MM-DD"),
+            f"{ORDERS}date_format is 'YYYY-MM-DD'; expected a strptime pattern with a year and no "
+            'time zone, such as "%d.%m.%Y".',
+        ),
+        (
+            yml("date_format: '%Y-%m-%d %H:%M%z'"),
+            f"{ORDERS}date_format is '%Y-%m-%d %H:%M%z'; expected a strptime pattern with a year "
+            'and no time zone, such as "%d.%m.%Y".',
+        ),
+        (yml("format: fixed"), f"{ORDERS}expected names and widths for a fixed-width file."),
+        (
+            yml("format: fixed, names: [a, b], widths: [3]"),
+            f"{ORDERS}expected as many names as widths; there are 2 and 1.",
+        ),
+        (
+            yml("format: fixed, names: [a, b], widths: [3, 0]"),
+            "dataset.yml under tables.orders.widths: 2 is 0; expected 1 or more.",
+        ),
+        (
+            yml("names: [id, ID]"),
+            f"{ORDERS}expected names that differ, in more than upper and lower case.",
+        ),
+        (yml("sheet: May"), f"{ORDERS}expected sheet only for format excel; this one is csv."),
+        (
+            yml(more="engine: spark"),
+            "dataset.yml: engine is 'spark'; expected duckdb, or a key duckdb with its settings, "
+            "or a key spark with its master.",
+        ),
+        (
+            yml(more="engine: {duckdb: {memory_limit: lots}}"),
+            "dataset.yml under engine.duckdb: memory_limit is 'lots'; expected a size such as 2GB "
+            "or 80%.",
+        ),
+        (
+            yml(more="engine: {duckdb: {threads: 0}}"),
+            "dataset.yml under engine.duckdb: threads is 0; expected 1 or more.",
+        ),
+        # A later entry of a list.
+        (
+            "title: A\ncurrency: EUR\ntables:\n  orders:\n  - a.csv\n  - {path: b.csv, decimal: x}",
+            "dataset.yml under tables.orders.2: decimal is 'x'; expected . or ,.",
+        ),
+        # Given twice.
+        (
+            yml(more="currency: USD"),
+            'dataset.yml: key "currency" is given twice, again in line 5. Keep one.',
+        ),
+        (
+            yml("source: b"),
+            'dataset.yml: key "source" is given twice, again in line 4. Keep one.',
+        ),
+        # No YAML, or no keys.
+        (
+            yml("date_format: %d.%m.%Y"),
+            "dataset.yml: expected YAML, cannot read it in line 4: found character '%' that cannot "
+            "start any token. Correct the line; quote a text that holds signs.",
+        ),
+        (
+            b"title: \xff\n",
+            "dataset.yml: expected UTF-8 text, found other bytes. Save it as UTF-8.",
+        ),
+        *(
+            (
+                text,
+                "dataset.yml: expected keys such as title, currency and tables, found none. "
+                "Write them.",
+            )
+            for text in ("", "# only a comment\n", "- a\n", "hello\n")
+        ),
+    ],
+)
+def test_one_problem_one_sentence(tmp_path, text, expected):
+    assert refused(tmp_path, text) == [expected]
+
+
+@pytest.mark.parametrize("path", ["../a.csv", "raw/../../a.csv", "/etc/a.csv", "raw\\a.csv"])
+def test_a_path_stays_in_the_folder(tmp_path, path):
+    (problem,) = refused(tmp_path, yml().replace("raw/a.csv", path))
+    assert problem == (
+        f"{ORDERS}path is {path!r}; expected a path below the dataset's folder, without .. and "
+        "with forward slashes."
+    )
+
+
+def test_all_problems_at_once_one_a_line(tmp_path):
+    text = yml("sorce: b, decimal: x", "foo: 1\ncurrency: Euro\n", title="5")
+    starts = [line.split(";")[0] for line in refused(tmp_path, text)]
+    assert len(starts) == 6
+    assert set(starts) == {
+        "dataset.yml under tables.orders: decimal is 'x'",
+        'dataset.yml under tables.orders: unknown key "sorce"',
+        'dataset.yml: key "currency" is given twice, again in line 6. Keep one.',
+        "dataset.yml: currency is 'Euro'",
+        "dataset.yml: title is 5",
+        'dataset.yml: unknown key "foo"',
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["title: !!python/object/apply:os.getcwd []\n", "[a]: 1\n", "a: &a [*a]\n", "\0"]
+)
+def test_strange_yaml_is_refused_in_words(tmp_path, text):
+    assert all(line.startswith("dataset.yml") for line in refused(tmp_path, text))

@@ -1,0 +1,136 @@
+"""The parameters cell, and running a notebook."""
+
+import json
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from loyaltylab import execution
+from loyaltylab.contract import Dataset
+from loyaltylab.errors import LabError
+
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+
+
+def notebook(path, *sources, parameters='dataset = "shop"  # text: folder below data/'):
+    tagged = new_code_cell(parameters, metadata={"tags": ["parameters"]})
+    cells = [new_markdown_cell("# Title"), tagged, *map(new_code_cell, sources)]
+    for number, cell in enumerate(cells):
+        cell["id"] = f"cell-{number}"
+    nbformat.write(new_notebook(cells=cells, metadata=KERNEL), path)
+    return path
+
+
+ALL_KINDS = """\
+weeks = 39  # 1..520 weeks: held out at the end
+share = 0.5  # 0..1: of the customers
+least = 1  # 1.. customers: in a cell
+period = "month"  # week | month | quarter: length of a cohort
+topic = ""  # text: what to look for
+strict = True  # flag: stop at the first problem
+"""
+
+
+@pytest.fixture
+def takes(tmp_path):
+    return execution.parameters(notebook(tmp_path / "03_x.ipynb", parameters=ALL_KINDS))
+
+
+def test_every_kind_of_parameter_is_read(takes):
+    assert list(takes) == ["weeks", "share", "least", "period", "topic", "strict"]
+    weeks = takes["weeks"]
+    assert (weeks.default, weeks.low, weeks.high, weeks.unit) == (39, 1, 520, "weeks")
+    assert weeks.meaning == "held out at the end"
+    assert takes["least"].high is None
+    assert takes["period"].choices == ("week", "month", "quarter")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("weeks", 1, ""),
+        ("weeks", 520, ""),
+        ("weeks", 0, "expected 1 or more and 520 or less weeks"),
+        ("weeks", 521, "expected 1 or more and 520 or less weeks"),
+        ("weeks", 2.5, "expected a whole number"),
+        ("weeks", True, "expected a whole number"),
+        ("weeks", "39", "expected a whole number"),
+        ("share", 1, ""),
+        ("share", 1.5, "expected 0 or more and 1 or less"),
+        ("least", 10**9, ""),
+        ("period", "week", ""),
+        ("period", "year", "expected one of week, month, quarter"),
+        ("topic", "anything", ""),
+        ("topic", 3, "expected a text"),
+        ("strict", False, ""),
+        ("strict", 1, "expected true or false"),
+    ],
+)
+def test_a_value_is_held_to_name_type_and_range(takes, name, value, problem):
+    assert takes[name].problem(value) == problem
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["weeks = 39", "weeks = 39  # no colon", "weeks = 39  # weeks: no range", "weeks = f()  # text: x"],
+)
+def test_a_parameter_that_does_not_say_what_it_takes_is_refused(tmp_path, line):
+    with pytest.raises(LabError, match="parameters, line 1"):
+        execution.parameters(notebook(tmp_path / "03_x.ipynb", parameters=line))
+
+
+def test_all_wrong_parameters_are_told_at_once(tmp_path):
+    notebook(tmp_path / "03_x.ipynb", parameters=ALL_KINDS)
+    dataset = Dataset.model_validate(
+        {
+            "title": "Shop",
+            "currency": "EUR",
+            "tables": {"orders": "raw/a.csv"},
+            "parameters": {"03_x": {"perod": "month", "weeks": 0}, "04_y": {"a": 1}},
+        }
+    )
+    first, second, third = execution.parameter_problems(dataset, tmp_path)
+    assert 'unknown parameter "perod"' in first and 'Did you mean "period"?' in first
+    assert "weeks is 0; expected 1 or more" in second
+    assert 'no notebook "04_y"; expected one of 03_x' in third
+
+
+def test_a_notebook_runs_with_its_parameters_and_leaves_no_trace(tmp_path):
+    source = notebook(tmp_path / "03_x.ipynb", "print(dataset)")
+    target = tmp_path / "out" / "03_x.ipynb"
+    execution.run(source, target, {"dataset": "other"}, root=tmp_path, report=lambda _: None)
+    first = target.read_bytes()
+    execution.run(source, target, {"dataset": "other"}, root=tmp_path, report=lambda _: None)
+    assert target.read_bytes() == first
+    executed = nbformat.reads(first.decode(), as_version=4)
+    assert executed.cells[-1].outputs[0].text == "other\n"
+    assert "papermill" not in first.decode()
+    assert str(tmp_path) not in first.decode()
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("1 / 0", r"^03_x\.ipynb, cell 2: ZeroDivisionError: division by zero"),
+        (
+            "from loyaltylab.errors import LabError\nraise LabError('orders: expected rows.')",
+            r"^orders: expected rows\.$",
+        ),
+    ],
+)
+def test_a_failing_cell_is_named_and_nothing_is_left(tmp_path, source, words):
+    target = tmp_path / "out" / "03_x.ipynb"
+    with pytest.raises(LabError, match=words):
+        execution.run(
+            notebook(tmp_path / "03_x.ipynb", source), target, {}, root=tmp_path, report=print
+        )
+    assert list(target.parent.iterdir()) == []
+
+
+def test_a_failing_run_keeps_the_last_good_result(tmp_path):
+    target = tmp_path / "03_x.ipynb.done"
+    target.write_text(json.dumps("good"))
+    with pytest.raises(LabError):
+        execution.run(notebook(tmp_path / "03_x.ipynb", "1 / 0"), target, {}, root=tmp_path)
+    assert json.loads(target.read_text()) == "good"

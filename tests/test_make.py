@@ -1,0 +1,232 @@
+"""The Makefile as people use it, in a copy of the project somewhere else."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OWN_REPORT = ROOT / "reports" / "cdnow"
+
+
+def copy_of_project(folder):
+    """The files of the project, and this environment instead of a new one."""
+    for part in ("Makefile", "pyproject.toml", "requirements.lock", "notebooks", "src", "data"):
+        source = ROOT / part
+        if source.is_dir():
+            derived = ("validated", "quarantine", "linked", "results", ".checked", "__pycache__")
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns(*derived))
+        else:
+            shutil.copy2(source, folder / part)
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    (folder / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    time.sleep(0.01)
+    (folder / ".venv" / ".report-ready").touch()
+    return folder
+
+
+def environment(folder):
+    """The variables of a terminal in that folder, without those of the make that runs the tests."""
+    ours = ("MAKE", "MFLAGS", "CONDA", "DATASET", "LOYALTYLAB")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+    return kept | {"PYTHONPATH": str(folder / "src")}
+
+
+def make(folder, *arguments, **variables):
+    return subprocess.run(
+        ["make", *arguments],
+        cwd=folder,
+        env=environment(folder) | variables,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def executed(folder):
+    """When each notebook was last run."""
+    return {
+        path.stem: path.stat().st_mtime_ns
+        for path in (folder / "reports" / "cdnow" / "executed").glob("*.ipynb")
+    }
+
+
+def rerun(before, after):
+    return {name for name in after if after[name] != before.get(name)}
+
+
+def pages(report):
+    return {p.name: p.read_bytes() for p in report.glob("*.*") if p.suffix in (".html", ".json")}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A whole report made with -j2, in a folder whose name has a space."""
+    folder = tmp_path_factory.mktemp("elsewhere") / "my lab"
+    folder.mkdir()
+    done = make(copy_of_project(folder), "-j2", "report", "DATASET=cdnow")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_same_bytes_in_parallel_and_in_another_folder(built):
+    if not (OWN_REPORT / "index.html").exists():
+        pytest.skip("reports/cdnow is not built: run make report DATASET=cdnow first")
+    ours, theirs = pages(OWN_REPORT), pages(built / "reports" / "cdnow")
+    assert set(ours) == set(theirs) and len(ours) == 7
+    assert {name for name in ours if ours[name] != theirs[name]} == set()
+
+
+def test_nothing_changed_runs_nothing(built):
+    before = executed(built)
+    assert make(built, "report", "DATASET=cdnow").stdout == "Open reports/cdnow/index.html\n"
+    assert rerun(before, executed(built)) == set()
+
+
+@pytest.mark.parametrize(
+    ("touched", "expected"),
+    [
+        ("notebooks/03_retention.ipynb", {"03_retention", "00_summary"}),
+        ("src/loyaltylab/lifetime_value.py", {"04_lifetime_value", "00_summary"}),
+        ("src/loyaltylab/report.py", set()),
+    ],
+)
+def test_what_is_touched_and_what_reads_it_run_again(built, touched, expected):
+    before = executed(built)
+    time.sleep(0.01)
+    (built / touched).touch()
+    assert make(built, "report", "DATASET=cdnow").returncode == 0
+    assert rerun(before, executed(built)) == expected
+
+
+def test_deleted_results_are_made_again(built):
+    before = executed(built)
+    (built / "data" / "cdnow" / "results" / "05_satisfaction.json").unlink()
+    assert make(built, "report", "DATASET=cdnow").returncode == 0
+    assert rerun(before, executed(built)) == {"05_satisfaction", "00_summary"}
+
+
+def test_an_interrupted_run_is_finished_by_the_next(built):
+    whole = pages(built / "reports" / "cdnow")
+    for path in ("notebooks/02_linkage.ipynb", "notebooks/05_satisfaction.ipynb"):
+        (built / path).touch()
+    for seconds in (1.0, 4.0, 7.0):
+        running = subprocess.Popen(
+            ["make", "-j2", "report", "DATASET=cdnow"],
+            cwd=built,
+            env=environment(built),
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(seconds)
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+    done = make(built, "-j2", "report", "DATASET=cdnow")
+    assert done.returncode == 0, done.stderr
+    assert pages(built / "reports" / "cdnow") == whole
+
+
+def shop(folder, csv="date,cust,value\n2024-01-01,a,10\n2024-01-09,b,12.5\n", **more):
+    """A small dataset of one's own, with a space in the file's name."""
+    raw = folder / "data" / "shop" / "raw"
+    raw.mkdir(parents=True, exist_ok=True)
+    (raw / "my orders.csv").write_text(csv)
+    lines = {
+        "title": "Shop",
+        "currency": "EUR",
+        "tables": {
+            "orders": {
+                "path": "raw/my orders.csv",
+                "source": "shop",
+                "columns": {"ordered_at": "date", "record_id": "cust", "amount": "value"},
+            }
+        },
+    } | more
+    import yaml
+
+    (folder / "data" / "shop" / "dataset.yml").write_text(yaml.safe_dump(lines))
+
+
+VALIDATED = "reports/shop/executed/01_validation.ipynb"
+
+
+def test_a_changed_raw_file_is_validated_again(built):
+    shop(built)
+    assert make(built, VALIDATED, "DATASET=shop").returncode == 0
+    first = (built / VALIDATED).stat().st_mtime_ns
+    assert make(built, VALIDATED, "DATASET=shop").returncode == 0
+    assert (built / VALIDATED).stat().st_mtime_ns == first
+    shop(built, "date,cust,value\n2024-01-01,a,10\nno date,b,12.5\n")
+    assert make(built, VALIDATED, "DATASET=shop").returncode == 0
+    assert (built / VALIDATED).stat().st_mtime_ns != first
+    text = (built / VALIDATED).read_text()
+    assert "ordered_at is not a date" in text
+    assert "1 of 2 rows" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["DATASET=nowhere"], "dataset nowhere not found: expected data/nowhere/dataset.yml"),
+        (["DATASET=two words"], "without spaces"),
+    ],
+)
+def test_a_dataset_that_is_not_there_is_one_clear_error(built, arguments, words):
+    done = make(built, "report", *arguments)
+    assert done.returncode != 0
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (built / "reports" / "nowhere").exists()
+
+
+def test_a_wrong_parameter_stops_before_any_kernel(built):
+    shop(built, parameters={"03_retention": {"period": "year"}})
+    done = make(built, "report", "DATASET=shop")
+    assert done.returncode != 0
+    assert "period is 'year'; expected one of week, month, quarter" in done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unwritable_folder_is_one_clear_error(built):
+    shop(built)
+    shutil.rmtree(built / "reports" / "shop", ignore_errors=True)
+    (built / "reports" / "shop").write_text("a file where the folder should go")
+    done = make(built, "report", "DATASET=shop")
+    (built / "reports" / "shop").unlink()
+    assert done.returncode != 0
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_target_that_people_call_is_in_the_help():
+    shown = make(ROOT, "help").stdout
+    for target in ("report", "test", "lab", "golden", "lint", "bench", "clean", "help"):
+        assert f"  {target} " in shown
+
+
+def test_an_activated_conda_environment_is_used_and_base_is_not(built):
+    conda = {"CONDA_PREFIX": "/opt/conda/envs/lab", "CONDA_DEFAULT_ENV": "lab"}
+    assert "/opt/conda/envs/lab/bin/python -m loyaltylab" in make(
+        built, "-n", "-B", "report", "DATASET=cdnow", **conda
+    ).stdout
+    base = {"CONDA_PREFIX": "/opt/conda", "CONDA_DEFAULT_ENV": "base"}
+    told = make(built, "-n", "-B", "report", "DATASET=cdnow", **base).stdout
+    assert ".venv/bin/python -m loyaltylab" in told and "/opt/conda" not in told
+
+
+def test_a_conda_environment_without_the_lab_says_how_to_get_it(built, tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to("/bin/false")
+    conda = {"CONDA_PREFIX": str(tmp_path), "CONDA_DEFAULT_ENV": "empty"}
+    (built / "environment.yml").touch()
+    done = make(built, "report", "DATASET=cdnow", **conda)
+    assert done.returncode != 0
+    assert "conda env update --file environment.yml" in done.stderr

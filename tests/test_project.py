@@ -1,0 +1,129 @@
+"""The project's own files: locks, environments, notebooks, and what the Makefile takes for granted."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tests import conda
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+LOCKS = sorted(ROOT.glob("requirements*.lock"))
+
+
+def pinned(lock):
+    return {pin.partition(" ;")[0] for pin in conda.pins(lock)}
+
+
+def test_environment_yml_installs_exactly_the_locked_versions():
+    assert (ROOT / "environment.yml").read_text() == conda.environment(ROOT)
+
+
+def test_every_group_is_locked_with_hashes_and_agrees_with_the_report():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    named = {f"requirements-{group}.lock" for group in project["dependency-groups"]}
+    assert {lock.name for lock in LOCKS} == named | {"requirements.lock"}
+    report = {pin.partition("==")[0]: pin for pin in pinned(ROOT / "requirements.lock")}
+    assert len(report) > 50
+    for lock in LOCKS:
+        text = lock.read_text()
+        entries = re.findall(r"^\S+==.*?(?=^\S|\Z)", text, re.M | re.S)
+        assert len(entries) == len(conda.pins(lock))
+        assert all("--hash=sha256:" in entry for entry in entries)
+        for pin in pinned(lock):
+            name = pin.partition("==")[0]
+            others = {p for p in pinned(ROOT / "requirements.lock") if p.startswith(f"{name}==")}
+            assert not others or pin in others, f"{lock.name} has {pin}, the report {others}"
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+def test_no_lock_names_a_host(lock):
+    assert not re.search(r"https?://|--(extra-)?index-url|--find-links", lock.read_text())
+
+
+def code(notebook):
+    cells = nbformat.read(notebook, as_version=4).cells
+    return [ast.parse(cell.source) for cell in cells if cell.cell_type == "code"]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+class TestNotebook:
+    def test_is_thin(self, notebook):
+        for tree in code(notebook):
+            nodes = list(ast.walk(tree))
+            assert not any(isinstance(n, ast.FunctionDef | ast.ClassDef | ast.Lambda) for n in nodes)
+
+    def test_starts_with_a_title_and_ends_with_what_could_make_it_wrong(self, notebook):
+        cells = nbformat.read(notebook, as_version=4).cells
+        assert cells[0].cell_type == "markdown" and cells[0].source.startswith("# ")
+        headings = re.findall(r"^(?:.*\")?## (.+?)(?:\\n|\"|$)", "\n".join(c.source for c in cells), re.M)
+        assert headings[-1] == "What could make this wrong"
+
+    def test_types_no_number_into_prose(self, notebook):
+        cells = nbformat.read(notebook, as_version=4).cells
+        for cell in cells:
+            if cell.cell_type == "markdown":
+                # A year belongs to a citation, a number within a name to the name.
+                rest = re.sub(r"\b(19|20)\d\d\b|\w*[A-Za-z_]\w*", "", cell.source)
+                assert not re.search(r"\d", rest), cell.source
+
+    def test_records_under_its_own_name(self, notebook):
+        calls = [
+            node.args[0].value
+            for tree in code(notebook)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Numbers"
+        ]
+        assert calls == ([] if notebook.stem == "00_summary" else [notebook.stem])
+
+    def test_keeps_outputs_without_traces(self, notebook):
+        text = notebook.read_text()
+        stored = nbformat.reads(text, as_version=4)
+        assert "papermill" not in text and str(ROOT) not in text
+        assert any(cell.get("outputs") for cell in stored.cells)
+        outputs = [o for c in stored.cells for o in c.get("outputs", [])]
+        assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+
+    def test_reads_no_other_notebook_s_module(self, notebook):
+        """The Makefile re-runs a notebook for its own module and the common ones alone."""
+        topics = {path.stem.partition("_")[2] for path in NOTEBOOKS}
+        subjects = {topic for topic in topics if module(topic).exists()}
+        read, new = set(), imports(code(notebook))
+        while new:
+            read |= new
+            found = (imports([ast.parse(module(name).read_text())]) for name in new)
+            new = set().union(*found) - read
+        assert read & subjects <= {notebook.stem.partition("_")[2]}
+
+
+def module(name):
+    return ROOT / "src" / "loyaltylab" / f"{name}.py"
+
+
+def imports(trees):
+    """Modules of the package that this code imports."""
+    found = set()
+    for node in (n for tree in trees for n in ast.walk(tree)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("loyaltylab"):
+            inner = node.module.removeprefix("loyaltylab").strip(".")
+            found |= {inner} if inner else {alias.name for alias in node.names}
+    return {name for name in found if module(name).exists()}
+
+
+def test_data_readme_names_every_table_column_and_setting():
+    from loyaltylab import contract, schemas
+
+    text = (ROOT / "data" / "README.md").read_text()
+    rows = {line.split("|")[1].strip(" *`"): line for line in text.splitlines() if line.startswith("| `")}
+    for table in schemas.TABLES:
+        said = re.sub(r"\([^)]*\)", "", rows[table].split("|")[3])
+        named = {name.strip() for name in said.split(",")}
+        required = schemas.required_columns(table)
+        assert named == {f"{c}*" if c in required else c for c in schemas.column_types(table)}, table
+    for model in (contract.Dataset, contract.File):
+        for key in model.model_fields:
+            assert f"`{key}`" in text, key

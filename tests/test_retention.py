@@ -1,0 +1,236 @@
+"""Retention: by hand, and against slow literal translations on random orders."""
+
+import datetime as dt
+import math
+
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from loyaltylab import retention
+from loyaltylab.numbers import Numbers
+
+settings.register_profile("shared", deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("shared")
+
+
+def orders_of(rows):
+    """An orders table of (person, "YYYY-MM-DD[ HH:MM]", amount) rows."""
+    frame = pd.DataFrame(rows, columns=["person_id", "ordered_at", "amount"])
+    frame["ordered_at"] = pd.to_datetime(frame["ordered_at"], format="mixed")
+    table = ibis.memtable(frame)
+    return table.mutate(amount=table["amount"].cast("decimal(18, 4)"))
+
+
+# Ann buys in January (twice on one day), February and April; Bo in January and March; Cy in March.
+BY_HAND = orders_of(
+    [
+        ("ann", "2024-01-05 09:00", 10),
+        ("ann", "2024-01-05 18:00", 5),
+        ("ann", "2024-02-01", 20),
+        ("ann", "2024-04-30", 1),
+        ("bo", "2024-01-31", 7),
+        ("bo", "2024-03-01", 8),
+        ("cy", "2024-03-15", 9),
+    ]
+)
+
+people = st.sampled_from("abcdef")
+days = st.dates(dt.date(2023, 1, 1), dt.date(2024, 6, 30))
+histories = st.lists(st.tuples(people, days, st.integers(-5, 99)), min_size=1, max_size=40)
+
+
+def test_triangle_by_hand():
+    cells = retention.triangle(BY_HAND, period="month", until=dt.date(2024, 4, 30))
+    found = cells.pivot(index="cohort", columns="age", values="active")
+    january, march = pd.Timestamp("2024-01-01"), pd.Timestamp("2024-03-01")
+    assert found.loc[january].tolist() == [2, 1, 1, 1]
+    assert found.loc[march].tolist()[:2] == [1, 0]
+    # March is one month old on 30 April: what comes after is unknown, not zero.
+    assert cells[cells["cohort"] == march]["age"].max() == 1
+    sizes = cells.groupby("cohort")["customers"].unique()
+    assert sizes[january].tolist() == [2] and sizes[march].tolist() == [1]
+
+
+def test_a_period_that_is_not_over_is_missing_not_zero():
+    cells = retention.triangle(BY_HAND, period="month", until=dt.date(2024, 4, 29))
+    last = cells[(cells["cohort"] == "2024-03-01") & (cells["age"] == 1)].squeeze()
+    assert math.isnan(last["active"]) and math.isnan(last["share"]) and math.isnan(last["low"])
+
+
+def literal_triangle(rows, period, until):
+    """The definition, word for word, person by person."""
+    unit = {"week": "W", "month": "M", "quarter": "Q"}[period]
+    bought = {}
+    for person, day, _ in rows:
+        bought.setdefault(person, set()).add(pd.Period(day, unit))
+    table = {}
+    for cohort in {min(periods) for periods in bought.values()}:
+        members = [p for p in bought.values() if min(p) == cohort]
+        age = 0
+        while (cohort + age).start_time.date() <= until:
+            over = (cohort + age).end_time.date() <= until
+            active = sum((cohort + age) in periods for periods in members)
+            table[cohort.start_time, age] = (len(members), active if over else None)
+            age += 1
+    return table
+
+
+@given(histories, st.sampled_from(["week", "month", "quarter"]))
+@settings(max_examples=40)
+def test_triangle_equals_its_literal_translation(rows, period):
+    until = max(day for _, day, _ in rows)
+    cells = retention.triangle(orders_of(rows), period=period, until=until)
+    found = {
+        (row.cohort, row.age): (row.customers, None if math.isnan(row.active) else row.active)
+        for row in cells.itertuples()
+    }
+    assert found == literal_triangle(rows, period, until)
+    whole = cells.dropna(subset="share")
+    assert (whole["share"] == whole["active"] / whole["customers"]).all()
+    assert whole.query("age == 0")["share"].eq(1).all()
+
+
+@given(histories)
+@settings(max_examples=20)
+def test_triangle_revenue_adds_up_to_the_orders_of_periods_that_are_over(rows):
+    until = dt.date(2024, 6, 30)  # the last day of a month: every cell is over
+    cells = retention.triangle(orders_of(rows), period="month", until=until)
+    assert cells["amount"].sum() == sum(amount for _, _, amount in rows)
+
+
+@given(histories, st.randoms())
+@settings(max_examples=15)
+def test_order_and_repetition_of_rows_change_nothing(rows, random):
+    shuffled = rows * 2
+    random.shuffle(shuffled)
+    until = max(day for _, day, _ in rows)
+    one = retention.triangle(orders_of(rows), period="month", until=until).drop(columns="amount")
+    two = retention.triangle(orders_of(shuffled), period="month", until=until).drop(columns="amount")
+    pd.testing.assert_frame_equal(one, two)
+    pd.testing.assert_frame_equal(
+        retention.gaps(orders_of(rows)), retention.gaps(orders_of(shuffled))
+    )
+
+
+def test_pooled_takes_only_cohorts_observed_at_that_age():
+    cells = retention.triangle(BY_HAND, period="month", until=dt.date(2024, 4, 30))
+    table = retention.pooled(cells).set_index("age")
+    assert table.loc[1, ["customers", "active"]].tolist() == [3, 1]  # January and March
+    assert table.loc[2, ["customers", "active"]].tolist() == [2, 1]  # January alone
+    # A day earlier April is not over: March has no month after its first that is, January's third.
+    cells = retention.triangle(BY_HAND, period="month", until=dt.date(2024, 4, 29))
+    table = retention.pooled(cells).set_index("age")
+    assert table.loc[1, ["customers", "active"]].tolist() == [2, 1]
+    assert 3 not in table.index
+
+
+def test_gaps_by_hand():
+    table = retention.gaps(BY_HAND)
+    # Ann: 5 Jan → 1 Feb = 27, 1 Feb → 30 Apr = 89 (2024 is a leap year); Bo: 31 Jan → 1 Mar = 30.
+    assert dict(zip(table["days"], table["gaps"], strict=True)) == {27: 1, 30: 1, 89: 1}
+    assert retention.gap_quantile(table, 0.5) == 30
+
+
+def test_gap_quantile_on_the_boundary():
+    two = pd.DataFrame({"days": [3, 8], "gaps": [1, 1]})
+    assert retention.gap_quantile(two, 0.5) == 3  # one of two gaps: at least half
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=80), st.floats(0.01, 1))
+def test_gap_quantile_equals_its_literal_translation(lengths, share):
+    table = pd.Series(lengths).value_counts().sort_index().rename_axis("days").reset_index(name="gaps")
+    literal = sorted(lengths)[max(math.ceil(share * len(lengths) - 1e-9), 1) - 1]
+    assert retention.gap_quantile(table, share) == literal
+
+
+def test_median_gap_interval_covers_the_median_as_often_as_it_says():
+    random = np.random.default_rng(7)
+    true_median, covered, worlds = math.ceil(30 * math.log(2)), 0, 600
+    for _ in range(worlds):
+        lengths = np.ceil(random.exponential(30, size=200)).astype(int)
+        table = pd.Series(lengths).value_counts().sort_index().rename_axis("days").reset_index(name="gaps")
+        low, high = retention.gap_median_interval(table)
+        covered += low <= true_median <= high
+    # Whole days make the interval a little wide: at least 95 %, by no more than 3 points.
+    assert 0.94 <= covered / worlds <= 0.985
+
+
+def test_purchase_counts_and_repeat_rate_by_hand():
+    table = retention.purchase_counts(BY_HAND)
+    assert table.to_dict("list") == {
+        "purchases": [1, 2, 3],
+        "customers": [1, 1, 1],
+        "amount": [9.0, 15.0, 36.0],
+    }
+    numbers = Numbers("03_retention", as_of=dt.date(2024, 4, 30))
+    rate = retention.record_repeat_rate(numbers, table)
+    # Wilson by hand: (2/3 + z²/6 ± z·√(2/27 + z²/36)) / (1 + z²/3), z = 1.959964.
+    z = 1.959964
+    centre, half = 2 / 3 + z**2 / 6, z * math.sqrt(2 / 27 + z**2 / 36)
+    assert rate.value == pytest.approx(2 / 3, rel=1e-7)
+    assert rate.low == pytest.approx((centre - half) / (1 + z**2 / 3), rel=1e-6)
+    assert rate.high == pytest.approx((centre + half) / (1 + z**2 / 3), rel=1e-6)
+
+
+def test_groups_hold_all_customers_and_all_revenue():
+    table = retention.purchase_groups(retention.purchase_counts(BY_HAND))
+    assert table["customers"].sum() == 3
+    assert table["of customers"].sum() == pytest.approx(1)
+    assert table["of revenue"].sum() == pytest.approx(1)
+
+
+def test_share_of_nobody_is_missing():
+    share, low, high = retention.share_with_interval([0, 5], [0, 5])
+    assert np.isnan([share[0], low[0], high[0]]).all()
+    assert share[1] == high[1] == 1 and 0 < low[1] < 1
+
+
+def test_one_time_buyers_alone_give_sentences_not_errors():
+    orders = orders_of([("a", "2024-01-01", 1), ("b", "2024-01-09", 2)])
+    cells = retention.triangle(orders, period="month", until=dt.date(2024, 1, 20))
+    assert retention.loss_finding(cells, period="month").startswith("## Too early")
+    assert retention.cohort_finding(cells, period="month").startswith("## Too early")
+    gaps = retention.gaps(orders)
+    numbers = Numbers("03_retention", as_of=dt.date(2024, 1, 20))
+    assert retention.record_median_gap(numbers, gaps).value is None
+    assert "nobody" in retention.describe_gaps(gaps)
+    retention.record_ages(numbers, cells, ages=[1, 12])
+    assert numbers.records["retention.month_12"].value is None
+
+
+def test_cohorts_that_differ_are_said_to_differ():
+    """Chi-square of 90/100 against 10/100 by hand: 128 on one degree of freedom."""
+    cells = pd.DataFrame(
+        {
+            "cohort": pd.to_datetime(["2024-01-01", "2024-02-01"]),
+            "age": 1,
+            "customers": 100,
+            "active": [90, 10],
+            "share": [0.9, 0.1],
+        }
+    )
+    assert "differ by more than chance" in retention.cohort_finding(cells, period="month")
+    cells["active"], cells["share"] = [50, 51], [0.50, 0.51]
+    assert "No sign" in retention.cohort_finding(cells, period="month")
+
+
+def test_figures_show_what_their_words_say():
+    cells = retention.triangle(BY_HAND, period="month", until=dt.date(2024, 4, 30))
+    axes = retention.plot_curves(cells, period="month")
+    pooled = retention.pooled(cells[cells["age"] > 0])
+    bold = max(axes.lines, key=lambda line: (line.get_linewidth(), len(line.get_xdata())))
+    np.testing.assert_allclose(bold.get_ydata(), pooled["share"])
+    assert f"{pooled['share'].iloc[0]:.1%}" in retention.describe_curves(cells, period="month")
+    heat = retention.plot_triangle(cells, period="month")
+    drawn = heat.collections[0].get_array()
+    later = cells[cells["age"] > 0].pivot(index="cohort", columns="age", values="share")
+    np.testing.assert_allclose(
+        np.ma.filled(drawn.astype(float), np.nan).ravel(), later.to_numpy().ravel()
+    )
+    gaps = retention.gaps(BY_HAND)
+    bars = retention.plot_gaps(gaps)
+    assert sum(patch.get_height() for patch in bars.patches) == gaps["gaps"].sum()
