@@ -73,7 +73,12 @@ def test_a_value_is_held_to_name_type_and_range(takes, name, value, problem):
 
 @pytest.mark.parametrize(
     "line",
-    ["weeks = 39", "weeks = 39  # no colon", "weeks = 39  # weeks: no range", "weeks = f()  # text: x"],
+    [
+        "weeks = 39",
+        "weeks = 39  # no colon",
+        "weeks = 39  # weeks: no range",
+        "weeks = f()  # text: x",
+    ],
 )
 def test_a_parameter_that_does_not_say_what_it_takes_is_refused(tmp_path, line):
     with pytest.raises(LabError, match="parameters, line 1"):

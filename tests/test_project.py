@@ -55,12 +55,16 @@ class TestNotebook:
     def test_is_thin(self, notebook):
         for tree in code(notebook):
             nodes = list(ast.walk(tree))
-            assert not any(isinstance(n, ast.FunctionDef | ast.ClassDef | ast.Lambda) for n in nodes)
+            assert not any(
+                isinstance(n, ast.FunctionDef | ast.ClassDef | ast.Lambda) for n in nodes
+            )
 
     def test_starts_with_a_title_and_ends_with_what_could_make_it_wrong(self, notebook):
         cells = nbformat.read(notebook, as_version=4).cells
         assert cells[0].cell_type == "markdown" and cells[0].source.startswith("# ")
-        headings = re.findall(r"^(?:.*\")?## (.+?)(?:\\n|\"|$)", "\n".join(c.source for c in cells), re.M)
+        headings = re.findall(
+            r"^(?:.*\")?## (.+?)(?:\\n|\"|$)", "\n".join(c.source for c in cells), re.M
+        )
         assert headings[-1] == "What could make this wrong"
 
     def test_types_no_number_into_prose(self, notebook):
@@ -101,7 +105,8 @@ class TestNotebook:
 
 
 def module(name):
-    return ROOT / "src" / "loyaltylab" / f"{name}.py"
+    package = ROOT / "src" / "loyaltylab" / name.replace(".", "/")
+    return package / "__init__.py" if package.is_dir() else package.with_suffix(".py")
 
 
 def imports(trees):
@@ -118,12 +123,18 @@ def test_data_readme_names_every_table_column_and_setting():
     from loyaltylab import contract, schemas
 
     text = (ROOT / "data" / "README.md").read_text()
-    rows = {line.split("|")[1].strip(" *`"): line for line in text.splitlines() if line.startswith("| `")}
+    rows = {
+        line.split("|")[1].strip(" *`"): line
+        for line in text.splitlines()
+        if line.startswith("| `")
+    }
     for table in schemas.TABLES:
         said = re.sub(r"\([^)]*\)", "", rows[table].split("|")[3])
         named = {name.strip() for name in said.split(",")}
         required = schemas.required_columns(table)
-        assert named == {f"{c}*" if c in required else c for c in schemas.column_types(table)}, table
+        assert named == {f"{c}*" if c in required else c for c in schemas.column_types(table)}, (
+            table
+        )
     for model in (contract.Dataset, contract.File):
         for key in model.model_fields:
             assert f"`{key}`" in text, key

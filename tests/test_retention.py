@@ -109,7 +109,9 @@ def test_order_and_repetition_of_rows_change_nothing(rows, random):
     random.shuffle(shuffled)
     until = max(day for _, day, _ in rows)
     one = retention.triangle(orders_of(rows), period="month", until=until).drop(columns="amount")
-    two = retention.triangle(orders_of(shuffled), period="month", until=until).drop(columns="amount")
+    two = retention.triangle(orders_of(shuffled), period="month", until=until).drop(
+        columns="amount"
+    )
     pd.testing.assert_frame_equal(one, two)
     pd.testing.assert_frame_equal(
         retention.gaps(orders_of(rows)), retention.gaps(orders_of(shuffled))
@@ -142,7 +144,9 @@ def test_gap_quantile_on_the_boundary():
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=80), st.floats(0.01, 1))
 def test_gap_quantile_equals_its_literal_translation(lengths, share):
-    table = pd.Series(lengths).value_counts().sort_index().rename_axis("days").reset_index(name="gaps")
+    table = (
+        pd.Series(lengths).value_counts().sort_index().rename_axis("days").reset_index(name="gaps")
+    )
     literal = sorted(lengths)[max(math.ceil(share * len(lengths) - 1e-9), 1) - 1]
     assert retention.gap_quantile(table, share) == literal
 
@@ -152,7 +156,13 @@ def test_median_gap_interval_covers_the_median_as_often_as_it_says():
     true_median, covered, worlds = math.ceil(30 * math.log(2)), 0, 600
     for _ in range(worlds):
         lengths = np.ceil(random.exponential(30, size=200)).astype(int)
-        table = pd.Series(lengths).value_counts().sort_index().rename_axis("days").reset_index(name="gaps")
+        table = (
+            pd.Series(lengths)
+            .value_counts()
+            .sort_index()
+            .rename_axis("days")
+            .reset_index(name="gaps")
+        )
         low, high = retention.gap_median_interval(table)
         covered += low <= true_median <= high
     # Whole days make the interval a little wide: at least 95 %, by no more than 3 points.

@@ -26,7 +26,7 @@ class DuckDB(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    memory_limit: str | None = Field(default=None, pattern=r"^\d+(\.\d+)? ?([KMGT]i?B|%)$")
+    memory_limit: str | None = Field(default=None, pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$")
     threads: int | None = Field(default=None, ge=1)
 
 

@@ -15,6 +15,7 @@ import ast
 import difflib
 import os
 import re
+import tempfile
 import time
 import tokenize
 from collections.abc import Callable, Mapping
@@ -171,7 +172,7 @@ def run(
     ipython.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("IPYTHONDIR", str(ipython))
     began = time.monotonic()
-    with written_whole(target) as part:
+    with written_whole(target) as part, tempfile.TemporaryDirectory() as sockets:
         try:
             executed = papermill.execute_notebook(
                 str(notebook),
@@ -182,7 +183,8 @@ def run(
                 progress_bar=False,
                 log_output=False,
                 # Customers' data goes through a socket of this user, not through an open port.
-                config=Config({"KernelManager": {"transport": "ipc"}}),
+                extra_arguments=["--IPKernelApp.log_level=50"],  # a kernel told to stop says so
+                config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}),
             )
         except PapermillExecutionError as error:
             raise LabError(_failure(notebook, error)) from None

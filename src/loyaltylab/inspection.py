@@ -41,22 +41,35 @@ def problems(folder: Path, *, notebooks: Path) -> list[str]:
 
 def _table_problems(con: Any, dataset: Dataset, folder: Path, table: TableName) -> list[str]:
     found: list[str] = []
-    rows_seen = 0
+    rows = 0
     for file in dataset.tables[table]:
         try:
             for source in sources.find(folder, file):
                 raw = sources.read(con, source, first=LOOKED_AT)
-                rows_seen += raw.count().to_pyarrow().as_py()
+                rows += raw.count().to_pyarrow().as_py()
+                found += _unreadable_rows(raw, table, source)
                 found += _unreadable_columns(raw, table, source)
         except LabError as error:
             found += [_named(table, line) for line in str(error).splitlines()]
-    if table == "orders" and not rows_seen and not found:
+    if table == "orders" and not rows and not found:
         found.append(validation.NO_ORDERS)
     return found
 
 
 def _named(table: str, problem: str) -> str:
     return problem if problem.startswith(f"{table}: ") else f"{table}: {problem}"
+
+
+def _unreadable_rows(raw: ir.Table, table: str, source: sources.Source) -> list[str]:
+    """Whether not one row can be read: the file, not a row, is misread."""
+    counted = raw.aggregate(rows=raw.count(), bad=raw["problem"].count(), why=raw["problem"].mode())
+    row = counted.to_pyarrow().to_pylist()[0]
+    if not row["rows"] or row["bad"] < row["rows"]:
+        return []
+    return [
+        f"{table}: expected rows in {source.label}, found none of the first {row['rows']:,} that can "
+        f"be read ({row['why']}). Correct encoding, delimiter, quote or names in dataset.yml."
+    ]
 
 
 def _unreadable_columns(raw: ir.Table, table: str, source: sources.Source) -> list[str]:

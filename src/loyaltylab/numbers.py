@@ -25,7 +25,7 @@ from matplotlib.axes import Axes
 from loyaltylab.errors import LabError
 from loyaltylab.files import write_json
 
-DIGITS = 8  # significant digits kept: beyond them, two machines' arithmetic may differ
+DIGITS = 10  # significant digits kept: beyond them, two machines' arithmetic may differ
 
 Value = int | float | str
 

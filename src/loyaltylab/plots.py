@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter
 
 OBSERVED = "#0072B2"
 MODEL = "#C65100"  # Okabe and Ito's vermilion, darkened to a contrast of 4.5 on white
-NEUTRAL = "#767676"
+NEUTRAL = "#666666"
 INK = "#1A1A1A"
 # From near white to a blue on which INK still has a contrast of 5.5: figures in cells stay readable.
 SEQUENCE = LinearSegmentedColormap.from_list("sequence", ["#F3F8FC", "#4C9BD6"])

@@ -24,7 +24,7 @@ class Record(NamedTuple):
     """
 
     line: str
-    fields: Sequence[str | None] | None
+    fields: Sequence[str] | None
     problem: str | None = None
 
 
@@ -116,4 +116,4 @@ def _record(line: str, fields: list[str] | None, problem: str | None = None) -> 
             return Record(as_bytes.decode(errors="backslashreplace"), None, "not text")
     if len(line) > LONGEST:
         return Record(line, None, f"longer than {LONGEST:,} characters")
-    return Record(line, fields and [field or None for field in fields], problem)
+    return Record(line, fields, problem)

@@ -1,7 +1,6 @@
 """Who comes back. Grain in: one order, with person_id, ordered_at, amount.
 
-Orders of one person on one day are one purchase throughout: exports split and repeat orders, and a
-second basket on the same day is no return.
+What is counted are `purchases`: one person's orders of one day are one.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from loyaltylab import plots
 from loyaltylab.numbers import Number, Numbers, counted, sentence
+from loyaltylab.purchases import purchase_days
 
 Period = Literal["week", "month", "quarter"]
 LEVEL = 0.95  # of every interval here
@@ -30,18 +30,12 @@ _UNITS: dict[str, Literal["W", "M", "Q"]] = {"week": "W", "month": "M", "quarter
 _ANNOTATED = 240  # cells of a heat map that still have room for their figure
 
 
-def purchases(orders: ir.Table) -> ir.Table:
-    """Grain: one person and day; person_id, day, amount (sum of the day's orders)."""
-    dated = orders.mutate(day=orders["ordered_at"].date())
-    return dated.group_by("person_id", "day").agg(amount=dated["amount"].sum())
-
-
 def purchase_counts(orders: ir.Table) -> pd.DataFrame:
     """How many people bought on how many days. Grain: one number of purchases.
 
     purchases (1 or more), customers, amount (what those customers spent in all).
     """
-    bought = purchases(orders)
+    bought = purchase_days(orders)
     people = bought.group_by("person_id").agg(
         purchases=bought.count(), amount=bought["amount"].sum()
     )
@@ -71,10 +65,10 @@ def triangle(orders: ir.Table, *, period: Period, until: dt.date) -> pd.DataFram
 
     until : last day observed; a cell whose period ends after it is missing, not zero.
     Returns cohort (first day of the period), age (periods since the first purchase's), customers
-    (of the cohort), active, amount, share in [0, 1], low, high (Wilson, 95 %). A cohort whose own
+    (of the cohort), active, amount, share in [0, 1], low, high (Wilson, 95%). A cohort whose own
     period is not over is there too, with nothing but its customers so far.
     """
-    bought = purchases(orders)
+    bought = purchase_days(orders)
     bought = bought.mutate(at=bought["day"].truncate(_UNITS[period]))
     cohort = bought["at"].min().over(group_by="person_id")
     dated = bought.mutate(cohort=cohort)
@@ -129,7 +123,7 @@ def gaps(orders: ir.Table) -> pd.DataFrame:
     days (1 or more), gaps (how many of that length). Gaps still open on the last day are not in it:
     the lengths are those of people who did return, and shorter than those yet to come.
     """
-    bought = purchases(orders)
+    bought = purchase_days(orders)
     order = ibis.window(group_by="person_id", order_by="day")
     since = bought["day"].delta(bought["day"].lag().over(order), unit="day")
     lengths = bought.select(days=since).filter(lambda t: t["days"].notnull())
@@ -338,7 +332,7 @@ def plot_curves(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None) 
     ax.plot(table["age"], table["share"], color=plots.OBSERVED, linewidth=2)
     ax.fill_between(table["age"], table["low"], table["high"], color=plots.OBSERVED, alpha=0.2)
     ax.plot([], [], color=plots.NEUTRAL, linewidth=0.8, label="each cohort")
-    ax.plot([], [], color=plots.OBSERVED, linewidth=2, label="all cohorts, 95 % interval")
+    ax.plot([], [], color=plots.OBSERVED, linewidth=2, label="all cohorts, 95% interval")
     ax.legend(frameon=False)
     ax.yaxis.set_major_formatter(plots.percent)
     ax.set_ylim(bottom=0)

@@ -113,9 +113,9 @@ def holds_values(names: Iterable[str]) -> bool:
     return any(re.search(r"@|[0-9]{4}|^[\W\d_]+$", name) for name in names)
 
 
-def _names(given: Iterable[str | None], source: Source) -> list[str]:
+def _names(given: Iterable[str], source: Source) -> list[str]:
     """The columns' names: stripped, all different, a column without one called by its place."""
-    names = [(n or "").strip() or f"column {place}" for place, n in enumerate(given, 1)]
+    names = [n.strip() or f"column {place}" for place, n in enumerate(given, 1)]
     folded = [name.lower() for name in names]
     twice = [name for name, low in zip(names, folded, strict=True) if folded.count(low) > 1]
     if twice and holds_values(names):
@@ -142,7 +142,7 @@ def _with_header(rows: Iterator[Record], source: Source) -> tuple[list[str], Ite
             f"{source.label}: expected a header in the first row; it cannot be read "
             f"({header.problem}). Correct encoding or quote in dataset.yml, or the export."
         )
-    if not header.fields:
+    if not any(name.strip() for name in header.fields):
         raise LabError(f"{source.label} is empty: expected a table with rows. Export it again.")
     return _names(header.fields, source), rows
 
@@ -263,19 +263,19 @@ def _read_excel(con: Any, source: Source, first: int | None) -> ir.Table:
     return _stored(con, names, records.of_width(rows, len(names)), first)
 
 
-def _as_text(cell: Any, file: File) -> str | None:
-    """A cell as the text that dataset.yml says to expect; empty as missing."""
+def _as_text(cell: Any, file: File) -> str:
+    """A cell as the text that dataset.yml says to expect."""
     if isinstance(cell, dt.date):
         return cell.strftime(file.date_format) if file.date_format else str(cell)
     if isinstance(cell, float):
         return (str(int(cell)) if cell.is_integer() else str(cell)).replace(".", file.decimal)
-    return str(cell).strip() or None
+    return str(cell)
 
 
 def _stored(con: Any, names: list[str], rows: Iterator[Record], first: int | None) -> ir.Table:
     """Records as a table of the engine, passed on a chunk at a time."""
     name = ibis.util.gen_name("records")
-    struct = ", ".join(f"{_quoted(n)}: fields[{i}]" for i, n in enumerate(names, 1))
+    struct = ", ".join(f"{_quoted(n)}: nullif(fields[{i}], '')" for i, n in enumerate(names, 1))
     types = ", ".join(f"{_identifier(n)} VARCHAR" for n in names)
     con.raw_sql(
         f'CREATE TEMP TABLE {name} (fields STRUCT({types}), "row" BIGINT, '

@@ -110,14 +110,14 @@ def trust(numbers: Mapping[str, Number]) -> list[str]:
 
 
 def key_figures(numbers: Mapping[str, Number]) -> pd.DataFrame:
-    """Grain: one key figure that was recorded. figure, value, 95 % interval, page; index its page."""
+    """Grain: one key figure that was recorded. figure, value, interval, page; index its page."""
     known = [(words, numbers[name]) for name, words in KEY_FIGURES.items() if name in numbers]
     return pd.DataFrame(
         [
             {
                 "figure": words,
                 "value": in_unit(number, number.value),
-                "interval (95 %)": _interval(number),
+                "95% interval": _interval(number),
                 "page": _label(number),
             }
             for words, number in known

@@ -84,14 +84,18 @@ def mapping(table: str, there: Sequence[str], source: sources.Source) -> dict[st
             "first row. Give names in dataset.yml."
         )
         missing = []
+    elif missing and len(there) == 1 and file.format == "csv":
+        problems.append(
+            f"{table}: expected several columns in {source.label}, found one: {there[0]}. "
+            "Set delimiter in dataset.yml to the sign between them."
+        )
+        missing = []
     for name in missing:
         advice = "Map it in dataset.yml under columns."
         if name in file.columns:
             advice = f"Correct it in dataset.yml under columns, where it is mapped to {name}."
         elif name == "source":
             advice += ' Or name the system that the file comes from under "source".'
-        if len(there) == 1 and file.format == "csv":
-            advice = "Set delimiter in dataset.yml to the sign between the columns."
         problems.append(
             f'{table}: column "{wanted[name]}" not found in {source.label}; it has '
             f"{', '.join(there)}. {advice}"
@@ -192,7 +196,7 @@ def _none_accepted(checked: Checked) -> str:
     return (
         f"{checked.table}: expected rows to work with; none of {checked.read:,} could be accepted, "
         f"{most['rows']:,} because {most['reason']}. "
-        "Correct the file, or how dataset.yml says to read it (columns, date_format, decimal)."
+        "Correct the file, or how dataset.yml says to read it (columns, date_format, decimal, encoding)."
     )
 
 

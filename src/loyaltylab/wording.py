@@ -26,7 +26,7 @@ _EXPECTED = {
 }
 _PATTERNS = {
     "currency": "three capital letters such as EUR",
-    "memory_limit": "a size such as 2GB or 80%",
+    "memory_limit": "a size such as 2GB",
 }
 
 

@@ -1,0 +1,90 @@
+"""What is to come: a forecast for each kind of customer, and what it says in total."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+
+from loyaltylab.lifetime_value.history import DAYS, HISTORY, tally
+from loyaltylab.lifetime_value.holdout import FREQUENT
+from loyaltylab.lifetime_value.models import BgNbd, GammaGamma
+
+
+def forecast(people: ir.Table, orders: BgNbd, spend: GammaGamma, *, weeks: int) -> pd.DataFrame:
+    """What the next `weeks` weeks bring, a row for equal customers.
+
+    Returns frequency, recency, age, repeat_spend, customers, and of one such customer: alive
+    (probability of not having stopped), will_order (probability of ordering), orders (order days
+    expected), value (money expected: orders × spend an order day; revenue, not discounted).
+    """
+    groups = tally(people, *HISTORY, "repeat_spend")
+    expected = orders.expected_orders(groups, weeks)
+    return groups.assign(
+        alive=orders.alive(groups),
+        will_order=orders.will_order(groups, weeks),
+        orders=expected,
+        value=expected * spend.expected_spend(groups),
+    )
+
+
+def value_by_frequency(expected: pd.DataFrame) -> pd.DataFrame:
+    """`forecast` by repeat orders so far, customers with FREQUENT or more together.
+
+    Returns frequency, customers, share_of_customers, and of one such customer alive, will_order,
+    orders, value; share_of_value.
+    """
+    columns = ["alive", "will_order", "orders", "value"]
+    total = expected[columns].mul(expected.customers, axis=0).assign(customers=expected.customers)
+    table = total.groupby(expected.frequency.clip(upper=FREQUENT)).sum()
+    return (
+        table[columns]
+        .div(table.customers, axis=0)
+        .assign(
+            customers=table.customers,
+            share_of_customers=table.customers / table.customers.sum(),
+            share_of_value=table.value / table.value.sum(),
+        )
+        .reset_index()
+    )
+
+
+def concentration(expected: pd.DataFrame) -> pd.DataFrame:
+    """Who the forecast value comes from: customers ranked by expected value, in tenths.
+
+    Returns decile (1 is the most valuable tenth), share and share_up_to (of the total value).
+    """
+    ranked = expected.sort_values("value", ascending=False, kind="stable")
+    across = np.concatenate([[0], ranked.customers.cumsum() / ranked.customers.sum()])
+    total = ranked.value * ranked.customers
+    up = np.concatenate([[0], total.cumsum() / total.sum()])
+    share_up_to = np.interp(np.arange(1, 11) / 10, across, up)
+    return pd.DataFrame(
+        {
+            "decile": np.arange(1, 11),
+            "share": np.diff(share_up_to, prepend=0),
+            "share_up_to": share_up_to,
+        }
+    )
+
+
+def silence(model: BgNbd, *, age: int, frequencies: Sequence[int] = (1, 3, 7)) -> pd.DataFrame:
+    """How silence speaks: probability that a customer is still active, by weeks without an order,
+    up to a year of them.
+
+    age : days since the first order of the customers shown, the same for all of them.
+    Returns frequency (repeat orders), weeks (since the last order), alive.
+    """
+    weeks = np.arange(min(age // DAYS, 53))
+    table = pd.DataFrame(
+        [(x, w, age - DAYS * w, age) for x in frequencies for w in weeks],
+        columns=["frequency", "weeks", "recency", "age"],
+    )
+    return table.assign(alive=model.alive(table))[["frequency", "weeks", "alive"]]
+
+
+def repeat_names(frequencies: Iterable[int]) -> list[str]:
+    """Numbers of repeat orders as labels, "7 or more" for those shown together."""
+    return [f"{x:.0f} or more" if x == FREQUENT else f"{x:.0f}" for x in frequencies]
