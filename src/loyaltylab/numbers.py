@@ -14,16 +14,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import display
-from matplotlib.axes import Axes
 
 from loyaltylab.errors import LabError
 from loyaltylab.files import write_json
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 DIGITS = 10  # significant digits kept: beyond them, two machines' arithmetic may differ
 
@@ -144,6 +144,9 @@ def show(axes: Axes, *, alt: str) -> None:
 
     The tests compare `alt`, not the drawing: a figure that changed is noticed by its words.
     """
+    import matplotlib as mpl  # slow to import, and half of the notebooks draw nothing
+    import matplotlib.pyplot as plt
+
     if not alt.strip():
         raise LabError("show: expected alt, the figure in words computed from its table.")
     figure = axes.get_figure(root=True)

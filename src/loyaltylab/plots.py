@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import matplotlib.pyplot as plt
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.dates import AutoDateLocator, DateFormatter
@@ -32,8 +31,12 @@ _STYLE: Any = {
     "axes.edgecolor": "#999999",
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
     "grid.color": "#E5E5E5",
     "text.color": "#222222",
+    "xtick.bottom": False,
+    "ytick.left": False,
     "xtick.color": "#444444",
     "ytick.color": "#444444",
 }
@@ -43,7 +46,7 @@ def new_axes(ax: Axes | None = None, *, width: float = 6.4, height: float = 3.4)
     """The axes given, or new ones in the house theme; sizes in inches."""
     if ax is not None:
         return ax
-    with sns.axes_style("whitegrid", rc=_STYLE), plt.rc_context(_STYLE):
+    with plt.rc_context(_STYLE):
         return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 

@@ -1,0 +1,70 @@
+"""The summary tells what was recorded, and nothing that was not."""
+
+import datetime as dt
+import re
+
+import pytest
+
+from loyaltylab import summary
+from loyaltylab.numbers import Numbers
+
+
+@pytest.fixture
+def numbers():
+    """What notebooks of a small shop could have recorded."""
+    retention = Numbers("03_retention", as_of=dt.date(2024, 6, 30))
+    retention.record("retention.customers", 1200, unit="customers", definition="…")
+    interval = {"low": 0.2, "high": 0.3, "level": 0.95}
+    retention.record("retention.repeat_rate", 0.25, unit="share", definition="…", **interval)
+    retention.record("retention.month_1", None, unit="share", definition="…")
+    retention.record("retention.median_gap_days", 34.0, unit="days", definition="…")
+    value = Numbers("04_lifetime_value", as_of=dt.date(2024, 6, 30))
+    value.record("lifetime_value.bg_nbd.holdout_bias", -0.143, unit="share", definition="…")
+    value.record("lifetime_value.mean", 35.106, unit="EUR", definition="…")
+    validation = Numbers("01_validation", as_of=dt.date(2024, 6, 30))
+    for part, rows in (("read", 10), ("accepted", 8), ("quarantined", 2)):
+        validation.record(f"validation.rows_{part}.orders", rows, unit="rows", n=10, definition="…")
+    return retention.records | value.records | validation.records
+
+
+def test_a_finding_is_told_only_if_all_its_numbers_are_known(numbers):
+    told = summary.findings(numbers, currency="EUR")
+    assert len(told) == 1  # month_1 is unknown, expected_value was never recorded
+    assert told[0].startswith(
+        "**25% of 1,200 customers came back** for a second purchase (20.0% to 30.0%)"
+    )
+    assert told[0].endswith("[Retention](03_retention.html)")
+
+
+def test_every_finding_names_numbers_that_some_notebook_records():
+    from tests.test_project import NOTEBOOKS, ROOT
+
+    sources = [
+        p.read_text() for p in (ROOT / "src" / "loyaltylab").rglob("*.py") if p.stem != "summary"
+    ]
+    text = "\n".join([*sources, *(p.read_text() for p in NOTEBOOKS)])
+    names = {name for needed, _ in summary.FINDINGS for name in needed} | set(summary.KEY_FIGURES)
+    for name in names:
+        # Either whole, or put together from a stem and an ending ("retention.month_" + "12").
+        ending = name.rpartition(".")[2]
+        parts = [name, f'"{ending}"', re.sub(r"\d+$", "{", name), "holdout_{measure}"]
+        assert any(part in text for part in parts), name
+
+
+def test_trust_counts_rows_and_tells_the_direction_of_the_miss(numbers):
+    data, forecast = summary.trust(numbers)
+    assert "8 of 10 rows keep every rule; the others were put aside" in data
+    assert "14% too low" in forecast
+    assert "(04_lifetime_value.html)" in forecast
+    assert summary.trust({}) == []
+
+
+def test_key_figures_are_written_in_their_units(numbers):
+    table = summary.key_figures(numbers).set_index("figure")
+    assert table.loc["customers", "value"] == "1,200 customers"
+    assert table.loc["came back for a second purchase", "value"] == "25.0%"
+    assert table.loc["came back for a second purchase", "95% interval"] == "20.0% to 30.0%"
+    assert table.loc["median days between purchases", "value"] == "34 days"
+    assert table.loc["revenue expected of a customer", "value"] == "35.11 EUR"
+    assert table.loc["bought in the month after the first purchase", "value"] == "unknown"
+    assert list(summary.key_figures(numbers).index[:1]) == ["03_retention.html"]
