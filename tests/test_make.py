@@ -23,8 +23,11 @@ def copy_of_project(folder):
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns(*derived))
         else:
             shutil.copy2(source, folder / part)
-    (folder / ".venv" / "bin").mkdir(parents=True)
-    (folder / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    python = folder / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    # A link would not do: Python looks for its packages beside the name it was called by.
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
     time.sleep(0.01)
     (folder / ".venv" / ".report-ready").touch()
     return folder

@@ -75,4 +75,6 @@ def test_the_figure_shows_what_its_words_say(orders):
     assert axes.lines[0].get_ydata().tolist() == [4, 0, 2]
     words = profile.describe_weeks(table)
     assert "1 January 2024 (4)" in words and "8 January 2024 (0)" in words
+    table.loc[2, "whole"] = False
+    assert profile.plot_weeks(table).lines[0].get_ydata().tolist() == [4, 0]
     assert "no whole week" in profile.describe_weeks(table.assign(whole=False))
