@@ -191,6 +191,20 @@ def test_parquet_of_other_types(shop):
     assert refused(checked) == {2: ["amount is not a number"], 3: ["ordered_at is not a date"]}
 
 
+def test_a_parquet_file_damaged_in_the_middle(shop):
+    n = 20_000
+    table = {"record_id": [str(i) for i in range(n)], "ordered_at": ["2024-01-05"] * n}
+    table["amount"] = [i / 7 for i in range(n)]
+    pq.write_table(pa.table(table), shop.folder / "a.parquet", compression="zstd")
+    data = (shop.folder / "a.parquet").read_bytes()
+    damaged = data[:2000] + bytes(200) + data[2200:]
+    with pytest.raises(LabError) as error:
+        shop.check((damaged, {"path": "a.parquet", "source": "s"}))
+    assert str(error.value) == (
+        "a.parquet: expected a file to read to its end, found it damaged. Export it again."
+    )
+
+
 def test_parquet_dates_and_times(shop):
     noon = dt.datetime(2024, 1, 5, 12)
     times = {

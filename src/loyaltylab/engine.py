@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import sys
+import warnings
 from pathlib import Path
 
 import ibis
@@ -68,6 +69,8 @@ def spark_lacks() -> str:
 def _spark(master: str) -> ibis.BaseBackend:
     if lacks := spark_lacks():
         raise LabError(lacks)
+    # It would stand, with this machine's paths, in every notebook's output.
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     from pyspark.sql import SparkSession  # optional and slow to import
 
     # A worker must run the driver's own interpreter, or Python functions differ between the two.
@@ -77,6 +80,7 @@ def _spark(master: str) -> ibis.BaseBackend:
         .appName("loyaltylab")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
         .getOrCreate()
     )
     return ibis.pyspark.connect(session)

@@ -47,8 +47,9 @@ def _table_problems(con: Any, dataset: Dataset, folder: Path, table: TableName) 
             for source in sources.find(folder, file):
                 raw = sources.read(con, source, first=LOOKED_AT)
                 rows += raw.count().to_pyarrow().as_py()
-                found += _unreadable_rows(raw, table, source)
-                found += _unreadable_columns(raw, table, source)
+                with sources.whole([source.label]):
+                    found += _unreadable_rows(raw, table, source)
+                    found += _unreadable_columns(raw, table, source)
         except LabError as error:
             found += [_named(table, line) for line in str(error).splitlines()]
     if table == "orders" and not rows and not found:

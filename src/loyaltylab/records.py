@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-LONGEST = 131_072  # characters of a record, csv's own limit of a field: where an open quote ends
+LONGEST = 131_072  # characters of a record; csv's own limit of a field, where an open quote ends
 
 WRONG_NUMBER = "wrong number of fields"
 
@@ -47,10 +47,8 @@ def of_csv(lines: Iterable[str], *, delimiter: str, quote: str) -> Iterator[Reco
 
     def collected(first: str, taken: list[str]) -> Iterator[str]:
         line: str | None = first
-        length = 0
-        while line is not None and length <= LONGEST:
+        while line is not None:
             taken.append(line)
-            length += len(line)
             yield line
             line = following()
 

@@ -8,13 +8,14 @@ No row is left out.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import glob
 import importlib.util
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,18 @@ def read(con: Any, source: Source, *, first: int | None = None) -> ir.Table:
             f"{source.label}: expected text in {source.file.encoding}, found bytes that are none. "
             "Correct encoding in dataset.yml."
         ) from None
+
+
+@contextlib.contextmanager
+def whole(labels: Sequence[str]) -> Iterator[None]:
+    """For a block that works on files already opened: LabError if one turns out to be damaged."""
+    try:
+        yield
+    except (duckdb.InvalidInputException, duckdb.IOException) as error:
+        which = labels[0] if len(labels) == 1 else f"one of {', '.join(labels)}"
+        raise LabError(
+            f"{which}: expected a file to read to its end, found it damaged. Export it again."
+        ) from error
 
 
 def holds_values(names: Iterable[str]) -> bool:

@@ -162,6 +162,7 @@ def check(con: Any, dataset: Dataset, folder: Path, table: TableName) -> Checked
     forgotten yet.
     """
     parts: list[ir.Table] = []
+    labels: list[str] = []
     read = 0
     for file in dataset.tables[table]:
         for source in sources.find(folder, file):
@@ -170,6 +171,7 @@ def check(con: Any, dataset: Dataset, folder: Path, table: TableName) -> Checked
             rows = typed(raw, table, source)
             order = ibis.struct({"file": ibis.literal(len(parts)), "row": rows["_row"]})
             parts.append(rows.mutate(_order=order))
+            labels.append(source.label)
     rows = ibis.union(*parts) if len(parts) > 1 else parts[0]
     found = schemas.reasons(rows, schemas.TABLES[table])
     if table == "orders" and dataset.observed_until:
@@ -182,7 +184,8 @@ def check(con: Any, dataset: Dataset, folder: Path, table: TableName) -> Checked
     rows = rows.mutate(
         _original=(rows["_reasons"].length() > 0).ifelse(rows["_original"], ibis.null("string"))
     )
-    checked = Checked(table, con.create_table(f"checked_{table}", rows, temp=True), read)
+    with sources.whole(labels):
+        checked = Checked(table, con.create_table(f"checked_{table}", rows, temp=True), read)
     if (read or table == "orders") and not counts(checked)["accepted"]:
         raise LabError(_none_accepted(checked) if read else NO_ORDERS)
     return checked
