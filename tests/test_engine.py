@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from loyaltylab import engine
-from loyaltylab.engine import DuckDB, Engine
+from loyaltylab.contract import DuckDB, Engine
 from loyaltylab.errors import LabError
 from loyaltylab.lifetime_value import summarise
 from loyaltylab.purchases import purchase_days
@@ -46,9 +46,7 @@ def test_spark_that_is_not_installed(tmp_path, monkeypatch):
     monkeypatch.setattr(engine.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(LabError) as error:
         engine.connect(Engine(spark="local[2]"), spill=tmp_path)
-    assert str(error.value) == (
-        "engine: spark needs the package pyspark. Install requirements-spark.lock."
-    )
+    assert str(error.value) == "engine: spark needs the package pyspark. Run make spark."
 
 
 def test_spark_without_java(tmp_path, monkeypatch):

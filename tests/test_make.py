@@ -16,7 +16,15 @@ OWN_REPORT = ROOT / "reports" / "cdnow"
 
 def copy_of_project(folder):
     """The files of the project, and this environment instead of a new one."""
-    for part in ("Makefile", "pyproject.toml", "requirements.lock", "notebooks", "src", "data"):
+    for part in (
+        "Makefile",
+        "environment.yml",
+        "pyproject.toml",
+        "requirements.lock",
+        "notebooks",
+        "src",
+        "data",
+    ):
         source = ROOT / part
         if source.is_dir():
             derived = ("validated", "quarantine", "linked", "results", ".checked", "__pycache__")
@@ -230,7 +238,6 @@ def test_a_conda_environment_without_the_lab_says_how_to_get_it(built, tmp_path)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").symlink_to("/bin/false")
     conda = {"CONDA_PREFIX": str(tmp_path), "CONDA_DEFAULT_ENV": "empty"}
-    (built / "environment.yml").touch()
     done = make(built, "report", "DATASET=cdnow", **conda)
     assert done.returncode != 0
     assert "conda env update --file environment.yml" in done.stderr

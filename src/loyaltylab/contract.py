@@ -21,7 +21,6 @@ from pydantic import (
     model_validator,
 )
 
-from loyaltylab.engine import DuckDB, Engine
 from loyaltylab.errors import LabError
 from loyaltylab.wording import in_words
 
@@ -89,6 +88,20 @@ _DATE_FORMAT = r"([^%]|%-[dmyHIMSpj]|%[aAbBcdfgGHIjmMnpSuUVwWxXyY%])*"
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class DuckDB(Strict):
+    """DuckDB in this process. It spills to disk when `memory_limit` is reached."""
+
+    memory_limit: str | None = Field(default=None, pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$")
+    threads: int | None = Field(default=None, ge=1)
+
+
+class Engine(Strict):
+    """`engine:` of dataset.yml; `{duckdb: …}` (the default) or `{spark: master URL}`."""
+
+    duckdb: DuckDB = DuckDB()
+    spark: str | None = None
 
 
 class File(Strict):

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import glob
 import json
 import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ibis.expr.types as ir
-
-from loyaltylab import contract, engine
+from loyaltylab import contract
 from loyaltylab.errors import LabError
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
 
 DERIVED = "LOYALTYLAB_DERIVED"
 
@@ -77,7 +79,9 @@ class Lab:
 
     @functools.cached_property
     def engine(self) -> Any:
-        return engine.connect(self.spec.engine, spill=self.scratch)
+        from loyaltylab.engine import connect  # slow to import, and pages are made without it
+
+        return connect(self.spec.engine, spill=self.scratch)
 
     @functools.cached_property
     def observed_until(self) -> dt.date:
@@ -111,7 +115,7 @@ class Lab:
                 f"{name}: expected its accepted rows in {self.validated.name}/, found none. "
                 "Run 01_validation first, as make report does."
             )
-        return self.engine.read_parquet(path)
+        return self.engine.read_parquet(glob.escape(str(path)))
 
     def orders(self) -> ir.Table:
         """Accepted orders with person_id: who ordered. Grain: one order.

@@ -17,27 +17,9 @@ from pathlib import Path
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
-from pydantic import BaseModel, ConfigDict, Field
 
+from loyaltylab.contract import DuckDB, Engine
 from loyaltylab.errors import LabError
-
-
-class DuckDB(BaseModel):
-    """DuckDB in this process. It spills to disk when `memory_limit` is reached."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    memory_limit: str | None = Field(default=None, pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$")
-    threads: int | None = Field(default=None, ge=1)
-
-
-class Engine(BaseModel):
-    """`engine:` of dataset.yml; `{duckdb: …}` (the default) or `{spark: master URL}`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    duckdb: DuckDB = DuckDB()
-    spark: str | None = None
 
 
 def connect(engine: Engine, *, spill: Path) -> ibis.BaseBackend:
@@ -60,7 +42,7 @@ def _duckdb(settings: DuckDB, spill: Path) -> ibis.BaseBackend:
 def spark_lacks() -> str:
     """What keeps Spark from starting on this machine, as a sentence; empty if nothing does."""
     if importlib.util.find_spec("pyspark") is None:
-        return "engine: spark needs the package pyspark. Install requirements-spark.lock."
+        return "engine: spark needs the package pyspark. Run make spark."
     if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
         return "engine: spark needs Java, and none is on the path. Install Java 17 or newer."
     return ""

@@ -10,7 +10,7 @@ import ibis
 import ibis.expr.types as ir
 
 from loyaltylab import engine, schemas, sources, validation
-from loyaltylab.contract import Dataset, TableName
+from loyaltylab.contract import Dataset, Engine, TableName
 from loyaltylab.dataset import load
 from loyaltylab.errors import LabError
 from loyaltylab.execution import parameter_problems
@@ -32,7 +32,7 @@ def problems(folder: Path, *, notebooks: Path) -> list[str]:
     if dataset.engine.spark and (lacks := engine.spark_lacks()):
         found.append(lacks)
     with tempfile.TemporaryDirectory(prefix="loyaltylab-") as spill:
-        con = engine.connect(engine.Engine(), spill=Path(spill))
+        con = engine.connect(Engine(), spill=Path(spill))
         for table in dataset.tables:
             found += _table_problems(con, dataset, folder, table)
         con.disconnect()

@@ -18,7 +18,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from loyaltylab import engine, schemas, sources
-from loyaltylab.contract import Dataset, File, TableName
+from loyaltylab.contract import Dataset, Engine, File, TableName
 from loyaltylab.dataset import Lab
 from loyaltylab.errors import LabError
 from loyaltylab.files import written_whole
