@@ -236,7 +236,7 @@ def validate(lab: Lab) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     counted, refused = [], []
     # Raw files are read by DuckDB, whatever engine works on the accepted rows.
-    reading = engine.Engine(duckdb=lab.spec.engine.duckdb)
+    reading = Engine(duckdb=lab.spec.engine.duckdb)
     for table in lab.spec.tables:
         con = engine.connect(reading, spill=lab.scratch)
         checked = check(con, lab.spec, lab.folder, table)
