@@ -133,6 +133,31 @@ def test_a_failing_cell_is_named_and_nothing_is_left(tmp_path, source, words):
     assert list(target.parent.iterdir()) == []
 
 
+def test_a_question_that_the_data_cannot_answer_ends_its_page_and_passes(tmp_path):
+    cells = [
+        "print('before')",
+        "from loyaltylab.errors import UnanswerableError\n"
+        "raise UnanswerableError('Four customers are too few.')",
+        "print('after')",
+    ]
+    source = notebook(tmp_path / "04_x.ipynb", *cells)
+    target, results = tmp_path / "out" / "04_x.ipynb", tmp_path / "results"
+    results.mkdir()
+    (results / "04_x.json").write_text('[{"name": "of an earlier run"}]')
+    execution.run(source, target, {}, root=tmp_path, results=results, report=lambda _: None)
+    cells = nbformat.read(target, as_version=4).cells
+    assert cells[-1].outputs[0].data["text/markdown"] == (
+        "**This page ends here.** Four customers are too few."
+    )
+    assert cells[-2].outputs[0].text == "before\n"
+    assert "after" not in target.read_text()
+    assert "Traceback" not in target.read_text()
+    assert "papermill" not in target.read_text()
+    assert json.loads((results / "04_x.json").read_text()) == []
+    with pytest.raises(LabError, match="too few"):
+        execution.run(source, target, {}, root=tmp_path)
+
+
 def test_a_failing_run_keeps_the_last_good_result(tmp_path):
     target = tmp_path / "03_x.ipynb.done"
     target.write_text(json.dumps("good"))

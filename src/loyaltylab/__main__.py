@@ -23,11 +23,12 @@ def check(folder: Path, stamp: Path | None) -> None:
 
 
 def run(notebook: Path, folder: Path, target: Path) -> None:
-    from loyaltylab import dataset, execution
+    from loyaltylab import execution
+    from loyaltylab.dataset import Lab
 
-    spec = dataset.load(folder)
-    values = {"dataset": folder.name} | spec.parameters.get(notebook.stem, {})
-    execution.run(notebook, target, values, root=_root(folder))
+    lab = Lab(folder.name)
+    values = {"dataset": lab.name} | lab.spec.parameters.get(notebook.stem, {})
+    execution.run(notebook, target, values, root=lab.root, results=lab.results)
 
 
 def golden(notebooks: list[Path]) -> None:

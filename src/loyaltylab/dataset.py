@@ -100,11 +100,10 @@ class Lab:
                 f"The tables that this page needs are there ({there}). What it will say about them "
                 "is still to be written."
             )
-        them = "them" if len(missing) > 1 else "it"
+        plural = "s" if len(missing) > 1 else ""
         return (
-            f"This page needs the table{'s' * (len(missing) > 1)} **{', '.join(missing)}**; this "
-            f"dataset has {there} alone. Name the files that hold {them} in dataset.yml, and the "
-            "page will answer."
+            f"This page needs the table{plural} **{', '.join(missing)}**. This dataset has {there} "
+            "alone, so its question stays open."
         )
 
     def table(self, name: str) -> ir.Table:

@@ -28,7 +28,7 @@ import nbformat
 
 from loyaltylab.contract import Dataset, Scalar
 from loyaltylab.errors import LabError
-from loyaltylab.files import written_whole
+from loyaltylab.files import write_json, written_whole
 
 _RANGE = re.compile(
     r"(?P<low>-?[\d.]*\d)?\.\.(?P<high>-?[\d.]*\d)?\s*(?P<unit>[^:]*):\s*(?P<meaning>.+)"
@@ -156,10 +156,14 @@ def run(
     values: Mapping[str, Scalar],
     *,
     root: Path,
+    results: Path | None = None,
     report: Callable[[str], None] = print,
 ) -> None:
     """Run a notebook by papermill with these parameters; `target` gets it with its outputs.
 
+    Where the data cannot answer its question (UnanswerableError), it ends at that cell with the
+    reason as its last sentence, and its numbers in `results` are none; without `results`, that is
+    a failure like any other.
     Raises LabError, naming notebook and cell, if a cell fails; `target` is then left as it was.
     """
     import papermill  # slow to import, and `check` does without it
@@ -172,28 +176,50 @@ def run(
     ipython.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("IPYTHONDIR", str(ipython))
     began = time.monotonic()
-    with written_whole(target) as part, tempfile.TemporaryDirectory() as sockets:
+    with written_whole(target) as part, tempfile.TemporaryDirectory() as scratch:
+        output = Path(scratch) / notebook.name
         try:
-            executed = papermill.execute_notebook(
+            papermill.execute_notebook(
                 str(notebook),
-                None,
+                str(output),
                 dict(values),
                 kernel_name="python3",
                 cwd=str(notebook.parent),
                 progress_bar=False,
                 log_output=False,
                 # Customers' data goes through a socket of this user, not through an open port.
+                config=Config({"KernelManager": {"transport": "ipc", "ip": f"{scratch}/kernel"}}),
                 extra_arguments=["--IPKernelApp.log_level=50"],  # a kernel told to stop says so
-                config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}),
             )
         except PapermillExecutionError as error:
-            raise LabError(_failure(notebook, error)) from None
+            if error.ename != "UnanswerableError" or results is None:
+                raise LabError(_failure(notebook, error)) from None
+            executed = _ended_early(nbformat.read(output, as_version=4), str(error.evalue))
+            write_json(results / f"{notebook.stem}.json", [])
+        else:
+            executed = nbformat.read(output, as_version=4)
         nbformat.write(_without_traces(executed), part)
     report(f"{notebook.stem}: {time.monotonic() - began:.1f} s")
 
 
+def _ended_early(executed: Any, reason: str) -> Any:
+    """The notebook up to the cell that raised, which shows the reason instead of a traceback."""
+    kept = []
+    for cell in executed.cells:
+        if "papermill-error-cell-tag" in cell.metadata.get("tags", []):
+            continue
+        kept.append(cell)
+        if any(output.output_type == "error" for output in cell.get("outputs", [])):
+            text = f"**This page ends here.** {reason}"
+            data = {"text/markdown": text, "text/plain": text}
+            cell.outputs = [nbformat.v4.new_output("display_data", data)]
+            break
+    executed.cells = kept
+    return executed
+
+
 def _failure(notebook: Path, error: Any) -> str:
-    if error.ename == "LabError":
+    if error.ename in ("LabError", "UnanswerableError"):
         return str(error.evalue)
     said = str(error.evalue).strip().splitlines()
     return (

@@ -25,10 +25,14 @@ FINDINGS: list[tuple[list[str], str]] = [
         "within {median_gap_days:.0f} days of the purchase before.",
     ),
     (
-        ["lifetime_value.expected_value", "lifetime_value.mean"],
+        [
+            "lifetime_value.expected_value",
+            "lifetime_value.mean",
+            "lifetime_value.horizon_weeks",
+        ],
         "**Today's customers are expected to bring {expected_value:,.0f} {currency}** of revenue in "
-        "the period ahead, {mean:,.2f} {currency} each: the most, before margin, that keeping one "
-        "can be worth on average.",
+        "the next {horizon_weeks} weeks, {mean:,.2f} {currency} each. Times the margin, that is the "
+        "most that keeping one can be worth on average.",
     ),
     (
         ["lifetime_value.top_tenth_share"],
@@ -43,10 +47,11 @@ KEY_FIGURES = {
     "retention.month_1": "bought in the month after the first purchase",
     "retention.month_12": "bought in the twelfth month after it",
     "retention.median_gap_days": "median days between purchases",
+    "lifetime_value.horizon_weeks": "the forecast looks ahead",
     "lifetime_value.expected_orders": "orders expected",
     "lifetime_value.expected_value": "revenue expected",
     "lifetime_value.mean": "revenue expected of a customer",
-    "lifetime_value.bg_nbd.holdout_bias": "forecast off by, when tried",
+    "lifetime_value.bg_nbd.holdout_bias": "orders forecast for unseen weeks, off by",
 }
 
 

@@ -8,7 +8,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from loyaltylab.errors import LabError
+from loyaltylab.errors import UnanswerableError
 from loyaltylab.purchases import purchase_days
 
 DAYS = 7  # in a week, the models' unit of time
@@ -22,7 +22,7 @@ def summarise(orders: ir.Table, *, until: date) -> ir.Table:
     Returns one row a person who ordered by then: person_id, first_day, frequency (order days after
     the first), recency (days from first to last order day), age (days from first order day to
     `until`), spend and repeat_spend (total amount, and that of the days after the first; decimals).
-    Raises LabError if nobody ordered by then.
+    Raises UnanswerableError if nobody ordered by then.
     """
     seen = purchase_days(orders).filter(ibis._.day <= until)
     people = seen.group_by("person_id").aggregate(
@@ -33,7 +33,7 @@ def summarise(orders: ir.Table, *, until: date) -> ir.Table:
         first_spend=seen.amount.argmin(seen.day),
     )
     if people.count().execute() == 0:
-        raise LabError(
+        raise UnanswerableError(
             f"orders: expected some on or before {until}, found none. "
             "Shorten the hold-out or give earlier orders."
         )

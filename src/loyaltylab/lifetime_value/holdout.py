@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from loyaltylab.errors import LabError
+from loyaltylab.errors import UnanswerableError
 from loyaltylab.lifetime_value.history import DAYS, HISTORY, tally
 from loyaltylab.lifetime_value.models import LEVEL, BgNbd, GammaGamma
 from loyaltylab.purchases import purchase_days
@@ -41,11 +41,11 @@ def errors(predicted: np.ndarray, groups: pd.DataFrame) -> dict[str, float]:
     and _high at LEVEL, and gini (that of the prediction over that of perfect foresight).
     The intervals say how far another sample of customers could differ over the same weeks, not
     how far another time could.
-    Raises LabError if nobody ordered in the hold-out.
+    Raises UnanswerableError if nobody ordered in the hold-out.
     """
     actual, customers = groups.later_orders.to_numpy(float), groups.customers.to_numpy(float)
     if not actual @ customers:
-        raise LabError(
+        raise UnanswerableError(
             "The hold-out needs orders to judge a forecast by, and there are none. "
             "Choose another hold-out, or give later orders."
         )

@@ -15,7 +15,7 @@ from lifetimes import BetaGeoFitter, GammaGammaFitter
 from lifetimes.utils import ConvergenceError
 from scipy.stats import norm
 
-from loyaltylab.errors import LabError
+from loyaltylab.errors import UnanswerableError
 from loyaltylab.lifetime_value.history import DAYS, HISTORY
 
 LEVEL = 0.95  # of every interval here
@@ -49,7 +49,7 @@ class BgNbd(Fit):
         history = _in_weeks(groups)
         orders = self._fitter.conditional_expected_number_of_purchases_up_to_time(weeks, *history)
         if not np.isfinite(orders).all():
-            raise LabError(
+            raise UnanswerableError(
                 "The order model cannot be evaluated for a customer with "
                 f"{groups.frequency.max()} repeat orders. Are all person ids single persons?"
             )
@@ -102,7 +102,7 @@ class GammaGamma(Fit):
 def fit_bg_nbd(groups: pd.DataFrame) -> BgNbd:
     """Fit BG/NBD to `histories`.
 
-    Raises LabError with fewer repeat customers than parameters, or if there is no clear optimum.
+    Raises UnanswerableError with fewer repeat customers than parameters, or if there is no clear optimum.
     """
     _enough(int(groups.customers[groups.frequency > 0].sum()), 4, "order")
     frequency, recency, age = _in_weeks(groups)
@@ -115,7 +115,7 @@ def fit_bg_nbd(groups: pd.DataFrame) -> BgNbd:
 def fit_gamma_gamma(groups: pd.DataFrame) -> GammaGamma:
     """Fit Gamma-Gamma to `spend_histories`.
 
-    Raises LabError with fewer customers than parameters, if there is no clear optimum, or if the
+    Raises UnanswerableError with fewer customers than parameters, if there is no clear optimum, or if the
     fitted spend has no finite mean (q ≤ 1).
     """
     _enough(int(groups.customers.sum()), 3, "spend")
@@ -129,7 +129,7 @@ def fit_gamma_gamma(groups: pd.DataFrame) -> GammaGamma:
     data = (frequency, mean, weights)
     fit = GammaGamma(*_optimum(GammaGammaFitter, ("p", "q", "v"), start, data, "spend"))
     if fit.parameters["q"] <= 1:
-        raise LabError(
+        raise UnanswerableError(
             "The spend model expected a finite mean spend (q above 1); it found q "
             f"{fit.parameters['q']:.2f}: a few customers spend without bound. Look for errors."
         )
@@ -143,7 +143,7 @@ def _in_weeks(groups: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def _enough(customers: int, parameters: int, model: str) -> None:
     if customers < parameters:
-        raise LabError(
+        raise UnanswerableError(
             f"The {model} model has {parameters} parameters and needs at least as many customers "
             f"with a repeat order (and, for spend, with a positive amount); there are {customers}. "
             "Give a longer period, or shorten the hold-out."
@@ -199,7 +199,7 @@ def _named(names: Sequence[str], values: np.ndarray) -> dict[str, float]:
 
 
 def _refuse(model: str) -> NoReturn:
-    raise LabError(
+    raise UnanswerableError(
         f"The {model} model found no best fit: these customers' histories do not pin down its "
         "parameters (too few repeat orders, or nobody seems to stop). Give a longer period."
     )
