@@ -209,6 +209,12 @@ def test_one_time_buyers_alone_give_sentences_not_errors():
     assert retention.record_median_gap(numbers, gaps).value is None
     assert "nobody" in retention.describe_gaps(gaps)
     retention.record_ages(numbers, cells, ages=[1, 12])
+    for axes in (
+        retention.plot_curves(cells, period="month"),
+        retention.plot_triangle(cells, period="month"),
+        retention.plot_gaps(gaps),
+    ):
+        assert [text.get_text() for text in axes.texts] == ["nothing to show yet"]
     assert numbers.records["retention.month_12"].value is None
 
 

@@ -58,3 +58,10 @@ def date_axis(ax: Axes) -> None:
     """Dates along the bottom, as "Jan 1997", few enough to read."""
     ax.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=8))
     ax.xaxis.set_major_formatter(DateFormatter("%b %Y"))
+
+
+def nothing_yet(ax: Axes) -> Axes:
+    """Axes that say that there is nothing to draw, rather than an empty frame."""
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, "nothing to show yet", ha="center", va="center", color=NEUTRAL)
+    return ax

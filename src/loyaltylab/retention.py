@@ -282,6 +282,8 @@ def plot_triangle(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None
     """Heat map of the share who buy at each age after the first period; blank is not yet observed."""
     later = cells[cells["age"] > 0]
     shares = later.pivot(index="cohort", columns="age", values="share").dropna(how="all", axis=1)
+    if shares.empty:
+        return plots.nothing_yet(plots.new_axes(ax, height=1.2))
     shares.index = [_label(cohort, period) for cohort in shares.index]
     ax = plots.new_axes(ax, width=6.8, height=1.2 + 0.3 * len(shares))
     annotated = shares.map(lambda s: "" if pd.isna(s) else f"{100 * s:.0f}")
@@ -325,6 +327,8 @@ def describe_triangle(cells: pd.DataFrame, *, period: Period) -> str:
 
 def plot_curves(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None) -> Axes:
     """Each cohort's share by age, and all of them together with the interval."""
+    if cells[cells["age"] > 0]["share"].isna().all():
+        return plots.nothing_yet(plots.new_axes(ax, height=1.2))
     ax = plots.new_axes(ax)
     for _, cohort in cells[cells["age"] > 0].dropna(subset="share").groupby("cohort"):
         ax.plot(cohort["age"], cohort["share"], color=plots.NEUTRAL, linewidth=0.8, alpha=0.7)
@@ -355,6 +359,8 @@ def describe_curves(cells: pd.DataFrame, *, period: Period) -> str:
 
 def plot_gaps(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """How many gaps of each length, by weeks; the median marked."""
+    if table.empty:
+        return plots.nothing_yet(plots.new_axes(ax, height=1.2))
     ax = plots.new_axes(ax)
     weeks = table.assign(week=(table["days"] - 1) // 7).groupby("week")["gaps"].sum()
     ax.bar(7 * weeks.index + 3.5, weeks, width=6.4, color=plots.OBSERVED)

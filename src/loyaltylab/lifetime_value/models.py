@@ -102,7 +102,7 @@ class GammaGamma(Fit):
 def fit_bg_nbd(groups: pd.DataFrame) -> BgNbd:
     """Fit BG/NBD to `histories`.
 
-    Raises UnanswerableError with fewer repeat customers than parameters, or if there is no clear optimum.
+    Raises UnanswerableError with fewer repeat customers than parameters, or without a clear optimum.
     """
     _enough(int(groups.customers[groups.frequency > 0].sum()), 4, "order")
     frequency, recency, age = _in_weeks(groups)
@@ -115,7 +115,7 @@ def fit_bg_nbd(groups: pd.DataFrame) -> BgNbd:
 def fit_gamma_gamma(groups: pd.DataFrame) -> GammaGamma:
     """Fit Gamma-Gamma to `spend_histories`.
 
-    Raises UnanswerableError with fewer customers than parameters, if there is no clear optimum, or if the
+    Raises UnanswerableError with fewer customers than parameters, without a clear optimum, or if the
     fitted spend has no finite mean (q ≤ 1).
     """
     _enough(int(groups.customers.sum()), 3, "spend")
