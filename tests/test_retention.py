@@ -208,6 +208,7 @@ def test_one_time_buyers_alone_give_sentences_not_errors():
     numbers = Numbers("03_retention", as_of=dt.date(2024, 1, 20))
     assert retention.record_median_gap(numbers, gaps).value is None
     assert "nobody" in retention.describe_gaps(gaps)
+    assert retention.gap_finding(gaps).startswith("## Nobody has returned yet")
     retention.record_ages(numbers, cells, ages=[1, 12])
     for axes in (
         retention.plot_curves(cells, period="month"),

@@ -278,6 +278,20 @@ def cohort_finding(cells: pd.DataFrame, *, period: Period) -> str:
     )
 
 
+def gap_finding(table: pd.DataFrame) -> str:
+    """When customers return, from `gaps`: a heading and its sentence."""
+    if table.empty:
+        return "## Nobody has returned yet\n\nNo customer has bought on two days."
+    return sentence(
+        "## Half of all returns happen within {median:.0f} days\n\n"
+        "Counted from the purchase before, nine in ten happen within {most:.0f} days. A reminder has "
+        "most people to reach in the first weeks; silence of more than {most:.0f} days is unusual "
+        "even for those who do return.",
+        median=gap_quantile(table, 0.5),
+        most=gap_quantile(table, 0.9),
+    )
+
+
 def plot_triangle(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None) -> Axes:
     """Heat map of the share who buy at each age after the first period; blank is not yet observed."""
     later = cells[cells["age"] > 0]
