@@ -169,7 +169,7 @@ lock: $(TEST_READY) ## resolve the dependencies of pyproject.toml again
 	$(PYTHON) tests/conda.py > environment.yml
 
 clean: ## remove everything that make made, but the environments
-	rm -rf .build $(filter-out reports/README.md,$(wildcard reports/*))
+	rm -rf .build $(filter-out reports/example.png,$(wildcard reports/*))
 	rm -rf $(foreach made,.checked validated quarantine linked results,$(wildcard data/*/$(made)))
 
 help: ## this list

@@ -182,6 +182,21 @@ def test_a_changed_raw_file_is_validated_again(built):
     assert "1 of 2 rows" in text
 
 
+def test_data_that_answer_little_still_make_a_whole_report(built):
+    """Two orders: every page is there and says what cannot be said."""
+    shop(built)
+    done = make(built, "-j2", "report", "DATASET=shop")
+    assert done.returncode == 0, done.stderr
+    report = built / "reports" / "shop"
+    assert len(list(report.glob("*.html"))) == 6
+    assert "This page ends here" in (report / "04_lifetime_value.html").read_text()
+    assert "needs the table" in (report / "05_satisfaction.html").read_text()
+    retention = (report / "03_retention.html").read_text()
+    assert "0 of 2" in retention
+    assert "Too early" in retention
+    assert not [p.name for p in report.glob("*.html") if " nan" in p.read_text()]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
