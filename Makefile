@@ -21,17 +21,19 @@ executed = $(1:%=$(R)/executed/%.ipynb)
 # ---- The environment: an activated conda environment, or else .venv, built when first needed.
 
 ifneq ($(filter-out base,$(CONDA_DEFAULT_ENV)),)
-PYTHON := $(CONDA_PREFIX)/bin/python
+PYTHON := "$(CONDA_PREFIX)/bin/python"
 LAB_PYTHON := $(PYTHON)
 REPORT_READY := .build/conda-$(CONDA_DEFAULT_ENV)
 TEST_READY := $(REPORT_READY)
 LAB_READY := $(REPORT_READY)
+SPARK_READY := .build/conda-spark-$(CONDA_DEFAULT_ENV)
 else
 PYTHON := .venv/bin/python
 LAB_PYTHON := .venv-lab/bin/python
 REPORT_READY := .venv/.report-ready
 TEST_READY := .venv/.test-ready
 LAB_READY := .venv-lab/.ready
+SPARK_READY := .venv/.spark-ready
 endif
 
 # The first of these that is new enough builds .venv.
@@ -40,7 +42,7 @@ FIND_PYTHON = for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	echo "Python 3.11 or newer is needed, and $$(python3 --version 2>&1) was found. Install it." >&2; exit 1
 # Bytecode is compiled here once: where Python may not write it later, imports take three times as long.
 INSTALL = -m pip install --disable-pip-version-check --progress-bar on --require-hashes -r
-COMPILE = -m compileall -q -j 0 
+COMPILE = -m compileall -q -j 0
 
 .build/conda-%: environment.yml
 	@$(PYTHON) -c "import loyaltylab, nbval, papermill" || { echo "The conda environment $* lacks \
@@ -61,9 +63,8 @@ COMPILE = -m compileall -q -j 0
 	@touch $@
 
 # For `engine: {spark: …}`; `make test` then tries Spark as well.
-.venv/.spark-ready: .venv/.report-ready requirements-spark.lock
-	.venv/bin/python $(INSTALL) requirements-spark.lock
-	@.venv/bin/python $(COMPILE) .venv/lib
+$(SPARK_READY): $(REPORT_READY) requirements-spark.lock
+	$(PYTHON) $(INSTALL) requirements-spark.lock
 	@touch $@
 
 # JupyterLab has an environment of its own: its server would slow every notebook's start.
@@ -88,10 +89,13 @@ PAGE_MODULES := src/loyaltylab/report.py src/loyaltylab/markup.py
 COMMON := $(filter-out $(SUBJECTS) $(PAGE_MODULES) src/loyaltylab/__main__.py,$(wildcard src/loyaltylab/*.py))
 PAGE_PARTS := $(PAGE_MODULES) $(wildcard src/loyaltylab/template/*)
 
-# FORCE where a raw file, or the folder that lists them, is newer than $1 (file names may hold spaces).
-newer_raw = $(if $(shell find -L $(D)/raw -newer $1 2>/dev/null | head -n 1),FORCE)
-# FORCE where results were deleted from under the notebook that stands for them.
-missing = $(if $(wildcard $1),,FORCE)
+# FORCE where a file of the dataset, or a folder of its files, is newer than $1 (names may hold
+# spaces). A file copied with its old date (cp -p, unzip) is told by when its entry changed.
+DERIVED := validated quarantine linked results .scratch .checked
+newer_raw = $(if $(shell find -L $(D) -mindepth 1 $(foreach made,$(DERIVED),-path $(D)/$(made) -prune -o) \
+	\( -newer $1 -o -cnewer $1 \) -print 2>/dev/null | head -n 1),FORCE)
+# FORCE where the results $1 were deleted, or made anew by hand (in make lab), after notebook $2 ran.
+astray = $(shell if [ ! -e $1 ] || [ $1 -nt $2 ]; then echo FORCE; fi)
 
 PAGES := $(patsubst $(R)/00_summary.html,$(R)/index.html,$(STEMS:%=$(R)/%.html))
 
@@ -112,9 +116,9 @@ $(call executed,$(STEMS)): $(R)/executed/%.ipynb: notebooks/%.ipynb $(D)/dataset
 AFTER_LINKAGE := $(filter-out 00_% 01_% 02_%,$(STEMS))
 $(foreach stem,$(STEMS),$(eval $(call executed,$(stem)): $(call subject,$(stem))))
 $(foreach stem,$(filter-out 00_%,$(STEMS)),$(eval \
-	$(call executed,$(stem)): $(call missing,$(D)/results/$(stem).json)))
+	$(call executed,$(stem)): $(call astray,$(D)/results/$(stem).json,$(call executed,$(stem)))))
 $(call executed,01_validation): $(call newer_raw,$(R)/executed/01_validation.ipynb) \
-	$(call missing,$(D)/validated/orders.parquet)
+	$(call astray,$(D)/validated/orders.parquet,$(call executed,01_validation))
 $(call executed,02_linkage): $(call executed,01_validation)
 $(call executed,$(AFTER_LINKAGE)): $(call executed,02_linkage)
 $(call executed,00_summary): $(call executed,$(filter-out 00_%,$(STEMS)))
@@ -122,10 +126,11 @@ $(call executed,00_summary): $(call executed,$(filter-out 00_%,$(STEMS)))
 $(R)/numbers.json: $(call executed,$(filter-out 00_%,$(STEMS)))
 	@$(PYTHON) -m loyaltylab numbers $(D) $(filter-out notebooks/00_%,$(NOTEBOOKS)) $@
 
-$(R)/index.html: $(R)/executed/00_summary.ipynb $(PAGE_PARTS) | $(REPORT_READY)
+# A page names all pages: it is made again when a notebook comes or goes.
+$(R)/index.html: $(R)/executed/00_summary.ipynb $(PAGE_PARTS) notebooks | $(REPORT_READY)
 	@$(PYTHON) -m loyaltylab render $< $(D) $(NOTEBOOKS) $@
 
-$(R)/%.html: $(R)/executed/%.ipynb $(PAGE_PARTS) | $(REPORT_READY)
+$(R)/%.html: $(R)/executed/%.ipynb $(PAGE_PARTS) notebooks | $(REPORT_READY)
 	@$(PYTHON) -m loyaltylab render $< $(D) $(NOTEBOOKS) $@
 
 # ---- Work on the lab itself.
@@ -134,9 +139,9 @@ $(R)/%.html: $(R)/executed/%.ipynb $(PAGE_PARTS) | $(REPORT_READY)
 IN_ORDER := $(filter-out notebooks/00_%,$(NOTEBOOKS)) $(filter notebooks/00_%,$(NOTEBOOKS))
 
 test: $(TEST_READY) ## check everything: notebooks against their stored outputs, units, pages
-	@$(MAKE) --no-print-directory report
+	@$(MAKE) --no-print-directory report DATASET=cdnow
 	rm -rf .build/nbval
-	LOYALTYLAB_DERIVED=$(CURDIR)/.build/nbval IPYTHONDIR=$(CURDIR)/.build/ipython \
+	LOYALTYLAB_DERIVED="$(CURDIR)/.build/nbval" IPYTHONDIR="$(CURDIR)/.build/ipython" \
 		$(PYTHON) -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(IN_ORDER)
 	$(PYTHON) -m pytest tests
 
@@ -147,7 +152,7 @@ golden: $(REPORT_READY) ## run the notebooks in place: their outputs become what
 lab: $(LAB_READY) ## open the notebooks in JupyterLab
 	$(LAB_PYTHON) -m jupyter lab notebooks
 
-spark: .venv/.spark-ready ## add Spark, for datasets whose engine it is; needs Java
+spark: $(SPARK_READY) ## add Spark, for datasets whose engine it is; needs Java
 
 lint: $(TEST_READY) ## style and types
 	$(PYTHON) -m ruff check
@@ -168,12 +173,17 @@ lock: $(TEST_READY) ## resolve the dependencies of pyproject.toml again
 	$(LOCK) -c requirements-test.lock --group lab -o requirements-lab.lock
 	$(PYTHON) tests/conda.py > environment.yml
 
+# The shell, not make, lists the folders: make would take a name with a space for two.
 clean: ## remove everything that make made, but the environments
-	rm -rf .build $(filter-out reports/example.png,$(wildcard reports/*))
-	rm -rf $(foreach made,.checked validated quarantine linked results,$(wildcard data/*/$(made)))
+	rm -rf .build
+	for dataset in data/*/dataset.yml; do \
+		folder=$$(dirname "$$dataset"); \
+		rm -rf "reports/$$(basename "$$folder")"; \
+		for made in $(DERIVED); do rm -rf "$$folder/$$made"; done; \
+	done
 
 help: ## this list
 	@echo "make TARGET [DATASET=name]; the dataset is a folder below data/, $(DATASET) by default"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 FORCE:

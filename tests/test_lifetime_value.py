@@ -421,6 +421,14 @@ def test_gini_by_hand():
     assert lv.gini([1, 1], [1, 0], [1, 1]) == 0
 
 
+def test_top_tenth_by_hand():
+    # Ten customers: the first brings 6 of 10; then two share the first two places.
+    assert lv.top_tenth(range(10, 0, -1), [6, 4] + [0] * 8, [1] * 10) == pytest.approx(0.6)
+    assert lv.top_tenth([2, 2] + [1] * 8, [6, 4] + [0] * 8, [1] * 10) == pytest.approx(0.5)
+    assert lv.top_tenth([1], [5], [40]) == pytest.approx(0.1)  # all alike: a tenth brings a tenth
+    assert lv.top_tenth([2, 1], [30, 10], [10, 30]) == pytest.approx(0.75 * 0.1 / 0.25)
+
+
 def test_gini_shares_ties_evenly():
     random = np.random.default_rng(1)
     score, total = random.integers(0, 4, 40), random.poisson(1.0, 40)

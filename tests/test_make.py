@@ -104,13 +104,14 @@ def test_nothing_changed_runs_nothing(built):
     ("touched", "expected"),
     [
         ("notebooks/03_retention.ipynb", {"03_retention", "00_summary"}),
-        ("src/loyaltylab/lifetime_value.py", {"04_lifetime_value", "00_summary"}),
+        ("src/loyaltylab/lifetime_value/models.py", {"04_lifetime_value", "00_summary"}),
         ("src/loyaltylab/report.py", set()),
     ],
 )
 def test_what_is_touched_and_what_reads_it_run_again(built, touched, expected):
     before = executed(built)
     time.sleep(0.01)
+    assert (built / touched).exists()
     (built / touched).touch()
     assert make(built, "report", "DATASET=cdnow").returncode == 0
     assert rerun(before, executed(built)) == expected
@@ -121,6 +122,28 @@ def test_deleted_results_are_made_again(built):
     (built / "data" / "cdnow" / "results" / "05_satisfaction.json").unlink()
     assert make(built, "report", "DATASET=cdnow").returncode == 0
     assert rerun(before, executed(built)) == {"05_satisfaction", "00_summary"}
+
+
+def test_results_made_anew_by_hand_are_not_mixed_with_old_pages(built):
+    before = executed(built)
+    (built / "data" / "cdnow" / "results" / "03_retention.json").write_text("[]")
+    assert make(built, "report", "DATASET=cdnow").returncode == 0
+    assert rerun(before, executed(built)) == {"03_retention", "00_summary"}
+
+
+def test_clean_takes_only_what_make_made(built, tmp_path):
+    folder = tmp_path / "lab"
+    shutil.copytree(built, folder, symlinks=True)
+    shop(folder)
+    (folder / "data" / "shop" / "results").mkdir()
+    (folder / "data" / "my notes").mkdir()
+    (folder / "reports" / "copy of data").mkdir()
+    assert make(folder, "clean").returncode == 0
+    assert (folder / "data" / "shop" / "raw" / "my orders.csv").exists()
+    assert not (folder / "data" / "shop" / "results").exists()
+    assert not (folder / "reports" / "cdnow").exists()
+    assert (folder / "data" / "my notes").exists()
+    assert (folder / "reports" / "copy of data").exists()
 
 
 def test_an_interrupted_run_is_finished_by_the_next(built):

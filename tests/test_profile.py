@@ -4,7 +4,8 @@ import ibis
 import pandas as pd
 import pytest
 
-from loyaltylab import profile
+from loyaltylab import profile, schemas, validation
+from loyaltylab.dataset import Lab
 
 ORDERS = pd.DataFrame(
     [
@@ -57,6 +58,87 @@ def test_oddities_count_what_the_profile_counts(orders):
     }
     assert table.loc["repeated_customer_days", "share"] == pytest.approx(2 / 6)
     assert "32.50 EUR" in table.loc["far_amounts", "what"]
+    assert table.loc["far_amounts", "definition"] == (
+        "orders above 32.50 EUR: the third quartile plus three times the interquartile range"
+    )
+    # Nothing reads them as returns: they are counted and added up as they stand.
+    assert table.loc["negative_amounts", "treatment"] == (
+        "kept: they count as orders and lower the revenue"
+    )
+
+
+VISITS = pd.DataFrame(
+    [
+        ("v1", "web", "a", "2024-01-01 09:00", 10.0, None),
+        ("v1", "web", "a", "2024-01-01 09:00", 10.0, None),  # the same row again
+        ("v2", "app", "a", "2024-01-01 23:59", None, None),  # another system's customer a
+        ("v3", "web", None, "2024-01-05", None, None),
+        ("v4", "web", None, "2024-01-05", None, None),
+    ],
+    columns=["visit_id", "source", "record_id", "started_at", "seconds", "interest"],
+)
+
+
+def visits(rows):
+    return ibis.memtable(
+        rows.assign(started_at=pd.to_datetime(rows["started_at"], format="mixed")),
+        schema=dict.fromkeys(rows, "string") | {"started_at": "timestamp", "seconds": "float64"},
+    )
+
+
+def test_a_table_by_hand():
+    assert profile.table_profile(visits(VISITS), "visits") == {
+        "table": "visits",
+        "rows": 5,
+        "customers": 2,
+        "first_day": pd.Timestamp("2024-01-01"),
+        "last_day": pd.Timestamp("2024-01-05"),
+        "days_without_rows": 3,
+        "exact_duplicates": 1,
+        "emptiest_column": "seconds",  # no visit has an interest: the files have no such column
+        "share_missing": 3 / 5,
+    }
+
+
+def test_a_table_without_rows_or_gaps():
+    empty = profile.table_profile(visits(VISITS.head(0)), "visits")
+    assert (empty["rows"], empty["customers"], empty["exact_duplicates"]) == (0, 0, 0)
+    assert empty["days_without_rows"] is empty["emptiest_column"] is empty["share_missing"] is None
+    full = profile.table_profile(visits(VISITS.head(2)), "visits")
+    assert full["emptiest_column"] is None and full["days_without_rows"] == 0
+
+
+def test_each_table_of_a_dataset_is_profiled(tmp_path, monkeypatch):
+    for folder in ("notebooks", "data/a"):
+        (tmp_path / folder).mkdir(parents=True)
+    files = {
+        "order_lines": "order_id,product_id,quantity,unit_price,category\n1,p,2,5,\n1,q,1,1,x\n"
+    }
+    files["orders"] = "record_id,ordered_at,amount\na,2024-01-05,10\nb,2024-01-07,10\n"
+    files["erasures"] = "record_id,requested_at\n"
+    tables = ""
+    for name, text in files.items():
+        (tmp_path / "data/a" / f"{name}.csv").write_text(text)
+        tables += f"  {name}: {{path: {name}.csv, source: shop}}\n"
+    (tmp_path / "data/a/dataset.yml").write_text(f"title: A\ncurrency: EUR\ntables:\n{tables}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LOYALTYLAB_DERIVED", raising=False)
+    lab = Lab("a")
+    validation.validate(lab)
+    found = profile.tables_profile(lab)
+    assert found["table"].tolist() == ["order_lines", "orders", "erasures"]
+    assert found["rows"].tolist() == [2, 2, 0]
+    assert found["customers"].tolist() == [pd.NA, 2, 0]
+    assert found["first_day"].tolist() == [pd.NaT, pd.Timestamp("2024-01-05"), pd.NaT]
+    assert found["days_without_rows"].tolist() == [pd.NA, 1, pd.NA]
+    assert found["emptiest_column"].dropna().tolist() == ["category"]
+    assert found["share_missing"].dropna().tolist() == [0.5]
+
+
+def test_each_main_time_is_a_time_of_its_table():
+    for name, column in schemas.MAIN_TIME.items():
+        assert schemas.column_types(name)[column] == schemas.TIME
+    assert set(schemas.TABLES) - set(schemas.MAIN_TIME) == {"order_lines"}
 
 
 def test_weeks_without_orders_are_there_and_cut_weeks_are_marked(orders):

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from statsmodels.duration.survfunc import SurvfuncRight
 
 from loyaltylab import retention
 from loyaltylab.numbers import Numbers
@@ -137,6 +138,43 @@ def test_gaps_by_hand():
     assert retention.gap_quantile(table, 0.5) == 30
 
 
+def test_first_returns_by_hand():
+    table = retention.first_returns(BY_HAND, until=dt.date(2024, 4, 30)).set_index("days")
+    # Ann returns after 27 days, Bo after 30; Cy waits since 15 March, for 46.
+    assert table["returned"].to_dict() == {27: 1, 30: 1, 46: 0}
+    assert table["waiting"].to_dict() == {27: 0, 30: 0, 46: 1}
+
+
+def test_return_curve_by_hand():
+    table = pd.DataFrame({"days": [5, 8, 9], "returned": [1, 0, 1], "waiting": [0, 1, 1]})
+    curve = retention.return_curve(table)
+    # Of 4 one returns on day 5; of the 2 still observed on day 9 one: 1 - 3/4 and 1 - 3/4 · 1/2.
+    assert curve["days"].tolist() == [5, 9]
+    assert curve["share"].tolist() == pytest.approx([0.25, 0.625])
+    # Greenwood on day 9: 1/(4·3) + 1/(2·1), on the log-log scale.
+    spread = 1.959964 * math.sqrt(1 / 12 + 1 / 2) / abs(math.log(0.375))
+    assert curve["low"].iloc[1] == pytest.approx(1 - 0.375 ** math.exp(-spread), rel=1e-6)
+    assert curve["high"].iloc[1] == pytest.approx(1 - 0.375 ** math.exp(spread), rel=1e-6)
+    assert retention.returned_within(table, 8)["share"] == pytest.approx(0.25)
+    assert math.isnan(retention.returned_within(table, 10)["share"])
+    assert math.isnan(retention.returned_within(table, 4)["share"])
+
+
+def test_return_curve_equals_statsmodels_on_single_customers():
+    """Grouped and weighted here, one row a customer there, where Greenwood's formula is used."""
+    random = np.random.default_rng(1)
+    wait, seen = random.geometric(0.02, 400), random.integers(20, 90, 400)
+    days, back = np.minimum(wait, seen), wait <= seen
+    table = (
+        pd.DataFrame({"days": days, "returned": back, "waiting": ~back}).groupby("days").sum()
+    ).reset_index()
+    single = SurvfuncRight(days, back.astype(int))
+    curve = retention.return_curve(table)
+    np.testing.assert_allclose(curve["share"], 1 - single.surv_prob)
+    band = single.surv_prob_se / (single.surv_prob * np.abs(np.log(single.surv_prob))) * 1.959964
+    np.testing.assert_allclose(curve["low"], 1 - single.surv_prob ** np.exp(-band), rtol=1e-6)
+
+
 def test_gap_quantile_on_the_boundary():
     two = pd.DataFrame({"days": [3, 8], "gaps": [1, 1]})
     assert retention.gap_quantile(two, 0.5) == 3  # one of two gaps: at least half
@@ -208,12 +246,17 @@ def test_one_time_buyers_alone_give_sentences_not_errors():
     numbers = Numbers("03_retention", as_of=dt.date(2024, 1, 20))
     assert retention.record_median_gap(numbers, gaps).value is None
     assert "nobody" in retention.describe_gaps(gaps)
-    assert retention.gap_finding(gaps).startswith("## Nobody has returned yet")
+    returns = retention.first_returns(orders, until=dt.date(2024, 1, 20))
+    assert retention.return_finding(returns).startswith("## Nobody has returned yet")
+    assert "nobody" in retention.describe_returns(returns)
+    retention.record_returns(numbers, returns, days=[30])
+    assert numbers.records["retention.returned_30_days"].value is None
     retention.record_ages(numbers, cells, ages=[1, 12])
     for axes in (
         retention.plot_curves(cells, period="month"),
         retention.plot_triangle(cells, period="month"),
         retention.plot_gaps(gaps),
+        retention.plot_returns(returns),
     ):
         assert [text.get_text() for text in axes.texts] == ["nothing to show yet"]
     assert numbers.records["retention.month_12"].value is None
@@ -230,9 +273,9 @@ def test_cohorts_that_differ_are_said_to_differ():
             "share": [0.9, 0.1],
         }
     )
-    assert "differ by more than chance" in retention.cohort_finding(cells, period="month")
+    assert "Cohorts differ" in retention.cohort_finding(cells, period="month")
     cells["active"], cells["share"] = [50, 51], [0.50, 0.51]
-    assert "No sign" in retention.cohort_finding(cells, period="month")
+    assert "Cohorts hardly differ" in retention.cohort_finding(cells, period="month")
 
 
 def test_figures_show_what_their_words_say():
@@ -248,6 +291,9 @@ def test_figures_show_what_their_words_say():
     np.testing.assert_allclose(
         np.ma.filled(drawn.astype(float), np.nan).ravel(), later.to_numpy().ravel()
     )
+    returns = retention.first_returns(BY_HAND, until=dt.date(2024, 4, 30))
+    step = retention.plot_returns(returns).lines[0]
+    np.testing.assert_allclose(step.get_ydata(), retention.return_curve(returns)["share"])
     gaps = retention.gaps(BY_HAND)
     bars = retention.plot_gaps(gaps)
     assert sum(patch.get_height() for patch in bars.patches) == gaps["gaps"].sum()

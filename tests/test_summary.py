@@ -16,7 +16,7 @@ def numbers():
     retention.record("retention.customers", 1200, unit="customers", definition="…")
     interval = {"low": 0.2, "high": 0.3, "level": 0.95}
     retention.record("retention.repeat_rate", 0.25, unit="share", definition="…", **interval)
-    retention.record("retention.month_1", None, unit="share", definition="…")
+    retention.record("retention.returned_30_days", None, unit="share", definition="…")
     retention.record("retention.median_gap_days", 34.0, unit="days", definition="…")
     value = Numbers("04_lifetime_value", as_of=dt.date(2024, 6, 30))
     value.record("lifetime_value.bg_nbd.holdout_bias", -0.143, unit="share", definition="…")
@@ -29,9 +29,9 @@ def numbers():
 
 def test_a_finding_is_told_only_if_all_its_numbers_are_known(numbers):
     told = summary.findings(numbers, currency="EUR")
-    assert len(told) == 1  # month_1 is unknown, expected_value was never recorded
+    assert len(told) == 1  # returned_30_days is unknown, expected_value was never recorded
     assert told[0].startswith(
-        "**25% of 1,200 customers came back** for a second purchase (20.0% to 30.0%)"
+        "**25% of 1,200 customers have come back** for a second purchase so far (20.0% to 30.0%)"
     )
     assert told[0].endswith("[Retention](03_retention.html)")
 
@@ -64,7 +64,7 @@ def test_key_figures_are_written_in_their_units(numbers):
     assert table.loc["customers", "value"] == "1,200 customers"
     assert table.loc["came back for a second purchase", "value"] == "25.0%"
     assert table.loc["came back for a second purchase", "95% interval"] == "20.0% to 30.0%"
-    assert table.loc["median days between purchases", "value"] == "34 days"
+    assert table.loc["median days between purchases of those who returned", "value"] == "34 days"
     assert table.loc["revenue expected of a customer", "value"] == "35.11 EUR"
-    assert table.loc["bought in the month after the first purchase", "value"] == "unknown"
+    assert table.loc["returned within 30 days of the first purchase", "value"] == "unknown"
     assert list(summary.key_figures(numbers).index[:1]) == ["03_retention.html"]

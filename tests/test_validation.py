@@ -109,6 +109,19 @@ def test_each_rule_broken_once(shop):
     ]
 
 
+def test_another_currency_is_not_added_up(shop):
+    text = "order_id,record_id,ordered_at,amount,currency\n"
+    rows = ["a,1,2024-01-05,10,EUR", "b,2,2024-01-05,10,", "c,3,2024-01-05,10,eur"]
+    rows += ["d,4,2024-01-05,10,USD", "d,4,2024-01-05,9,EUR", "e,5,2024-01-05,x,€"]
+    checked = shop.check((text + "\n".join(rows), {"source": "shop"}))
+    assert refused(checked) == {
+        4: ["currency is not EUR", "order_id appears again"],
+        6: ["amount is not a number", "currency is not EUR"],
+    }
+    # Of order d the row that breaks no other rule is kept, though it is the second.
+    assert accepted(checked, "order_id", "amount") == [("a", 10), ("b", 10), ("c", 10), ("d", 9)]
+
+
 def test_quarantine_holds_what_the_file_holds(shop):
     checked = shop.check(
         orders("a;1;05.01.2024; x ", "b;2", 'c;3;2024-01-05;"7"'), orders("d;4;no;", path="two.csv")
@@ -391,7 +404,7 @@ def test_a_lost_row_would_be_noticed(shop):
             orders("a;1;5.1.24;1", "b;2;6.1.24;x"),
             "orders: expected rows to work with; none of 2 could be accepted, 2 because ordered_at "
             "is not a date. Correct the file, or how dataset.yml says to read it (columns, "
-            "date_format, decimal, encoding).",
+            "date_format, decimal, encoding, currency).",
         ),
     ],
 )
@@ -503,6 +516,24 @@ def test_cdnow(con, monkeypatch, tmp_path):
     assert found["repeated_customer_days"] == 2_068
     assert lab.table("orders").columns == tuple(schemas.column_types("orders"))
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["orders.parquet"] * 2
+
+
+def test_a_table_no_longer_named_is_removed(monkeypatch, tmp_path):
+    for folder in ("notebooks", "data/a"):
+        (tmp_path / folder).mkdir(parents=True)
+    folder = tmp_path / "data/a"
+    (folder / "orders.csv").write_text("record_id,ordered_at,amount\na,2024-01-05,10\n")
+    (folder / "erasures.csv").write_text("record_id,requested_at\na,2024-01-05\n")
+    contract = "title: A\ncurrency: EUR\ntables:\n  orders: {path: orders.csv, source: shop}\n"
+    more = contract + "  erasures: {path: erasures.csv, source: shop}\n"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LOYALTYLAB_DERIVED", raising=False)
+    for text, tables in ((more, ["erasures", "orders"]), (contract, ["orders"])):
+        (folder / "dataset.yml").write_text(text)
+        lab = Lab("a")
+        validation.validate(lab)
+        for derived in (lab.validated, lab.quarantine):
+            assert sorted(p.stem for p in derived.iterdir()) == tables
 
 
 def test_two_runs_write_the_same_bytes(shop, tmp_path):

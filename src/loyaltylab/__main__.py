@@ -28,7 +28,7 @@ def run(notebook: Path, folder: Path, target: Path) -> None:
 
     lab = Lab(folder.name)
     values = {"dataset": lab.name} | lab.spec.parameters.get(notebook.stem, {})
-    execution.run(notebook, target, values, root=lab.root, results=lab.results)
+    execution.run(notebook, target, values, results=lab.results)
 
 
 def golden(notebooks: list[Path]) -> None:
@@ -37,7 +37,7 @@ def golden(notebooks: list[Path]) -> None:
     root = dataset.project_root()
     os.environ[dataset.DERIVED] = str(root / ".build" / "golden")
     for notebook in notebooks:
-        execution.run(notebook, notebook, {}, root=root)
+        execution.run(notebook, notebook, {})
 
 
 def numbers(folder: Path, notebooks: list[Path], target: Path) -> None:
@@ -100,6 +100,12 @@ def main(arguments: list[str] | None = None) -> int:
     except LabError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(
+            "Interrupted; what was finished stays, the rest is made by the next run.",
+            file=sys.stderr,
+        )
+        return 130
     return 0
 
 

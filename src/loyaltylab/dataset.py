@@ -73,8 +73,10 @@ class Lab:
 
     @functools.cached_property
     def scratch(self) -> Path:
-        """A folder for spilled data and rewritten text, gone when the process ends."""
-        self._scratch = tempfile.TemporaryDirectory(prefix="loyaltylab-")
+        """A folder for what the engine spills, beside the data it comes from; gone with the process."""
+        below = self.validated.parent / ".scratch"
+        below.mkdir(parents=True, exist_ok=True)
+        self._scratch = tempfile.TemporaryDirectory(dir=below)
         return Path(self._scratch.name)
 
     @functools.cached_property
@@ -122,7 +124,9 @@ class Lab:
         Until records are linked, each record of each source system is a person of its own.
         """
         orders = self.table("orders")
-        return orders.mutate(person_id=orders["source"] + ":" + orders["record_id"])
+        # A source of "a:b" and one of "a" must not share persons.
+        source = orders["source"].replace("%", "%25").replace(":", "%3A")
+        return orders.mutate(person_id=source + ":" + orders["record_id"])
 
     def numbers(self, notebooks: Sequence[str]) -> list[dict[str, Any]]:
         """The records of these notebooks, in their order; none of one that has not run."""

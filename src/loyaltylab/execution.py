@@ -76,20 +76,26 @@ def parameters(notebook: Path) -> dict[str, Parameter]:
 
     Raises LabError if its parameters cell does not keep to the form above.
     """
-    cells = nbformat.read(notebook, as_version=4).cells
+    cells = _read(notebook).cells
     tagged = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
     if len(tagged) != 1:
         raise LabError(
             f"{notebook.name}: expected one cell tagged parameters, found {len(tagged)}."
         )
     source = tagged[0].source
-    comments = {
-        token.start[0]: token.string.lstrip("# ")
-        for token in tokenize.generate_tokens(StringIO(source).readline)
-        if token.type == tokenize.COMMENT
-    }
+    try:
+        statements = ast.parse(source).body
+        comments = {
+            token.start[0]: token.string.lstrip("# ")
+            for token in tokenize.generate_tokens(StringIO(source).readline)
+            if token.type == tokenize.COMMENT
+        }
+    except SyntaxError as error:
+        raise LabError(
+            f"{notebook.name}: parameters, line {error.lineno}: expected Python. Correct the cell."
+        ) from None
     found = {}
-    for statement in ast.parse(source).body:
+    for statement in statements:
         try:
             if not isinstance(statement, ast.Assign) or not isinstance(
                 statement.targets[0], ast.Name
@@ -103,6 +109,16 @@ def parameters(notebook: Path) -> dict[str, Parameter]:
                 "followed by # range, choices or text, a colon, and what it means."
             ) from None
     return found
+
+
+def _read(notebook: Path) -> Any:
+    try:
+        return nbformat.read(notebook, as_version=4)
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError, OSError):
+        raise LabError(
+            f"{notebook.name} cannot be read as a notebook: expected the JSON that Jupyter saves. "
+            "Look for marks of a merge in it, or restore it."
+        ) from None
 
 
 def _parameter(name: str, default: Any, comment: str) -> Parameter:
@@ -155,7 +171,6 @@ def run(
     target: Path,
     values: Mapping[str, Scalar],
     *,
-    root: Path,
     results: Path | None = None,
     report: Callable[[str], None] = print,
 ) -> None:
@@ -167,17 +182,16 @@ def run(
     Raises LabError, naming notebook and cell, if a cell fails; `target` is then left as it was.
     """
     import papermill  # slow to import, and `check` does without it
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
 
     # The environment's own kernel and a plain IPython, whatever the user's home folder holds.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
-    ipython = root / ".build" / "ipython"
-    ipython.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("IPYTHONDIR", str(ipython))
     began = time.monotonic()
     with written_whole(target) as part, tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / notebook.name
+        os.environ["IPYTHONDIR"] = scratch
         try:
             papermill.execute_notebook(
                 str(notebook),
@@ -196,6 +210,11 @@ def run(
                 raise LabError(_failure(notebook, error)) from None
             executed = _ended_early(nbformat.read(output, as_version=4), str(error.evalue))
             write_json(results / f"{notebook.stem}.json", [])
+        except (DeadKernelError, RuntimeError) as error:
+            raise LabError(
+                f"{notebook.name}: its kernel died ({type(error).__name__}). If memory ran out, set "
+                "engine: {duckdb: {memory_limit: …}} in dataset.yml."
+            ) from None
         else:
             executed = nbformat.read(output, as_version=4)
         nbformat.write(_without_traces(executed), part)
@@ -219,12 +238,12 @@ def _ended_early(executed: Any, reason: str) -> Any:
 
 
 def _failure(notebook: Path, error: Any) -> str:
+    """Our own errors speak for themselves; the words of others may quote a customer's values."""
     if error.ename in ("LabError", "UnanswerableError"):
         return str(error.evalue)
-    said = str(error.evalue).strip().splitlines()
     return (
-        f"{notebook.name}, cell {error.exec_count}: {error.ename}: {said[0] if said else ''} "
-        f"Open it with make lab to see where."
+        f"{notebook.name}, cell {error.exec_count}: expected it to run, found {error.ename}. "
+        "Open it with make lab to see where and why."
     )
 
 

@@ -23,18 +23,18 @@ def written_whole(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.touch()
-    except OSError as error:
-        raise LabError(
-            f"{path.parent} cannot be written ({error.strerror}): expected a folder to put "
-            f"{path.name} in. Correct its permissions or free some space."
-        ) from None
-    try:
         yield part
         with part.open("rb+") as written:
             os.fsync(written.fileno())
         part.replace(path)
+    except OSError as error:
+        raise LabError(
+            f"{path} cannot be written ({error.strerror}): expected a folder with room for it. "
+            "Correct its permissions or free some space."
+        ) from None
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,13 +1,63 @@
-"""What the accepted orders hold. Grain in: one order, as `schemas` declares it."""
+"""What the accepted rows hold, of each table and of the orders. Grain in: one row of a table."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import ibis.expr.types as ir
 import pandas as pd
 from matplotlib.axes import Axes
 
-from loyaltylab import plots
+from loyaltylab import plots, schemas
+from loyaltylab.dataset import Lab
 from loyaltylab.numbers import counted
+
+
+def table_profile(table: ir.Table, name: str) -> dict[str, Any]:
+    """One figure each, by name; None or NaT where the table has none.
+
+    table : accepted rows of the canonical table called `name`.
+    table (its name), rows, customers (distinct source and record_id, if rows are about customers),
+    first_day and last_day (of the table's main time), days_without_rows (between the two),
+    exact_duplicates (rows beyond the first that are alike in every column), emptiest_column and
+    share_missing (in [0, 1]) of the column with the most missing values. A column without any value
+    is one that the files do not have, and is left out.
+    """
+    figures: dict[str, Any] = {
+        "rows": table.count(),
+        "exact_duplicates": table.count() - table.distinct().count().as_scalar(),
+    }
+    if {"source", "record_id"} <= set(table.columns):
+        known = table.filter(table["source"].notnull() & table["record_id"].notnull())
+        figures["customers"] = known.select("source", "record_id").distinct().count().as_scalar()
+    if name in schemas.MAIN_TIME:
+        day = table[schemas.MAIN_TIME[name]].date()
+        figures |= {"first_day": day.min(), "last_day": day.max(), "days_with_rows": day.nunique()}
+    found = table.aggregate(**figures).to_pandas().iloc[0]
+    present = table.aggregate(**{c: table[c].count() for c in table.columns}).to_pandas().iloc[0]
+    missing = found["rows"] - present[present > 0]
+    emptiest = missing.idxmax() if missing.any() else None
+    first, last = pd.to_datetime(found.get("first_day")), pd.to_datetime(found.get("last_day"))
+    dated = pd.notna(first)
+    return {
+        "table": name,
+        "rows": found["rows"],
+        "customers": found.get("customers"),
+        "first_day": first,
+        "last_day": last,
+        "days_without_rows": (last - first).days + 1 - found["days_with_rows"] if dated else None,
+        "exact_duplicates": found["exact_duplicates"],
+        "emptiest_column": emptiest,
+        "share_missing": missing[emptiest] / found["rows"] if emptiest else None,
+    }
+
+
+def tables_profile(lab: Lab) -> pd.DataFrame:
+    """Grain: one table of the dataset, in the order of dataset.yml; columns as in table_profile."""
+    table = pd.DataFrame([table_profile(lab.table(name), name) for name in lab.spec.tables])
+    whole = dict.fromkeys(["customers", "days_without_rows"], "Int64")  # a count may be missing
+    times = dict.fromkeys(["first_day", "last_day"], "datetime64[ns]")
+    return table.astype(whole | times | {"share_missing": "float64"})
 
 
 def orders_profile(orders: ir.Table) -> pd.Series:
@@ -67,7 +117,11 @@ def oddities(profile: pd.Series, *, currency: str) -> pd.DataFrame:
             "kept: they count as one purchase",
         ),
         ("zero_amounts", "orders worth nothing", "kept: a purchase without revenue"),
-        ("negative_amounts", "orders below zero", "kept: read as returns"),
+        (
+            "negative_amounts",
+            "orders below zero",
+            "kept: they count as orders and lower the revenue",
+        ),
         (
             "far_amounts",
             f"orders above {far}, far beyond the usual",
@@ -77,7 +131,8 @@ def oddities(profile: pd.Series, *, currency: str) -> pd.DataFrame:
     table = pd.DataFrame(kinds, columns=["name", "what", "treatment"])
     table["rows"] = [int(profile[name]) for name in table["name"]]
     table["share"] = table["rows"] / profile["orders"]
-    return table.assign(definition=table["what"])
+    fence = f"orders above {far}: the third quartile plus three times the interquartile range"
+    return table.assign(definition=table["what"].where(table["name"] != "far_amounts", fence))
 
 
 def orders_by_week(orders: ir.Table) -> pd.DataFrame:

@@ -153,6 +153,18 @@ TABLES: Mapping[str, pa.DataFrameSchema] = {
     "erasures": pa.DataFrameSchema({**_RECORD, "requested_at": _happened()}),
 }
 
+# When a row of the table happened; order_lines has no time of its own.
+MAIN_TIME: Mapping[str, str] = {
+    "orders": "ordered_at",
+    "customers": "registered_at",
+    "surveys": "sent_at",
+    "tickets": "opened_at",
+    "visits": "started_at",
+    "spend": "date",
+    "feedback": "posted_at",
+    "erasures": "requested_at",
+}
+
 
 def column_types(table: str) -> dict[str, dt.DataType]:
     """The table's columns in order, each with its type in the engine."""
@@ -203,11 +215,17 @@ def _refuse_unknown(schema: pa.DataFrameSchema) -> None:
         )
 
 
-def reasons(rows: ir.Table, schema: pa.DataFrameSchema) -> ir.ArrayColumn:
+def reasons(
+    rows: ir.Table,
+    schema: pa.DataFrameSchema,
+    *,
+    dataset_rules: Mapping[str, ir.BooleanValue] | None = None,
+) -> ir.ArrayColumn:
     """The rules that each row breaks, in words. Grain in and out: one typed row.
 
     rows must have `_unreadable` (why raw values could not be typed, empty if all could) and `_order`
-    (where the row stands in the files). Of rows with one key, the first that breaks no other rule
+    (where the row stands in the files). dataset_rules : words → whether a row breaks what dataset.yml
+    says of the table; missing counts as no. Of rows with one key, the first that breaks no other rule
     is right and the others break "appears again".
     Raises LabError on a pandera check that this compiler does not know, rather than ignore it.
     """
@@ -220,6 +238,8 @@ def reasons(rows: ir.Table, schema: pa.DataFrameSchema) -> ir.ArrayColumn:
         for check in declared.checks:
             words, met = _CHECKS[check.name](rows[name], check.statistics)
             broken[f"{name} {words}"] = (~met).fill_null(False)
+    for words, breaks in (dataset_rules or {}).items():
+        broken[words] = breaks.fill_null(False)
     found = rows["_unreadable"].concat(where_true(broken))
     if not schema.unique:
         return found

@@ -14,44 +14,46 @@ from loyaltylab.numbers import Number, sentence
 FINDINGS: list[tuple[list[str], str]] = [
     (
         ["retention.repeat_rate", "retention.customers"],
-        "**{repeat_rate:.0%} of {customers:,} customers came back** for a second purchase "
-        "({repeat_rate.low:.1%} to {repeat_rate.high:.1%}). The others bought once: what they cost "
-        "to win must have paid off on that one day.",
+        "**{repeat_rate:.0%} of {customers:,} customers have come back** for a second purchase so far "
+        "({repeat_rate.low:.1%} to {repeat_rate.high:.1%}); the others bought on one day only.",
     ),
     (
-        ["retention.month_1", "retention.median_gap_days"],
-        "**The time to act is soon after the first purchase**: {month_1:.0%} buy again in the next "
-        "calendar month ({month_1.low:.1%} to {month_1.high:.1%}), and half of all returns happen "
-        "within {median_gap_days:.0f} days of the purchase before.",
+        ["retention.returned_30_days", "retention.returned_180_days"],
+        "**{returned_30_days:.0%} return within 30 days of their first purchase, "
+        "{returned_180_days:.0%} within 180** ({returned_180_days.low:.1%} to "
+        "{returned_180_days.high:.1%}): who is to be won back is best asked early.",
     ),
     (
         [
             "lifetime_value.expected_value",
             "lifetime_value.mean",
             "lifetime_value.horizon_weeks",
+            "lifetime_value.bg_nbd.holdout_spend_bias",
         ],
         "**Today's customers are expected to bring {expected_value:,.0f} {currency}** of revenue in "
-        "the next {horizon_weeks} weeks, {mean:,.2f} {currency} each. Times the margin, that is the "
-        "most that keeping one can be worth on average.",
+        "the next {horizon_weeks} weeks, {mean:,.2f} {currency} each on average, those who have left "
+        "included. On weeks that it had not seen, such a forecast was off by "
+        "{holdout_spend_bias:+.0%}.",
     ),
     (
         ["lifetime_value.top_tenth_share"],
-        "**The most valuable tenth of customers stands for {top_tenth_share:.0%} of that.** Who they "
-        "are is known today: look after them first.",
+        "**The most valuable tenth of customers stands for {top_tenth_share:.0%} of that.** They are "
+        "known today; whether money spent on them brings more, only a trial would tell.",
     ),
 ]
 
 KEY_FIGURES = {
     "retention.customers": "customers",
     "retention.repeat_rate": "came back for a second purchase",
-    "retention.month_1": "bought in the month after the first purchase",
-    "retention.month_12": "bought in the twelfth month after it",
-    "retention.median_gap_days": "median days between purchases",
+    "retention.returned_30_days": "returned within 30 days of the first purchase",
+    "retention.returned_365_days": "returned within 365 days of it",
+    "retention.median_gap_days": "median days between purchases of those who returned",
     "lifetime_value.horizon_weeks": "the forecast looks ahead",
     "lifetime_value.expected_orders": "orders expected",
     "lifetime_value.expected_value": "revenue expected",
     "lifetime_value.mean": "revenue expected of a customer",
-    "lifetime_value.bg_nbd.holdout_bias": "orders forecast for unseen weeks, off by",
+    "lifetime_value.bg_nbd.holdout_bias": "forecast of orders in unseen weeks, off by",
+    "lifetime_value.bg_nbd.holdout_spend_bias": "forecast of revenue in unseen weeks, off by",
 }
 
 

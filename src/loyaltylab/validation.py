@@ -173,11 +173,8 @@ def check(con: Any, dataset: Dataset, folder: Path, table: TableName) -> Checked
             parts.append(rows.mutate(_order=order))
             labels.append(source.label)
     rows = ibis.union(*parts) if len(parts) > 1 else parts[0]
-    found = schemas.reasons(rows, schemas.TABLES[table])
-    if table == "orders" and dataset.observed_until:
-        late = (rows["ordered_at"].date() > dataset.observed_until).fill_null(False)
-        said = f"ordered_at is after observed_until, {dataset.observed_until}"
-        found = found.concat(schemas.where_true({said: late}))
+    rules = _orders_rules(rows, dataset) if table == "orders" else {}
+    found = schemas.reasons(rows, schemas.TABLES[table], dataset_rules=rules)
     # A row that could not be read is not also blamed for the values that it therefore lacks.
     found = rows["_whole"].ifelse(found, rows["_unreadable"])
     rows = rows.mutate(_reasons=found).drop("_whole", "_unreadable")
@@ -191,6 +188,16 @@ def check(con: Any, dataset: Dataset, folder: Path, table: TableName) -> Checked
     return checked
 
 
+def _orders_rules(rows: ir.Table, dataset: Dataset) -> dict[str, ir.BooleanValue]:
+    """What dataset.yml says of orders: words → whether a row breaks it, missing if it cannot."""
+    until, currency = dataset.observed_until, dataset.currency
+    # Amounts are added up, and no rate of exchange is known.
+    rules = {f"currency is not {currency}": rows["currency"].upper() != currency}
+    if until:
+        rules[f"ordered_at is after observed_until, {until}"] = rows["ordered_at"].date() > until
+    return rules
+
+
 NO_ORDERS = "orders: expected rows, found a header alone. Export the file again."
 
 
@@ -199,7 +206,8 @@ def _none_accepted(checked: Checked) -> str:
     return (
         f"{checked.table}: expected rows to work with; none of {checked.read:,} could be accepted, "
         f"{most['rows']:,} because {most['reason']}. "
-        "Correct the file, or how dataset.yml says to read it (columns, date_format, decimal, encoding)."
+        "Correct the file, or how dataset.yml says to read it (columns, date_format, decimal, "
+        "encoding, currency)."
     )
 
 
@@ -231,9 +239,13 @@ def write(con: Any, checked: Checked, *, validated: Path, quarantine: Path) -> d
 def validate(lab: Lab) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Validate every table of a dataset and write both halves of each.
 
+    Files of tables that dataset.yml no longer names are removed: they would still be read.
     Returns counts (one row a table: table, read, accepted, quarantined) and reasons (one row a
     table and reason: table, reason, rows).
     """
+    for table in schemas.TABLES.keys() - lab.spec.tables.keys():
+        for folder in (lab.validated, lab.quarantine):
+            (folder / f"{table}.parquet").unlink(missing_ok=True)
     counted, refused = [], []
     # Raw files are read by DuckDB, whatever engine works on the accepted rows.
     reading = Engine(duckdb=lab.spec.engine.duckdb)

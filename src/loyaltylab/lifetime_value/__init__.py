@@ -45,6 +45,7 @@ from loyaltylab.lifetime_value.holdout import (
     gini,
     holdout_by_frequency,
     holdout_scores,
+    top_tenth,
     tracking,
 )
 from loyaltylab.lifetime_value.models import (
@@ -86,6 +87,7 @@ __all__ = [
     "spend_histories",
     "summarise",
     "tally",
+    "top_tenth",
     "tracking",
     "value_by_frequency",
     "with_holdout",

@@ -25,11 +25,24 @@ def gini(score: Any, total: Any, customers: Any) -> float:
     score share their total evenly, which is the mean over every order they could stand in.
     score, total (of the group), customers : one value a group.
     """
+    across, up = _lorenz(score, total, customers)
+    return float(2 * np.trapezoid(up, across) - 1)
+
+
+def top_tenth(score: Any, total: Any, customers: Any) -> float:
+    """Share of the `total` of all that the tenth of customers with the best `score` brought.
+
+    Arguments and ties as in `gini`.
+    """
+    return float(np.interp(0.1, *_lorenz(score, total, customers)))
+
+
+def _lorenz(score: Any, total: Any, customers: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Shares of customers, best score first, and of the total that they brought; from 0 to 1."""
     groups = pd.DataFrame({"score": score, "total": total, "customers": customers})
     ranked = groups.groupby("score").sum().sort_index(ascending=False)
     across = np.concatenate([[0], ranked.customers.cumsum() / ranked.customers.sum()])
-    up = np.concatenate([[0], ranked.total.cumsum() / ranked.total.sum()])
-    return float(2 * np.trapezoid(up, across) - 1)
+    return across, np.concatenate([[0], ranked.total.cumsum() / ranked.total.sum()])
 
 
 def errors(predicted: np.ndarray, groups: pd.DataFrame) -> dict[str, float]:
@@ -80,7 +93,7 @@ def holdout_scores(
     judged : `with_holdout` of the same `weeks`. Returns one row a forecast: bg_nbd; zero, which
     says that nobody orders again; past_spend, which only ranks customers by what they spent so far.
     Columns: those of `errors`; spend_bias and spend_gini are the same for the money then spent (for
-    bg_nbd orders × Gamma-Gamma spend). Missing: what a ranking has not.
+    bg_nbd orders × Gamma-Gamma spend), top_tenth of that money. Missing: what a ranking has not.
     """
     groups = tally(judged, *HISTORY, "later_orders")
     scores = {
@@ -98,6 +111,11 @@ def holdout_scores(
         gini(value, valued.later_spend, valued.customers) / perfect,
         0.0,
         gini(past.spend, past.later_spend, past.customers) / perfect,
+    ]
+    table["top_tenth"] = [
+        top_tenth(value, valued.later_spend, valued.customers),
+        0.1,
+        top_tenth(past.spend, past.later_spend, past.customers),
     ]
     return table
 
