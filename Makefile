@@ -27,6 +27,7 @@ REPORT_READY := .build/conda-$(CONDA_DEFAULT_ENV)
 TEST_READY := $(REPORT_READY)
 LAB_READY := $(REPORT_READY)
 SPARK_READY := .build/conda-spark-$(CONDA_DEFAULT_ENV)
+BENCH_READY := .build/conda-bench-$(CONDA_DEFAULT_ENV)
 else
 PYTHON := .venv/bin/python
 LAB_PYTHON := .venv-lab/bin/python
@@ -34,6 +35,7 @@ REPORT_READY := .venv/.report-ready
 TEST_READY := .venv/.test-ready
 LAB_READY := .venv-lab/.ready
 SPARK_READY := .venv/.spark-ready
+BENCH_READY := .venv/.bench-ready
 endif
 
 # The first of these that is new enough builds .venv.
@@ -63,9 +65,11 @@ COMPILE = -m compileall -q -j 0
 	@touch $@
 
 # For `engine: {spark: …}`; `make test` then tries Spark as well.
-$(SPARK_READY): $(REPORT_READY) requirements-spark.lock
-	$(PYTHON) $(INSTALL) requirements-spark.lock
+$(SPARK_READY) $(BENCH_READY): $(REPORT_READY)
+	$(PYTHON) $(INSTALL) $(filter %.lock,$^)
 	@touch $@
+$(SPARK_READY): requirements-spark.lock
+$(BENCH_READY): requirements-bench.lock
 
 # JupyterLab has an environment of its own: its server would slow every notebook's start.
 .venv-lab/.ready: .venv/.report-ready requirements-lab.lock
@@ -159,8 +163,9 @@ lint: $(TEST_READY) ## style and types
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
 
-bench: $(REPORT_READY) ## time what is claimed to be fast, beside what it is compared with
-	for script in tests/bench_*.py; do $(PYTHON) $$script || exit 1; done
+bench: $(BENCH_READY) ## time what is claimed to be fast, beside what it is compared with
+	$(PYTHON) -m pytest tests/bench_*.py --benchmark-group-by=group \
+		--benchmark-timer=time.process_time --benchmark-columns=min,median,max,rounds
 
 # One resolution for every Python from 3.11 on and every system; groups agree with the report's lock.
 LOCK = $(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

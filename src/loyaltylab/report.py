@@ -20,20 +20,10 @@ from traitlets.config import Config
 from loyaltylab.errors import LabError
 from loyaltylab.files import write_text
 from loyaltylab.markup import Fragments
+from loyaltylab.pages import href, label
 
 # What an output is shown as: the first of these that it has.
 SHOWN = ["image/svg+xml", "text/html", "text/markdown", "image/png", "text/plain"]
-SUMMARY = "00_summary"
-
-
-def label(stem: str) -> str:
-    """A page's name in the navigation: "04_lifetime_value" is "Lifetime value"."""
-    return (stem.partition("_")[2] or stem).replace("_", " ").capitalize()
-
-
-def href(stem: str) -> str:
-    """A page's file name: the summary is index.html, any other has its notebook's name."""
-    return "index.html" if stem == SUMMARY else f"{stem}.html"
 
 
 def render(executed: Path, *, title: str, simulated: bool, stems: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from loyaltylab.dataset import Lab, notebook_stems
 from loyaltylab.numbers import Number, sentence
+from loyaltylab.pages import href, label
 
 # The findings, in the order in which they are told: the numbers that one needs, and its words.
 FINDINGS: list[tuple[list[str], str]] = [
@@ -125,11 +126,11 @@ def key_figures(numbers: Mapping[str, Number]) -> pd.DataFrame:
                 "figure": words,
                 "value": in_unit(number, number.value),
                 "95% interval": _interval(number),
-                "page": _label(number),
+                "page": label(number.notebook),
             }
             for words, number in known
         ],
-        index=[_page(number) for _, number in known],
+        index=[href(number.notebook) for _, number in known],
     )
 
 
@@ -156,13 +157,5 @@ def _value(numbers: Mapping[str, Number], name: str) -> float:
     return value if isinstance(value, int | float) else 0
 
 
-def _label(number: Number) -> str:
-    return number.notebook.partition("_")[2].replace("_", " ").capitalize()
-
-
 def _link(number: Number) -> str:
-    return f"[{_label(number)}]({_page(number)})"
-
-
-def _page(number: Number) -> str:
-    return f"{number.notebook}.html"
+    return f"[{label(number.notebook)}]({href(number.notebook)})"

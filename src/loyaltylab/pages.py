@@ -1,0 +1,15 @@
+"""What the pages of a report are called, and where they stand."""
+
+from __future__ import annotations
+
+SUMMARY = "00_summary"
+
+
+def label(stem: str) -> str:
+    """A page's name in the navigation: "04_lifetime_value" is "Lifetime value"."""
+    return (stem.partition("_")[2] or stem).replace("_", " ").capitalize()
+
+
+def href(stem: str) -> str:
+    """A page's file name: the summary is index.html, any other has its notebook's name."""
+    return "index.html" if stem == SUMMARY else f"{stem}.html"
