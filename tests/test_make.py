@@ -264,7 +264,7 @@ def test_every_target_that_people_call_is_in_the_help():
 def test_an_activated_conda_environment_is_used_and_base_is_not(built):
     conda = {"CONDA_PREFIX": "/opt/conda/envs/lab", "CONDA_DEFAULT_ENV": "lab"}
     assert (
-        "/opt/conda/envs/lab/bin/python -m loyaltylab"
+        '"/opt/conda/envs/lab/bin/python" -m loyaltylab'
         in make(built, "-n", "-B", "report", "DATASET=cdnow", **conda).stdout
     )
     base = {"CONDA_PREFIX": "/opt/conda", "CONDA_DEFAULT_ENV": "base"}

@@ -330,7 +330,7 @@ def test_a_page_is_replaced_whole(tmp_path):
 def test_a_page_that_cannot_be_put_in_place_leaves_no_other_file(tmp_path):
     target = tmp_path / "reports" / "a.html"
     target.mkdir(parents=True)  # a folder where the page should be
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(LabError, match=r"cannot be written \(Is a directory\)"):
         report.write(save(tmp_path), target, title="CDNOW", simulated=False, stems=STEMS)
     assert [path.name for path in target.parent.iterdir()] == ["a.html"]
 
