@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import sys
-import warnings
 from pathlib import Path
 
 import ibis
@@ -51,8 +50,6 @@ def spark_lacks() -> str:
 def _spark(master: str) -> ibis.BaseBackend:
     if lacks := spark_lacks():
         raise LabError(lacks)
-    # It would stand, with this machine's paths, in every notebook's output.
-    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     from pyspark.sql import SparkSession  # optional and slow to import
 
     # A worker must run the driver's own interpreter, or Python functions differ between the two.
