@@ -3,11 +3,12 @@
 import datetime as dt
 from decimal import Decimal
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loyaltylab import engine
+from loyaltylab import engine, retention
 from loyaltylab.contract import DuckDB, Engine
 from loyaltylab.errors import LabError
 from loyaltylab.lifetime_value import summarise
@@ -127,6 +128,23 @@ def test_histories_are_the_same_on_both(engines, orders_file):
     duckdb, spark = on_both(engines, orders_file, histories)
     assert len(duckdb) == 40
     assert duckdb == spark
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        lambda orders: retention.triangle(orders, period="week", until=dt.date(2023, 12, 31)),
+        lambda orders: retention.triangle(orders, period="quarter", until=dt.date(2023, 12, 31)),
+        retention.purchase_counts,
+        retention.gaps,
+        lambda orders: retention.first_returns(orders, until=dt.date(2023, 12, 31)),
+    ],
+    ids=["triangle by week", "triangle by quarter", "purchase_counts", "gaps", "first_returns"],
+)
+def test_tables_of_retention_are_the_same_on_both(engines, orders_file, table):
+    duckdb, spark = on_both(engines, orders_file, table)
+    assert len(duckdb) > 1
+    pd.testing.assert_frame_equal(duckdb, spark, check_dtype=False)
 
 
 def in_words(table, *order):
