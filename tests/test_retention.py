@@ -160,6 +160,13 @@ def test_return_curve_by_hand():
     assert math.isnan(retention.returned_within(table, 4)["share"])
 
 
+def test_return_finding_says_what_the_curve_shows():
+    table = pd.DataFrame({"days": [10, 40, 100], "returned": [2, 1, 0], "waiting": [0, 0, 7]})
+    words = retention.return_finding(table)
+    assert words.startswith("## 20% return within 30 days, 30% within 90\n")
+    assert "Of those who return within 90 days, 67% do so in the first 30." in words
+
+
 def test_return_curve_equals_statsmodels_on_single_customers():
     """Grouped and weighted here, one row a customer there, where Greenwood's formula is used."""
     random = np.random.default_rng(1)

@@ -153,10 +153,7 @@ def return_finding(table: pd.DataFrame) -> str:
     text = "Between {low:.1%} and {high:.1%} do, with 95% confidence."
     if len(seen) > 1:
         heading += ", {last:.0%} within {late}"
-        text += (
-            " A customer who has not come back by then may still do so, but the curve says how few "
-            "others did: the days in which most of it rises are those to act in."
-        )
+        text += " Of those who return within {late} days, {early:.0%} do so in the first {soon}."
     return sentence(
         f"{heading}\n\n{text}",
         first=first["share"],
@@ -165,6 +162,7 @@ def return_finding(table: pd.DataFrame) -> str:
         high=first["high"],
         last=last["share"],
         late=seen[-1],
+        early=first["share"] / last["share"],
     )
 
 
