@@ -156,7 +156,7 @@ def test_return_curve_by_hand():
     assert curve["low"].iloc[1] == pytest.approx(1 - 0.375 ** math.exp(-spread), rel=1e-6)
     assert curve["high"].iloc[1] == pytest.approx(1 - 0.375 ** math.exp(spread), rel=1e-6)
     assert retention.returned_within(table, 8)["share"] == pytest.approx(0.25)
-    assert retention.returned_within(table, 9)["share"] == pytest.approx(0.625)  # that day is within
+    assert retention.returned_within(table, 9)["share"] == pytest.approx(0.625)
     assert math.isnan(retention.returned_within(table, 10)["share"])
     assert math.isnan(retention.returned_within(table, 4)["share"])
 
