@@ -64,7 +64,7 @@ COMPILE = -m compileall -q -j 0
 	@.venv/bin/python $(COMPILE) .venv/lib
 	@touch $@
 
-# For `engine: {spark: …}`; `make test` then tries Spark as well.
+# Spark is for `engine: {spark: …}`; once it is there, `make test` tries it as well.
 $(SPARK_READY) $(BENCH_READY): $(REPORT_READY)
 	$(PYTHON) $(INSTALL) $(filter %.lock,$^)
 	@touch $@

@@ -12,7 +12,6 @@ A bound may be left out (`1.. weeks`).
 from __future__ import annotations
 
 import ast
-import difflib
 import os
 import re
 import tempfile
@@ -29,6 +28,7 @@ import nbformat
 from loyaltylab.contract import Dataset, Scalar
 from loyaltylab.errors import LabError
 from loyaltylab.files import write_json, written_whole
+from loyaltylab.wording import did_you_mean
 
 _RANGE = re.compile(
     r"(?P<low>-?[\d.]*\d)?\.\.(?P<high>-?[\d.]*\d)?\s*(?P<unit>[^:]*):\s*(?P<meaning>.+)"
@@ -145,7 +145,7 @@ def parameter_problems(dataset: Dataset, notebooks: Path) -> list[str]:
         if stem not in known:
             problems.append(
                 f'dataset.yml under parameters: no notebook "{stem}"; expected one of '
-                f"{', '.join(known)}.{_did_you_mean(stem, known)}"
+                f"{', '.join(known)}. {did_you_mean(stem, known)}".rstrip()
             )
             continue
         takes = {n: p for n, p in parameters(known[stem]).items() if n != "dataset"}
@@ -154,16 +154,11 @@ def parameter_problems(dataset: Dataset, notebooks: Path) -> list[str]:
             if name not in takes:
                 problems.append(
                     f'{place}: unknown parameter "{name}"; expected one of '
-                    f"{', '.join(takes) or 'none'}.{_did_you_mean(name, takes)}"
+                    f"{', '.join(takes) or 'none'}. {did_you_mean(name, takes)}".rstrip()
                 )
             elif problem := takes[name].problem(value):
                 problems.append(f"{place}: {name} is {value!r}; {problem}.")
     return problems
-
-
-def _did_you_mean(name: str, known: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(name, known, 1)
-    return f' Did you mean "{close[0]}"?' if close else ""
 
 
 def run(

@@ -124,7 +124,7 @@ def key_figures(numbers: Mapping[str, Number]) -> pd.DataFrame:
         [
             {
                 "figure": words,
-                "value": in_unit(number, number.value),
+                "value": in_unit(number),
                 "95% interval": _interval(number),
                 "page": label(number.notebook),
             }
@@ -134,8 +134,9 @@ def key_figures(numbers: Mapping[str, Number]) -> pd.DataFrame:
     )
 
 
-def in_unit(number: Number, value: Any) -> str:
-    """A value of this number as people write it: 48.9 %, 2,500 USD, 34 days."""
+def in_unit(number: Number) -> str:
+    """Its value as people write it: 48.9%, 2,500 USD, 34 days."""
+    value: Any = number.value
     if value is None:
         return "unknown"
     if number.unit == "share":

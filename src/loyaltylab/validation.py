@@ -6,7 +6,6 @@ values, its file, its row number and every reason.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from loyaltylab.dataset import Lab
 from loyaltylab.errors import LabError
 from loyaltylab.files import written_whole
 from loyaltylab.numbers import Numbers
+from loyaltylab.wording import did_you_mean
 
 _YES, _NO = ["true", "t", "yes", "y", "1", "ja", "j"], ["false", "f", "no", "n", "0", "nein"]
 
@@ -64,8 +64,7 @@ def mapping(table: str, there: Sequence[str], source: sources.Source) -> dict[st
     problems = []
     for name in file.columns:
         if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            advice = f'Did you mean "{close[0]}"?' if close else "Remove it."
+            advice = did_you_mean(name, known) or "Remove it."
             problems.append(
                 f'{table}: unknown column "{name}" in dataset.yml under columns; expected one of '
                 f"{', '.join(known)}. {advice}"

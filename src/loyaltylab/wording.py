@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pydantic import BaseModel
@@ -43,8 +43,7 @@ def in_words(error: Any, given: Any, known_keys: Callable[[list[str]], list[str]
     place = "dataset.yml" + (f" under {'.'.join(inside)}" if inside else "")
     if kind in ("extra_forbidden", "invalid_key") or is_key:
         known = known_keys(inside)
-        close = difflib.get_close_matches(key, known, 1)
-        advice = f'Did you mean "{close[0]}"?' if close else "Remove it."
+        advice = did_you_mean(key, known) or "Remove it."
         return f'{place}: unknown key "{key}"; expected one of {", ".join(known)}. {advice}'
     if kind == "missing":
         why = ", since the ending of path does not tell it" if key == "format" else ""
@@ -77,3 +76,9 @@ def _place(steps: tuple[int | str, ...], given: Any) -> list[str]:
         elif isinstance(given, dict) and step in given:
             where.append(str(step))
     return where
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The known name that comes closest, as a question; empty if none is close."""
+    close = difflib.get_close_matches(name, list(known), 1)
+    return f'Did you mean "{close[0]}"?' if close else ""
