@@ -55,6 +55,28 @@ def render(executed: Path, folder: Path, notebooks: list[Path], target: Path) ->
     report.write(executed, target, title=spec.title, simulated=spec.simulated, stems=stems)
 
 
+def simulate(folder: Path, customers: int | None) -> None:
+    from pydantic import ValidationError
+
+    from loyaltylab import dataset, simulation
+    from loyaltylab.world import World
+
+    world = dataset.load(folder).simulation
+    if world is None:
+        raise LabError(
+            f"dataset {folder.name} is not simulated: expected a key simulation in its dataset.yml. "
+            "Choose data/demo, or write that key."
+        )
+    if customers is not None:
+        try:
+            world = World.model_validate(world.model_dump() | {"customers": customers})
+        except ValidationError as error:
+            expected = error.errors()[0]["ctx"]["error"]
+            raise LabError(f"customers is {customers}; expected {expected}.") from None
+    simulation.fill(folder, world)
+    print(f"{folder}: {world.customers:,} customers simulated.")
+
+
 def _root(folder: Path) -> Path:
     from loyaltylab.dataset import project_root
 
@@ -75,6 +97,11 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("folder", type=Path, help="data/<dataset>")
     command.add_argument("target", type=Path, help="the notebook with its outputs")
     command.set_defaults(function=run)
+
+    command = commands.add_parser("simulate", help="make the files of a simulated dataset")
+    command.add_argument("folder", type=Path, help="data/<dataset>")
+    command.add_argument("--customers", type=int, help="so many instead of what dataset.yml says")
+    command.set_defaults(function=simulate)
 
     command = commands.add_parser("golden", help="run notebooks in place, with their defaults")
     command.add_argument("notebooks", type=Path, nargs="+")

@@ -23,6 +23,7 @@ from pydantic import (
 
 from loyaltylab.errors import LabError
 from loyaltylab.wording import in_words
+from loyaltylab.world import World
 
 Format = Literal["csv", "text", "fixed", "parquet", "jsonl", "excel"]
 TableName = Literal[
@@ -204,7 +205,10 @@ Files = Annotated[
 
 
 class Dataset(Strict):
-    """dataset.yml. `observed_until` is the last day seen; without it, the last order's day."""
+    """dataset.yml. `observed_until` is the last day seen; without it, the last order's day.
+
+    simulation : of what world its files are made; they are then `simulated`.
+    """
 
     title: str
     description: str = ""
@@ -212,6 +216,7 @@ class Dataset(Strict):
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
     observed_until: Day | None = None
     engine: Engine = Engine()
+    simulation: World | None = None
     tables: dict[TableName, Files]
     parameters: dict[str, dict[str, Scalar]] = {}
 
@@ -232,6 +237,11 @@ class Dataset(Strict):
         if "orders" not in tables:
             raise ValueError(f'a table "orders"; there are {", ".join(tables) or "none"}')
         return tables
+
+    @model_validator(mode="after")
+    def _is_simulated(self) -> Dataset:
+        self.simulated = self.simulated or self.simulation is not None
+        return self
 
 
 class _Loader(yaml.SafeLoader):
@@ -301,5 +311,11 @@ def _known_keys(inside: list[str]) -> list[str]:
         return list(get_args(TableName))
     model: type[BaseModel] = Dataset
     if inside:
-        model = File if inside[0] == "tables" else DuckDB if inside[-1] == "duckdb" else Engine
+        models: dict[str, type[BaseModel]] = {
+            "tables": File,
+            "duckdb": DuckDB,
+            "engine": Engine,
+            "simulation": World,
+        }
+        model = next(models[key] for key in (inside[0], inside[-1]) if key in models)
     return list(model.model_fields)

@@ -28,6 +28,10 @@ def problems(folder: Path, *, notebooks: Path) -> list[str]:
         dataset = load(folder)
     except LabError as error:
         return str(error).splitlines()
+    if dataset.simulation and not (folder / "truth").exists():
+        return [
+            f"{folder.name}: its files are not simulated yet. Run python -m loyaltylab simulate."
+        ]
     found = parameter_problems(dataset, notebooks)
     if dataset.engine.spark and (lacks := engine.spark_lacks()):
         found.append(lacks)

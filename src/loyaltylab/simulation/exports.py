@@ -1,0 +1,568 @@
+"""The files that the company's systems export, each in its own way, and what is true of them.
+
+raw/ is what a company has; truth/ is what only a simulation knows. No notebook computes a finding
+from truth/.
+"""
+
+from __future__ import annotations
+
+import codecs
+import datetime as dt
+import json
+import multiprocessing
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import xlsxwriter
+
+from loyaltylab.simulation import wordings
+from loyaltylab.simulation.acquisition import CHANNELS, spend
+from loyaltylab.simulation.arrays import Flags, Floats, Ints, Texts, random, texts
+from loyaltylab.simulation.baskets import CATEGORIES
+from loyaltylab.simulation.behaviour import TOPICS
+from loyaltylab.simulation.calendar import timestamps
+from loyaltylab.simulation.company import Company
+from loyaltylab.simulation.dirt import PRIVATE, Dirt, Table
+from loyaltylab.simulation.people import COUNTRIES
+from loyaltylab.simulation.records import CRM, GUEST, SHOP, SUPPORT, SURVEY, SYSTEMS
+from loyaltylab.simulation.surveys import INSTRUMENTS, TOUCHPOINTS
+from loyaltylab.simulation.visits import DEVICES, STAGES
+
+_SHEET_ROWS = 500_000  # of one workbook; Excel itself ends at 1,048,576
+_COUNTRY_WORDS = ("Deutschland", "Norwegen", "Großbritannien")
+_TICKET_CHANNELS = texts(["email", "chat", "phone"])
+_PLATFORMS = texts(["reviewsite", "appstore"])
+_FIRST_ORDER = 100_001
+_MOOD_NOISE = 0.6  # between how satisfied somebody is and how they write
+
+# Days that never were, in the formats of two systems.
+_NO_DAYS = ("0000-00-00 00:00:00", "2024-02-30 10:15:00", "2099-12-31 00:00:00")
+_NO_BIRTHDAYS = ("00.00.0000", "30.02.1980", "31.06.1975")
+
+
+def export(company: Company, raw: Path, truth: Path) -> None:
+    """Write all files of a company into two folders that exist and are empty."""
+    # The workbooks take longest: they start first, in processes that share nothing with this one.
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as apart:
+        workbooks = [apart.submit(_workbook, raw / name, *data) for name, data in _surveys(company)]
+        dirt = Dirt(company.world)
+        _shop(company, raw, dirt)
+        _crm(company, raw, dirt)
+        _support(company, raw)
+        _others(company, raw)
+        _truth(company, truth, dirt)
+        for workbook in workbooks:
+            workbook.result()
+
+
+# ---- The systems.
+
+
+def _contact(company: Company, system: int) -> tuple[Ints, Table]:
+    """The rows of a system's records in the order in which they were made, and their fields."""
+    table = company.records.table
+    rows = np.flatnonzero(table["system"] == system)
+    rows = rows[np.argsort(table["since"].to_numpy()[rows], kind="stable")]
+    fields = {name: values[rows] for name, values in company.records.fields.items()}
+    return rows, {"id": company.records.ids(rows)} | fields
+
+
+def _when(company: Company, rows: Ints) -> Texts:
+    since = company.records.table["since"].to_numpy()[rows]
+    return _clock(timestamps(company.world, since))
+
+
+def _clock(stamps: np.ndarray) -> Texts:
+    """Moments as text of ISO 8601; None where missing."""
+    written = np.char.replace(np.datetime_as_string(stamps), "T", " ").astype(object)
+    written[np.isnat(stamps)] = None
+    return written
+
+
+def _country(company: Company, rows: Ints, words: Sequence[str]) -> Texts:
+    person = company.records.table["customer"].to_numpy()[rows]
+    return texts(words)[company.people.table["locale"].to_numpy()[person]]
+
+
+def _local_phone(numbers: Texts) -> Texts:
+    """As people type it: with 0 for the country code, or as it stands in Norway."""
+
+    def typed(number: str | None) -> str | None:
+        if number is None:
+            return None
+        return number[2:] if number.startswith("47") else "0" + number[2:]
+
+    return texts([typed(number) for number in numbers])
+
+
+def _with_prefix(numbers: Texts, form: str) -> Texts:
+    return texts([n and form.format(n[:2], n[2:5], n[5:]) for n in numbers])
+
+
+def _yes(flags: Flags, words: tuple[str, str]) -> Texts:
+    return texts(words)[flags.astype(np.int64)]
+
+
+def _shop(company: Company, raw: Path, dirt: Dirt) -> None:
+    """CSV as web shops write it: UTF-8 with a byte order mark, commas, ISO dates."""
+    table = company.records.table
+    won = texts(list(CHANNELS["channel"]))[company.behaviour.customers["channel"]]
+    for system, name in ((SHOP, "customers"), (GUEST, "guests")):
+        rows, said = _contact(company, system)
+        file = f"raw/shop/{name}.csv"
+        dirt.names(said, file, "given_name", "family_name", broken=system == SHOP)
+        columns: Table = {
+            "Customer ID": said["id"],
+            "First name": said["given_name"],
+            "Last name": said["family_name"],
+            "E-mail": said["email"],
+            "Phone": _local_phone(said["phone"]),
+            "Street": said["street"],
+            "Postcode": said["postcode"],
+            "City": said["city"],
+            "Country": _country(company, rows, COUNTRIES),
+            "Created at": _when(company, rows),
+            "Channel": won[table["customer"].to_numpy()[rows]],
+        }
+        if system == SHOP:
+            columns["Date of birth"] = said["birth_date"]
+            columns["Analytics"] = _yes(table["consent_analytics"].to_numpy()[rows], ("no", "yes"))
+            columns["Newsletter"] = _yes(table["consent_marketing"].to_numpy()[rows], ("no", "yes"))
+        _csv(raw.parent / file, columns, mark=True)
+    _orders(company, raw, dirt)
+
+
+def _orders(company: Company, raw: Path, dirt: Dirt) -> None:
+    world, records = company.world, company.records
+    orders, made = company.behaviour.orders, company.baskets.orders
+    by_time = np.argsort(orders["time"].to_numpy(), kind="stable")
+    record = records.order_record[by_time]
+    made = made.iloc[by_time]
+    rng = random(world.seed, "orders")
+    app = rng.random(len(orders)) < 0.35
+    returned, amount = made["returned"].to_numpy(), made["amount"].to_numpy()
+    status = np.select(
+        [made["cancelled"], returned >= amount, returned > 0],
+        ["cancelled", "returned", "partly returned"],
+        "completed",
+    )
+    columns: Table = {
+        "Order": (_FIRST_ORDER + np.arange(len(orders))).astype(str).astype(object),
+        "Checkout": texts(SYSTEMS)[records.table["system"].to_numpy()[record]],
+        "Customer ID": records.ids(record),
+        "Ordered at": _clock(timestamps(world, orders["time"].to_numpy()[by_time])),
+        "Net amount": amount.copy(),
+        "Currency": np.full(len(orders), "EUR", object),
+        "Margin": made["margin"].to_numpy().copy(),
+        "Sold in": _yes(app, ("web", "app")),
+        "Status": status.astype(object),
+        "Refunded": returned.copy(),
+    }
+    file = "raw/shop/orders.csv"
+    clean = ~dirt.dates(columns, file, "Ordered at", _NO_DAYS)
+    amounts = ("Net amount", "Margin", "Refunded")
+    clean = dirt.money(columns, file, amounts, "Currency", clean)
+    _csv(raw.parent / file, dirt.repeated(columns, file, clean), mark=True)
+
+    place = np.empty(len(orders), np.int64)
+    place[by_time] = np.arange(len(orders))
+    lines = company.baskets.lines
+    number = place[lines["order"].to_numpy()]
+    in_order = np.argsort(number, kind="stable")
+    lines = lines.iloc[in_order]
+    category = lines["category"].to_numpy()
+    _csv(
+        raw / "shop" / "order_lines.csv",
+        {
+            "Order": _FIRST_ORDER + number[in_order],
+            "Product": 1_000_000 + lines["product"].to_numpy(),
+            "Category": _coded(CATEGORIES["category"], category),
+            "Quantity": lines["quantity"].to_numpy(),
+            "Unit price": lines["unit_price"].to_numpy(),
+        },
+        mark=True,
+    )
+
+
+def _crm(company: Company, raw: Path, dirt: Dirt) -> None:
+    """CSV as a German office writes it: Windows letters, semicolons, decimal commas, day first."""
+    table, orders = company.records.table, company.behaviour.orders
+    rows, said = _contact(company, CRM)
+    file = "raw/crm/kontakte.csv"
+    dirt.names(said, file, "given_name", "family_name", broken=False)
+    said["birth_date"] = _german(said["birth_date"])
+    dirt.dates(said, file, "birth_date", _NO_BIRTHDAYS)
+    revenue = np.bincount(orders["customer"], company.baskets.orders["amount"])
+    person = table["customer"].to_numpy()[rows]
+    rng = random(company.world.seed, "crm")
+    columns: Table = {
+        "Kontakt-Nr": said["id"],
+        "Vorname": said["given_name"],
+        "Nachname": said["family_name"],
+        "E-Mail": said["email"],
+        "Telefon": _with_prefix(said["phone"], "+{} {} {}"),
+        "Geburtsdatum": said["birth_date"],
+        "Straße": said["street"],
+        "PLZ": said["postcode"],
+        "Ort": said["city"],
+        "Land": _country(company, rows, _COUNTRY_WORDS),
+        "Angelegt": _german(_when(company, rows)),
+        "Umsatz": _comma(revenue[person]),
+        "Bonusprogramm": _yes(rng.random(len(rows)) < 0.6, ("nein", "ja")),
+        "Werbung": _yes(table["consent_marketing"].to_numpy()[rows], ("nein", "ja")),
+        "Auswertung": _yes(table["consent_analytics"].to_numpy()[rows], ("nein", "ja")),
+    }
+    _csv(raw.parent / file, columns, delimiter=";", encoding="cp1252")
+
+    paid = spend(company.world)
+    _csv(
+        raw / "marketing" / "kosten.csv",
+        {
+            "Datum": _german(
+                np.datetime_as_string(paid["date"].to_numpy().astype("datetime64[D]"))
+            ),
+            "Kanal": paid["channel"].to_numpy(dtype=object),
+            "Kosten": _comma(paid["amount"].to_numpy()),
+            "Einblendungen": paid["impressions"].to_numpy(),
+            "Klicks": paid["clicks"].to_numpy(),
+        },
+        delimiter=";",
+        encoding="cp1252",
+    )
+
+
+def _german(days: Any) -> Texts:
+    """2024-03-01 … as 01.03.2024."""
+    return texts([d and f"{d[8:10]}.{d[5:7]}.{d[:4]}" for d in days.tolist()])
+
+
+def _comma(amounts: Floats) -> Texts:
+    return texts([f"{amount:.2f}".replace(".", ",") for amount in amounts.tolist()])
+
+
+def _support(company: Company, raw: Path) -> None:
+    """JSON lines, as a help desk's interface gives them; keys without a value are left out."""
+    world = company.world
+    rows, said = _contact(company, SUPPORT)
+    requesters: Table = {
+        "id": said["id"],
+        "first_name": said["given_name"],
+        "last_name": said["family_name"],
+        "email": said["email"],
+        "phone": _with_prefix(said["phone"], "00{}{}{}"),
+        "created_at": _zone(_when(company, rows)),
+    }
+    _json_lines(raw / "support" / "requesters.jsonl", requesters)
+
+    cases = company.behaviour.tickets
+    by_time = np.argsort(cases["opened"].to_numpy(), kind="stable")
+    cases, record = cases.iloc[by_time], company.records.ticket_record[by_time]
+    rng = random(world.seed, "tickets")
+    customer, opened = cases["customer"].to_numpy(), cases["opened"].to_numpy()
+    content = company.behaviour.satisfaction(customer, opened)
+    angry = content + _MOOD_NOISE * rng.standard_normal(len(cases)) < -0.5
+    topic, locale = cases["topic"].to_numpy(), company.people.table["locale"].to_numpy()[customer]
+    moments = {
+        name: _zone(_clock(timestamps(world, cases[column].to_numpy())))
+        for name, column in (
+            ("created_at", "opened"),
+            ("first_reply_at", "replied"),
+            ("solved_at", "resolved"),
+        )
+    }
+    tickets: Table = {
+        "ticket": texts([f"T{number:07d}" for number in range(1, len(cases) + 1)]),
+        "requester": company.records.ids(record),
+        **moments,
+        "reopened": cases["reopened"].to_numpy(),
+        "via": _TICKET_CHANNELS[rng.choice(3, len(cases), p=[0.6, 0.25, 0.15])],
+        "topic": texts(TOPICS)[topic],
+        "message": wordings.ticket_texts(rng, locale, topic, angry),
+    }
+    _json_lines(raw / "support" / "tickets.jsonl", tickets)
+
+
+def _zone(moments: Texts) -> Texts:
+    return texts([m and m.replace(" ", "T") + "+01:00" for m in moments.tolist()])
+
+
+def _surveys(company: Company) -> Iterator[tuple[str, tuple[Table, Table]]]:
+    """Workbooks of the survey tool: invitations, and whom they went to."""
+    world = company.world
+    rows, said = _contact(company, SURVEY)
+    respondents: Table = {
+        "Respondent": said["id"],
+        "First name": said["given_name"],
+        "Last name": said["family_name"],
+        "E-mail": said["email"],
+        "Added": timestamps(world, company.records.table["since"].to_numpy()[rows]),
+    }
+    asked = company.invitations
+    rng = random(world.seed, "comments")
+    score, code = asked["score"].to_numpy(), asked["instrument"].to_numpy()
+    sentiment = np.select([score >= _GOOD[code], score >= _MIXED[code]], [2, 1], 0)
+    locale = company.people.table["locale"].to_numpy()[asked["customer"]]
+    comment = np.full(len(asked), None, object)
+    left = np.flatnonzero(asked["comment"])
+    comment[left] = wordings.comments(rng, locale[left], code[left], sentiment[left])
+    invitations: Table = {
+        "Response": _response_ids(len(asked)),
+        "Respondent": company.records.ids(company.records.invitation_record),
+        "Survey": texts(INSTRUMENTS)[code],
+        "Touchpoint": texts(TOUCHPOINTS)[code],
+        "Sent": timestamps(world, asked["sent"].to_numpy()),
+        "Answered": timestamps(world, asked["answered"].to_numpy()),
+        "Score": score,
+        "Comment": comment,
+    }
+    longest = max(len(asked), len(rows), 1)
+    for number, start in enumerate(range(0, longest, _SHEET_ROWS), 1):
+        part = slice(start, start + _SHEET_ROWS)
+        sheets = [{n: v[part] for n, v in t.items()} for t in (invitations, respondents)]
+        yield f"survey/export_{number}.xlsx", (sheets[0], sheets[1])
+
+
+# From which score an answer is good, and from which mixed, by instrument.
+_GOOD, _MIXED = np.array([9, 4, 6]), np.array([7, 3, 4])
+
+
+def _response_ids(size: int) -> Texts:
+    return texts([f"A{number:07d}" for number in range(1, size + 1)])
+
+
+def _others(company: Company, raw: Path) -> None:
+    """Visits as Parquet, reviews and requests for erasure as CSV."""
+    world, visits = company.world, company.visits
+    record = company.records.visit_record
+    account = company.records.ids(np.maximum(record, 0))
+    account[record < 0] = None
+    columns = {
+        "visit_id": pa.array(np.arange(1, len(visits) + 1)).cast(pa.string()),
+        "device_id": pa.array(visits["device"]).cast(pa.string()),
+        "device": _coded(DEVICES, visits["kind"].to_numpy()),
+        "account": pa.array(account, pa.string()),
+        "started_at": pa.array(timestamps(world, visits["start"].to_numpy())),
+        "seconds": pa.array(visits["seconds"]),
+        "stage": _coded(STAGES, visits["stage"].to_numpy()),
+        "channel": _coded(CHANNELS["channel"], visits["channel"].to_numpy()),
+        "interest": _coded(CATEGORIES["category"], visits["interest"].to_numpy()),
+    }
+    _parquet(raw / "web" / "visits.parquet", columns)
+
+    rng = random(world.seed, "platforms")
+    reviews = company.reviews
+    stars = reviews["stars"].to_numpy()
+    locale = company.people.table["locale"].to_numpy()[reviews["customer"]]
+    _csv(
+        raw / "reviews" / "reviews.csv",
+        {
+            "Review": texts([f"F{number:06d}" for number in range(1, len(reviews) + 1)]),
+            "Platform": _PLATFORMS[(rng.random(len(reviews)) < 0.3).astype(np.int64)],
+            "Posted": _clock(timestamps(world, reviews["posted"].to_numpy())),
+            "Stars": stars.astype(np.int64),
+            "Text": wordings.reviews(rng, locale, stars),
+        },
+    )
+
+    system, record_id, at = _erasures(company)
+    _csv(
+        raw / "privacy" / "erasures.csv",
+        {"System": texts(SYSTEMS)[system], "Record": record_id, "Requested": at},
+    )
+
+
+def _erasures(company: Company) -> tuple[Ints, Texts, Texts]:
+    """By time: the system and the record through which each request came."""
+    table = company.records.table
+    asked = company.consents["erasure_at"].to_numpy()[table["customer"]]
+    rows = np.flatnonzero(table["since"].to_numpy() <= asked)
+    # Through the first of the customer's systems that knows them by then.
+    rows = rows[~table["customer"].iloc[rows].duplicated().to_numpy()]
+    rows = rows[np.argsort(asked[rows], kind="stable")]
+    stamps = timestamps(company.world, asked[rows])
+    return table["system"].to_numpy()[rows], company.records.ids(rows), _clock(stamps)
+
+
+# ---- What is true.
+
+
+def _truth(company: Company, truth: Path, dirt: Dirt) -> None:
+    world, records = company.world, company.records
+    people, identity = company.behaviour.customers, company.people.table
+    person = _persons(np.arange(world.customers))
+    _parquet(
+        truth / "people.parquet",
+        {
+            "person": person,
+            "locale": _coded(COUNTRIES, identity["locale"].to_numpy()),
+            "household": pa.array(identity["household"].mask(identity["household"] < 0)),
+            "acquired_at": pa.array(timestamps(world, people["acquired"].to_numpy())),
+            "acquired_through": _coded(CHANNELS["channel"], people["channel"].to_numpy()),
+            **{
+                name: pa.array(people[name])
+                for name in ("holiday", "purchase_rate", "dropout_rate", "regular", "order_value")
+            },
+            "satisfaction_level": pa.array(people["level"]),
+            "left_at": pa.array(timestamps(world, people["left_at"].to_numpy())),
+            "withdrawn_at": pa.array(
+                timestamps(world, company.consents["withdrawn_at"].to_numpy())
+            ),
+            "erasure_at": pa.array(timestamps(world, company.consents["erasure_at"].to_numpy())),
+        },
+    )
+    table = records.table
+    columns = list(table.columns)
+    errors = columns[columns.index("consent_marketing") + 1 :]
+    _parquet(
+        truth / "records.parquet",
+        {
+            "source": _coded(SYSTEMS, table["system"].to_numpy()),
+            "record_id": pa.array(table["record_id"], pa.string()),
+            "person": _persons(table["customer"].to_numpy()),
+            "second": pa.array(table["second"]),
+            **{name: pa.array(table[name]) for name in errors},
+        },
+    )
+    moods = company.behaviour.moods
+    _parquet(
+        truth / "satisfaction.parquet",
+        {
+            "person": _persons(moods["customer"].to_numpy()),
+            "since": pa.array(timestamps(world, moods["time"].to_numpy())),
+            "satisfaction": pa.array(moods["satisfaction"]),
+        },
+    )
+    asked = company.invitations
+    _parquet(
+        truth / "surveys.parquet",
+        {
+            "response_id": pa.array(_response_ids(len(asked))),
+            "person": _persons(asked["customer"].to_numpy()),
+            "satisfaction": pa.array(asked["satisfaction"]),
+            "would_have_scored": pa.array(asked["told"]),
+        },
+    )
+    seen = company.visits[["device", "customer"]].drop_duplicates("device").sort_values("device")
+    seen = seen[seen["customer"] >= 0]
+    _parquet(
+        truth / "devices.parquet",
+        {
+            "device_id": pa.array(seen["device"]).cast(pa.string()),
+            "person": _persons(seen["customer"].to_numpy()),
+        },
+    )
+    effects = world.model_dump()
+    _parquet(
+        truth / "effects.parquet",
+        {
+            "name": pa.array(list(effects)),
+            "value": pa.array([float(value) for value in effects.values()]),
+        },
+    )
+    defects = dirt.defects()
+    _parquet(truth / "defects.parquet", {str(n): pa.array(defects[n]) for n in defects})
+
+
+def _persons(customer: Ints) -> pa.Array:
+    return pa.array(customer + 1).cast(pa.string())
+
+
+def _coded(names: Sequence[str] | pd.Series, codes: Ints) -> pa.Array:
+    """Names by their position, each stored once."""
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(list(names)))
+
+
+# ---- The formats.
+
+
+def _parquet(path: Path, columns: Table) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(pa.table(columns), path, compression="zstd")
+
+
+class _Encoded:
+    """A file that takes UTF-8 and holds another encoding, and bytes that are none of it."""
+
+    _private = re.compile(f"[{chr(PRIVATE + 0x80)}-{chr(PRIVATE + 0xFF)}]")
+
+    def __init__(self, file: IO[bytes], encoding: str) -> None:
+        self._file, self._encoding = file, encoding
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self.closed = False
+
+    def write(self, data: bytes) -> int:
+        text = self._decoder.decode(bytes(data))
+        if self._private.search(text):
+            text = self._private.sub(lambda letter: chr(ord(letter[0]) - PRIVATE + 0xDC00), text)
+        self._file.write(text.encode(self._encoding, "surrogateescape"))
+        return len(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def _csv(
+    path: Path,
+    columns: Table,
+    *,
+    delimiter: str = ",",
+    encoding: str = "utf-8",
+    mark: bool = False,
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options = pyarrow.csv.WriteOptions(delimiter=delimiter)
+    with path.open("wb") as file:
+        if mark:
+            file.write(codecs.BOM_UTF8)
+        sink = pa.PythonFile(_Encoded(file, encoding), mode="w")
+        pyarrow.csv.write_csv(pa.table(columns), sink, options)
+
+
+def _json_lines(path: Path, columns: Table) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = list(columns)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for row in zip(*(values.tolist() for values in columns.values()), strict=True):
+            there = {n: v for n, v in zip(names, row, strict=True) if v is not None}
+            file.write(json.dumps(there, ensure_ascii=False) + "\n")
+
+
+def _workbook(path: Path, invitations: Table, respondents: Table) -> None:
+    """An Excel workbook of two sheets; dates are Excel's own, empty cells are left out."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    book = xlsxwriter.Workbook(path, {"constant_memory": True, "strings_to_formulas": False})
+    book.set_properties({"created": dt.datetime(2000, 1, 1)})  # the same bytes each time
+    moment = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
+    for name, columns in (("Invitations", invitations), ("Respondents", respondents)):
+        sheet = book.add_worksheet(name)
+        sheet.write_row(0, 0, list(columns))
+        formats = []
+        values = []
+        for column in columns.values():
+            is_time = np.issubdtype(column.dtype, np.datetime64)
+            formats.append(moment if is_time else None)
+            values.append(_excel_days(column) if is_time else column)
+        for place, row in enumerate(zip(*values, strict=True), 1):
+            for at, cell in enumerate(row):
+                if isinstance(cell, str):
+                    sheet.write_string(place, at, cell)
+                elif cell is not None and cell == cell:
+                    sheet.write_number(place, at, cell, formats[at])
+    book.close()
+
+
+def _excel_days(stamps: np.ndarray) -> Floats:
+    """Days since Excel's zero, 30 December 1899; NaN where missing."""
+    since = (stamps - np.datetime64("1899-12-30", "s")).astype("timedelta64[s]")
+    return np.where(np.isnat(stamps), np.nan, since.astype(np.int64) / 86_400)

@@ -1,0 +1,39 @@
+"""A dataset's folder filled by a simulation: raw/ and truth/, both or neither."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from loyaltylab.errors import LabError
+from loyaltylab.files import write_json
+from loyaltylab.simulation.company import simulate
+from loyaltylab.simulation.exports import export
+from loyaltylab.world import World
+
+RECIPE = "world.json"
+
+
+def fill(folder: Path, world: World) -> None:
+    """Make raw/ and truth/ of a dataset anew. truth/world.json, written last, says of what world.
+
+    Raises LabError if raw/ holds files that no simulation made: they would be lost.
+    """
+    raw, truth, part = folder / "raw", folder / "truth", folder / ".simulating"
+    if raw.exists() and any(raw.iterdir()) and not (truth.exists() or part.exists()):
+        raise LabError(
+            f"{folder.name}/raw holds files that no simulation made: expected none, since they would "
+            "be replaced. Move them, or simulate into another dataset."
+        )
+    shutil.rmtree(part, ignore_errors=True)
+    for made in (part / "raw", part / "truth"):
+        made.mkdir(parents=True)
+    export(simulate(world), part / "raw", part / "truth")
+    # Until the recipe is there again, what stands in the folder counts as half made.
+    (truth / RECIPE).unlink(missing_ok=True)
+    for old, new in ((raw, part / "raw"), (truth, part / "truth")):
+        shutil.rmtree(old, ignore_errors=True)
+        new.rename(old)
+    write_json(truth / RECIPE, json.loads(world.model_dump_json()))
+    shutil.rmtree(part)
