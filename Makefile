@@ -4,13 +4,15 @@
 #       ──▶ … 03, 04, 05 … .ipynb ──▶ … 00_summary.ipynb; each ──▶ reports/D/*.html
 #
 # An executed notebook is put in place last, after all that it writes: it stands for its results.
+# So does truth/world.json for the raw files of the demo.
 
-DATASET ?= cdnow
+DATASET ?= demo
+DEMO_CUSTOMERS ?= $(shell sed -n 's/^  customers: *\([0-9]*\).*/\1/p' data/demo/dataset.yml)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: report spark test lab golden lint bench lock clean help FORCE
+.PHONY: report data/demo spark test lab golden lint bench lock clean help FORCE
 
 D := data/$(DATASET)
 R := reports/$(DATASET)
@@ -106,8 +108,23 @@ PAGES := $(patsubst $(R)/00_summary.html,$(R)/index.html,$(STEMS:%=$(R)/%.html))
 report: $(PAGES) $(R)/numbers.json ## make reports/DATASET/index.html and what it links to
 	@echo "Open $(R)/index.html"
 
+# FORCE where the world that is there has another size than asked for.
+DEMO := data/demo/truth/world.json
+resized = $(if $(wildcard $(DEMO)),$(shell grep -q '"customers": $(or $(DEMO_CUSTOMERS),.*),' $(DEMO) || echo FORCE))
+
+data/demo: $(DEMO) ## simulate the demo company again; DEMO_CUSTOMERS says how large
+
+$(DEMO): data/demo/dataset.yml src/loyaltylab/world.py \
+		$(wildcard src/loyaltylab/simulation/*.py src/loyaltylab/simulation/*.yml) \
+		requirements.lock $(resized) | $(REPORT_READY)
+	@$(PYTHON) -m loyaltylab simulate data/demo $(DEMO_CUSTOMERS:%=--customers %)
+
 data/%/dataset.yml: | $(REPORT_READY)
 	@$(PYTHON) -m loyaltylab check data/$*
+
+ifeq ($(DATASET),demo)
+$(D)/.checked $(call executed,01_validation): $(DEMO)
+endif
 
 $(D)/.checked: $(D)/dataset.yml $(NOTEBOOKS) $(COMMON) $(SUBJECTS) $(call newer_raw,$(D)/.checked) | $(REPORT_READY)
 	@$(PYTHON) -m loyaltylab check $(D) --stamp $@
@@ -144,12 +161,13 @@ IN_ORDER := $(filter-out notebooks/00_%,$(NOTEBOOKS)) $(filter notebooks/00_%,$(
 
 test: $(TEST_READY) ## check everything: notebooks against their stored outputs, units, pages
 	@$(MAKE) --no-print-directory report DATASET=cdnow
+	@$(MAKE) --no-print-directory report DATASET=demo
 	rm -rf .build/nbval
 	LOYALTYLAB_DERIVED="$(CURDIR)/.build/nbval" IPYTHONDIR="$(CURDIR)/.build/ipython" \
 		$(PYTHON) -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(IN_ORDER)
 	$(PYTHON) -m pytest tests
 
-golden: $(REPORT_READY) ## run the notebooks in place: their outputs become what the tests expect
+golden: $(REPORT_READY) $(DEMO) ## run the notebooks in place: their outputs become what the tests expect
 	rm -rf .build/golden
 	$(PYTHON) -m loyaltylab golden $(IN_ORDER)
 
@@ -185,10 +203,11 @@ clean: ## remove everything that make made, but the environments
 		folder=$$(dirname "$$dataset"); \
 		rm -rf "reports/$$(basename "$$folder")"; \
 		for made in $(DERIVED); do rm -rf "$$folder/$$made"; done; \
+		if [ -e "$$folder/truth/world.json" ]; then rm -rf "$$folder/raw" "$$folder/truth"; fi; \
 	done
 
 help: ## this list
 	@echo "make TARGET [DATASET=name]; the dataset is a folder below data/, $(DATASET) by default"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 FORCE:

@@ -8,7 +8,7 @@ from loyaltylab import contract
 from loyaltylab.engine import DuckDB, Engine
 from loyaltylab.errors import LabError
 
-TOP = "title, description, simulated, currency, observed_until, engine, tables, parameters"
+TOP = "title, description, simulated, currency, observed_until, engine, simulation, tables, parameters"
 TABLES = (
     "orders, order_lines, customers, surveys, tickets, visits, spend, feedback, erasures"  # design
 )

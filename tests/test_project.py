@@ -3,9 +3,11 @@
 import ast
 import re
 import tomllib
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import nbformat
+import pyarrow.parquet as pq
 import pytest
 
 from tests import conda
@@ -119,18 +121,27 @@ def imports(trees):
     return {name for name in found if module(name).exists()}
 
 
+def data_readme(section):
+    """The rows of a section's tables whose first cell is code, as cells: `orders` is orders."""
+    text = (ROOT / "data" / "README.md").read_text()
+    parts = re.split(r"^###? (.+)\n", text, flags=re.M)
+    lines = dict(zip(parts[1::2], parts[2::2], strict=True))[section].splitlines()
+    rows = [line.strip("|").split("|") for line in lines if line.startswith("| `")]
+    return [[first.strip(" *`"), *(cell.strip() for cell in rest)] for first, *rest in rows]
+
+
+def listed(cell):
+    """The names in a cell, without what is said of them in brackets."""
+    return [name.strip() for name in re.sub(r"\([^)]*\)", "", cell).split(",")]
+
+
 def test_data_readme_names_every_table_column_and_setting():
     from loyaltylab import contract, schemas
 
     text = (ROOT / "data" / "README.md").read_text()
-    rows = {
-        line.split("|")[1].strip(" *`"): line
-        for line in text.splitlines()
-        if line.startswith("| `")
-    }
+    columns = {table: said for table, _, said in data_readme("The canonical tables")}
     for table in schemas.TABLES:
-        said = re.sub(r"\([^)]*\)", "", rows[table].split("|")[3])
-        named = {name.strip() for name in said.split(",")}
+        named = set(listed(columns[table]))
         required = schemas.required_columns(table)
         assert named == {f"{c}*" if c in required else c for c in schemas.column_types(table)}, (
             table
@@ -138,3 +149,42 @@ def test_data_readme_names_every_table_column_and_setting():
     for model in (contract.Dataset, contract.File):
         for key in model.model_fields:
             assert f"`{key}`" in text, key
+
+
+def test_data_readme_says_every_parameter_of_the_demo_world_as_it_is():
+    from loyaltylab.world import World
+
+    def number(text):
+        return float(text.replace(",", ""))
+
+    said = [
+        (name, number(default), *map(number, bounds.split(" to ")))
+        for name, default, bounds, meaning in data_readme("Parameters")
+        if meaning
+    ]
+    fields = World.model_fields.items()
+    assert said == [(name, field.default, *World.bounds(name)) for name, field in fields]
+
+
+def test_data_readme_names_every_file_of_the_demo_world(tmp_path):
+    from loyaltylab import simulation
+    from loyaltylab.world import World
+
+    simulation.fill(tmp_path / "demo", World(customers=200))
+    raw, truth = tmp_path / "demo" / "raw", tmp_path / "demo" / "truth"
+    rows = data_readme("The files of the demo world")
+    files = [row[0] for row in rows]
+    made = [path.relative_to(raw).as_posix() for path in raw.rglob("*") if path.is_file()]
+    tables = {path.name: pq.read_schema(path).names for path in truth.glob("*.parquet")}
+    assert_named_once([*made, *tables], files)
+    for file, _, columns in rows:
+        if file in tables:
+            assert_named_once(tables[file], listed(columns))
+
+
+def assert_named_once(names, patterns):
+    """Each name fits one of the patterns, and each pattern some name."""
+    fits = {name: [p for p in patterns if fnmatchcase(name, p)] for name in names}
+    assert not {name: found for name, found in fits.items() if len(found) != 1}
+    assert {found for (found,) in fits.values()} == set(patterns)
+    assert len(set(patterns)) == len(patterns)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from statsmodels.duration.survfunc import SurvfuncRight
 
-from loyaltylab import retention
+from loyaltylab import intervals, retention
 from loyaltylab.numbers import Numbers
 
 settings.register_profile("shared", deadline=None, suppress_health_check=list(HealthCheck))
@@ -240,7 +240,7 @@ def test_groups_hold_all_customers_and_all_revenue():
 
 
 def test_share_of_nobody_is_missing():
-    share, low, high = retention.share_with_interval([0, 5], [0, 5])
+    share, low, high = intervals.share_with_interval([0, 5], [0, 5])
     assert np.isnan([share[0], low[0], high[0]]).all()
     assert share[1] == high[1] == 1 and 0 < low[1] < 1
 

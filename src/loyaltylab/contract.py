@@ -317,5 +317,5 @@ def _known_keys(inside: list[str]) -> list[str]:
             "engine": Engine,
             "simulation": World,
         }
-        model = next(models[key] for key in (inside[0], inside[-1]) if key in models)
+        model = next(models[key] for key in (inside[-1], inside[0]) if key in models)
     return list(model.model_fields)

@@ -93,15 +93,12 @@ class Lab:
         ordered = self.table("orders")["ordered_at"]
         return ordered.max().date().to_pyarrow().as_py()
 
-    def needs(self, *tables: str) -> str:
-        """Whether the dataset has the tables that a page needs, as a sentence for that page."""
+    def lacks(self, *tables: str) -> str:
+        """Which of the tables that a page needs are not there, as a sentence for it; else empty."""
         missing = [name for name in tables if name not in self.spec.tables]
-        there = ", ".join(self.spec.tables)
         if not missing:
-            return (
-                f"The tables that this page needs are there ({there}). What it will say about them "
-                "is still to be written."
-            )
+            return ""
+        there = ", ".join(self.spec.tables)
         plural = "s" if len(missing) > 1 else ""
         return (
             f"This page needs the table{plural} **{', '.join(missing)}**. This dataset has {there} "
@@ -124,11 +121,14 @@ class Lab:
         Until records are linked, each record of each source system is a person of its own.
         """
         orders = self.table("orders")
-        # A source of "a:b" and one of "a" must not share persons.
-        source = orders["source"].replace("%", "%25").replace(":", "%3A")
-        return orders.mutate(person_id=source + ":" + orders["record_id"])
+        return orders.mutate(person_id=record_key(orders))
 
     def numbers(self, notebooks: Sequence[str]) -> list[dict[str, Any]]:
         """The records of these notebooks, in their order; none of one that has not run."""
         paths = [self.results / f"{notebook}.json" for notebook in notebooks]
         return [record for p in paths if p.exists() for record in json.loads(p.read_text("utf-8"))]
+
+
+def record_key(rows: ir.Table) -> ir.StringColumn:
+    """source and record_id as one text; a source of "a:b" and one of "a" share none."""
+    return rows["source"].replace("%", "%25").replace(":", "%3A") + ":" + rows["record_id"]

@@ -17,7 +17,7 @@ import re
 import tempfile
 import time
 import tokenize
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -167,9 +167,12 @@ def run(
     values: Mapping[str, Scalar],
     *,
     results: Path | None = None,
+    without: Sequence[str] = (),
     report: Callable[[str], None] = print,
 ) -> None:
     """Run a notebook by papermill with these parameters; `target` gets it with its outputs.
+
+    without : tags; cells with one of them are left out.
 
     Where the data cannot answer its question (UnanswerableError), it ends at that cell with the
     reason as its last sentence, and its numbers in `results` are none; without `results`, that is
@@ -186,10 +189,12 @@ def run(
     began = time.monotonic()
     with written_whole(target) as part, tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / notebook.name
+        source = Path(scratch) / f"source-{notebook.name}"
+        nbformat.write(_without_cells(_read(notebook), without), source)
         os.environ["IPYTHONDIR"] = scratch
         try:
             papermill.execute_notebook(
-                str(notebook),
+                str(source),
                 str(output),
                 dict(values),
                 kernel_name="python3",
@@ -214,6 +219,13 @@ def run(
             executed = nbformat.read(output, as_version=4)
         nbformat.write(_without_traces(executed), part)
     report(f"{notebook.stem}: {time.monotonic() - began:.1f} s")
+
+
+def _without_cells(notebook: Any, tags: Sequence[str]) -> Any:
+    notebook.cells = [
+        cell for cell in notebook.cells if not set(cell.metadata.get("tags", [])) & set(tags)
+    ]
+    return notebook
 
 
 def _ended_early(executed: Any, reason: str) -> Any:

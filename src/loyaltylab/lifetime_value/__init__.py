@@ -49,7 +49,6 @@ from loyaltylab.lifetime_value.holdout import (
     tracking,
 )
 from loyaltylab.lifetime_value.models import (
-    LEVEL,
     BgNbd,
     Fit,
     GammaGamma,
@@ -61,7 +60,6 @@ __all__ = [
     "DAYS",
     "FREQUENT",
     "HISTORY",
-    "LEVEL",
     "BgNbd",
     "Fit",
     "GammaGamma",

@@ -11,8 +11,9 @@ import pandas as pd
 from scipy.stats import norm
 
 from loyaltylab.errors import UnanswerableError
+from loyaltylab.intervals import LEVEL
 from loyaltylab.lifetime_value.history import DAYS, HISTORY, tally
-from loyaltylab.lifetime_value.models import LEVEL, BgNbd, GammaGamma
+from loyaltylab.lifetime_value.models import BgNbd, GammaGamma
 from loyaltylab.purchases import purchase_days
 
 FREQUENT = 7  # repeat orders from which customers are shown together

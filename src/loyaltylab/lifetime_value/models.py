@@ -16,9 +16,8 @@ from lifetimes.utils import ConvergenceError
 from scipy.stats import norm
 
 from loyaltylab.errors import UnanswerableError
+from loyaltylab.intervals import LEVEL
 from loyaltylab.lifetime_value.history import DAYS, HISTORY
-
-LEVEL = 0.95  # of every interval here
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ What is counted are `purchases`: one person's orders of one day are one.
 """
 
 from loyaltylab.retention.cohorts import (
-    LEVEL,
     Period,
     cohort_finding,
     loss_finding,
@@ -13,7 +12,6 @@ from loyaltylab.retention.cohorts import (
     purchase_groups,
     record_ages,
     record_repeat_rate,
-    share_with_interval,
     triangle,
 )
 from loyaltylab.retention.figures import (
@@ -40,7 +38,6 @@ from loyaltylab.retention.returns import (
 )
 
 __all__ = [
-    "LEVEL",
     "Period",
     "cohort_finding",
     "describe_curves",
@@ -67,6 +64,5 @@ __all__ = [
     "return_curve",
     "return_finding",
     "returned_within",
-    "share_with_interval",
     "triangle",
 ]

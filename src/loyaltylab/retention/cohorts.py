@@ -10,14 +10,12 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from scipy.stats import chi2_contingency
-from statsmodels.stats.proportion import proportion_confint
 
+from loyaltylab.intervals import LEVEL, share_with_interval
 from loyaltylab.numbers import Number, Numbers, counted, sentence
 from loyaltylab.purchases import purchase_days
 
 Period = Literal["week", "month", "quarter"]
-LEVEL = 0.95  # of every interval here
-
 _UNITS: dict[str, Literal["W", "M", "Q"]] = {"week": "W", "month": "M", "quarter": "Q"}
 
 
@@ -34,21 +32,6 @@ def purchase_counts(orders: ir.Table) -> pd.DataFrame:
         customers=people.count(), amount=people["amount"].sum().cast("float64")
     )
     return table.order_by("purchases").to_pandas()
-
-
-def share_with_interval(part: Any, whole: Any) -> tuple[Any, Any, Any]:
-    """part / whole with its Wilson interval at LEVEL; scalars or arrays; missing where whole is 0.
-
-    Wilson, E. B. (1927), JASA 22, 209–212: holds its level for small counts and shares near 0 and 1.
-    """
-    part, whole = np.asarray(part, float), np.asarray(whole, float)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(whole > 0, part / whole, np.nan)
-        low, high = proportion_confint(part, whole, alpha=1 - LEVEL, method="wilson")
-    missing = ~(whole > 0)
-    low, high = np.where(missing, np.nan, low), np.where(missing, np.nan, high)
-    # At shares of 0 and 1 the bound is the share itself; rounding may put it a hair inside.
-    return share, np.minimum(low, share), np.maximum(high, share)
 
 
 def triangle(orders: ir.Table, *, period: Period, until: dt.date) -> pd.DataFrame:

@@ -12,9 +12,9 @@ import pandas as pd
 from scipy.stats import norm
 from statsmodels.duration.survfunc import SurvfuncRight
 
+from loyaltylab.intervals import LEVEL
 from loyaltylab.numbers import Number, Numbers, sentence
 from loyaltylab.purchases import purchase_days
-from loyaltylab.retention.cohorts import LEVEL
 
 MILESTONES = (30, 90, 180, 365)  # days after the first purchase that sentences speak of
 

@@ -1,0 +1,81 @@
+"""What only a simulation knows. Sections "Against the truth" read it; no finding may.
+
+truth/ is beside raw/ in the folder of a dataset that was simulated, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+
+from loyaltylab.dataset import Lab, record_key
+from loyaltylab.errors import LabError
+
+
+def table(lab: Lab, name: str) -> ir.Table:
+    """A table of truth/, as data/README.md describes it."""
+    path = lab.folder / "truth" / f"{name}.parquet"
+    if not path.exists():
+        raise LabError(f"{lab.name}: expected truth/{name}.parquet, found none. Simulate it first.")
+    return lab.engine.read_parquet(str(path))
+
+
+def persons(lab: Lab, rows: ir.Table) -> ir.Table:
+    """rows with source and record_id, and whose record each is, as person_id."""
+    known = table(lab, "records").select("source", "record_id", really="person")
+    found = rows.left_join(known, ["source", "record_id"])
+    return found.mutate(person_id=found["really"]).drop("really", "source_right", "record_id_right")
+
+
+def defects_found(lab: Lab) -> pd.DataFrame:
+    """Which of the defects put into the raw files were put aside. Grain: one kind of defect.
+
+    kind, defects, put_aside; the most frequent first. A last row of kind None counts the rows put
+    aside that have no defect (put_aside alone).
+    """
+    defects = table(lab, "defects")
+    aside = [
+        lab.engine.read_parquet(str(path)).select("file", "row")
+        for path in sorted(lab.quarantine.glob("*.parquet"))
+    ]
+    refused = ibis.union(*aside, distinct=True).mutate(refused=True)
+    both = defects.outer_join(refused, ["file", "row"])
+    counted = both.group_by("kind").agg(
+        defects=both["file"].count(), put_aside=both["refused"].fill_null(False).sum()
+    )
+    in_order = [
+        ibis.desc(counted["kind"].notnull()),
+        ibis.desc(counted["defects"]),
+        counted["kind"],
+    ]
+    return counted.order_by(in_order).to_pandas()
+
+
+def pairs(lab: Lab, rows: ir.Table, *, same: ir.Column) -> dict[str, int]:
+    """Pairs of records that are one person, and pairs that agree in `same` (missing agrees with none).
+
+    rows : source and record_id, one row a record. Returns true (pairs of one person), found (pairs
+    that agree) and right (pairs that are both).
+    """
+    known = persons(lab, rows.mutate(same=same))
+    agreeing = known.filter(known["same"].notnull())
+    return {
+        "true": _pairs(known, "person_id"),
+        "found": _pairs(agreeing, "same"),
+        "right": _pairs(agreeing, "same", "person_id"),
+    }
+
+
+def _pairs(rows: ir.Table, *keys: str) -> int:
+    size = rows.group_by(*keys).agg(size=rows.count())["size"]
+    return int((size * (size - 1) / 2).sum().to_pyarrow().as_py() or 0)
+
+
+def still_customers(lab: Lab, people: ir.Table) -> ir.Table:
+    """people (person_id as Lab.orders gives it) with still: whether who it is has not left for good."""
+    records = table(lab, "records")
+    left = table(lab, "people").select("person", "left_at")
+    known = records.mutate(person_id=record_key(records)).join(left, "person")
+    known = known.select("person_id", still=known["left_at"].isnull())
+    return people.join(known, "person_id")
