@@ -208,6 +208,6 @@ clean: ## remove everything that make made, but the environments
 
 help: ## this list
 	@echo "make TARGET [DATASET=name]; the dataset is a folder below data/, $(DATASET) by default"
-	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 FORCE:

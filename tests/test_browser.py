@@ -1,6 +1,6 @@
 """Report pages in a browser: nothing fetched, nothing overflowing, nothing out of reach.
 
-Every page of a report is opened: those of a small one made here, and those of reports/cdnow,
+Every page of a report is opened: those of a small one made here, those of the demo and of CDNOW,
 which `make test` builds before the tests run.
 """
 
@@ -30,7 +30,7 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
-CDNOW = Path(__file__).parents[1] / "reports" / "cdnow"
+REPORTS = Path(__file__).parents[1] / "reports"
 WIDTHS = [1280, 360]
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"]
 AXE = {
@@ -85,13 +85,13 @@ def sample(folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=["sample", "cdnow"])
+@pytest.fixture(scope="module", params=["sample", "demo", "cdnow"])
 def pages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     if request.param == "sample":
         return sorted(sample(tmp_path_factory.mktemp("report")).glob("*.html"))
-    found = sorted(CDNOW.glob("*.html"))
+    found = sorted((REPORTS / request.param).glob("*.html"))
     if not found:
-        pytest.skip("reports/cdnow is not there: make report DATASET=cdnow builds it")
+        pytest.skip(f"reports/{request.param} is not there: make report builds it")
     return found
 
 

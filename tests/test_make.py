@@ -28,6 +28,7 @@ def copy_of_project(folder):
         source = ROOT / part
         if source.is_dir():
             derived = ("validated", "quarantine", "linked", "results", ".checked", "__pycache__")
+            derived += ("raw", "truth")  # of the demo, which make simulates
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns(*derived))
         else:
             shutil.copy2(source, folder / part)
@@ -167,6 +168,54 @@ def test_an_interrupted_run_is_finished_by_the_next(built):
     assert pages(built / "reports" / "cdnow") == whole
 
 
+def test_the_demo_is_simulated_when_its_world_changes_and_not_else(built):
+    world = built / "data" / "demo" / "truth" / "world.json"
+    orders = built / "data" / "demo" / "raw" / "shop" / "orders.csv"
+
+    def demo(*arguments):
+        done = make(built, "data/demo", *arguments)
+        assert done.returncode == 0, done.stderr
+        return world.stat().st_mtime_ns
+
+    first, rows = demo("DEMO_CUSTOMERS=150"), len(orders.read_bytes().splitlines())
+    assert demo("DEMO_CUSTOMERS=150") == first
+    second = demo("DEMO_CUSTOMERS=300")
+    assert second != first
+    assert len(orders.read_bytes().splitlines()) > 1.5 * rows
+    (built / "src" / "loyaltylab" / "simulation" / "baskets.py").touch()
+    assert demo("DEMO_CUSTOMERS=300") != second
+
+
+def test_an_impossible_size_of_the_demo_is_one_clear_error(built):
+    done = make(built, "data/demo", "DEMO_CUSTOMERS=5")
+    assert done.returncode != 0
+    assert "customers is 5; expected a whole number from 100 to 5000000." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_report_on_the_demo_simulates_it_first_and_checks_it_then(built):
+    shutil.rmtree(built / "data" / "demo" / "truth", ignore_errors=True)
+    steps = make(built, "-n", "report").stdout.splitlines()
+    order = [
+        next(i for i, step in enumerate(steps) if words in step)
+        for words in ("loyaltylab simulate", "loyaltylab check", "loyaltylab run", "render")
+    ]
+    assert order == sorted(order)
+    assert not [step for step in steps if "data/cdnow" in step]
+
+
+def test_clean_takes_a_simulated_company_and_leaves_real_files(built, tmp_path):
+    folder = tmp_path / "lab"
+    shutil.copytree(built, folder, symlinks=True)
+    shop(folder)
+    for made in ("raw", "truth"):
+        (folder / "data" / "demo" / made).mkdir(parents=True, exist_ok=True)
+    (folder / "data" / "demo" / "truth" / "world.json").write_text("{}")
+    assert make(folder, "clean").returncode == 0
+    assert sorted(p.name for p in (folder / "data" / "demo").iterdir()) == ["dataset.yml"]
+    assert (folder / "data" / "shop" / "raw" / "my orders.csv").exists()
+
+
 def shop(folder, csv="date,cust,value\n2024-01-01,a,10\n2024-01-09,b,12.5\n", **more):
     """A small dataset of one's own, with a space in the file's name."""
     raw = folder / "data" / "shop" / "raw"
@@ -257,7 +306,7 @@ def test_an_unwritable_folder_is_one_clear_error(built):
 
 def test_every_target_that_people_call_is_in_the_help():
     shown = make(ROOT, "help").stdout
-    for target in ("report", "test", "lab", "golden", "lint", "bench", "clean", "help"):
+    for target in ("report", "data/demo", "test", "lab", "golden", "lint", "bench", "clean", "help"):
         assert f"  {target} " in shown
 
 

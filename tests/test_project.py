@@ -170,7 +170,7 @@ def test_data_readme_names_every_file_of_the_demo_world(tmp_path):
     from loyaltylab import simulation
     from loyaltylab.world import World
 
-    simulation.fill(tmp_path / "demo", World(customers=200))
+    simulation.fill(tmp_path / "demo", World(customers=200, erasure_rate=0.2))
     raw, truth = tmp_path / "demo" / "raw", tmp_path / "demo" / "truth"
     rows = data_readme("The files of the demo world")
     files = [row[0] for row in rows]

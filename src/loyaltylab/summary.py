@@ -49,6 +49,8 @@ KEY_FIGURES = {
     "retention.returned_30_days": "returned within 30 days of the first purchase",
     "retention.returned_365_days": "returned within 365 days of it",
     "retention.median_gap_days": "median days between purchases of those who returned",
+    "satisfaction.nps": "NPS of those who answered",
+    "satisfaction.nps_response": "answered when asked for NPS",
     "lifetime_value.horizon_weeks": "the forecast looks ahead",
     "lifetime_value.expected_orders": "orders expected",
     "lifetime_value.expected_value": "revenue expected",
@@ -141,6 +143,8 @@ def in_unit(number: Number) -> str:
         return "unknown"
     if number.unit == "share":
         return f"{value:.1%}"
+    if number.unit == "points":
+        return f"{value:+.0f}"
     whole = abs(value) >= 100 or float(value).is_integer()
     return f"{value:,.{0 if whole else 2}f} {number.unit}"
 
@@ -150,7 +154,8 @@ def _interval(number: Number) -> str:
         return "–"
     if number.unit == "share":
         return f"{number.low:.1%} to {number.high:.1%}"
-    return f"{number.low:,.0f} to {number.high:,.0f}"
+    sign = "+" if number.unit == "points" else ""
+    return f"{number.low:{sign},.0f} to {number.high:{sign},.0f}"
 
 
 def _value(numbers: Mapping[str, Number], name: str) -> float:

@@ -35,6 +35,7 @@ class World(BaseModel):
     german_share: float = _share(0.5)
     norwegian_share: float = _share(0.25)
     household_share: float = _share(0.3)
+    shared_email_share: float = _share(0.1)
     namesake_share: float = _share(0.01, 0.2)
     moves_per_year: float = _share(0.08)
     marriages_per_year: float = _share(0.02)
@@ -116,8 +117,8 @@ class World(BaseModel):
     markup_in_names: float = _share(0.0005, 0.1)
     formulas_in_names: float = _share(0.0005, 0.1)
     control_characters: float = _share(0.001, 0.1)
-    misread_letters: float = _share(0.004, 0.1)
-    broken_bytes: float = _share(0.0003, 0.1)
+    misread_letters: float = _share(0.02, 0.1)
+    broken_bytes: float = _share(0.002, 0.1)
 
     @field_validator("*", mode="before")
     @classmethod

@@ -116,7 +116,7 @@ class People:
     table : locale, sex (0 female), household (number, −1 alone), given, family, family_married
         (codes of pools), married_at, street, number, place, and the same with _new, moved_at, phone
         (digits with country code), birth (ISO date), email_changed_at.
-    emails : shape (2, customers): before and after the change.
+    emails : shape (2, customers): before and after the change. Some share that of their household.
     """
 
     table: pd.DataFrame
@@ -182,7 +182,10 @@ def people(world: World, acquired: Floats) -> People:
     born = np.datetime64(world.first_day, "D") - (age * YEAR).astype(np.int64)
     table["birth"] = pd.Series(born.astype(str), dtype=object)
     table["phone"] = pd.Series(_phone(rng, locale), dtype=object)
-    return People(table, _emails(rng, table, pools), pools)
+    emails = _emails(rng, table, pools)
+    shares = others & (rng.random(n) < world.shared_email_share)
+    emails[:, shares] = emails[:, head[shares]]
+    return People(table, emails, pools)
 
 
 def _within(rng: np.random.Generator, span: Ints) -> Ints:
@@ -271,4 +274,4 @@ def _emails(rng: np.random.Generator, table: pd.DataFrame, pools: Pools) -> Text
     again = address.groupby(address, sort=False).cumcount().to_numpy()
     taken = np.flatnonzero(again)
     address[taken] = [f"{local[i]}_{again[i] + 1}@{domain[i]}" for i in taken]
-    return address.to_numpy(dtype=object).reshape(2, n)
+    return address.to_numpy(dtype=object, copy=True).reshape(2, n)
