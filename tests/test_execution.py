@@ -187,3 +187,17 @@ def test_a_failing_run_keeps_the_last_good_result(tmp_path):
     with pytest.raises(LabError):
         execution.run(notebook(tmp_path / "03_x.ipynb", "1 / 0"), target, {})
     assert json.loads(target.read_text()) == "good"
+
+
+def test_cells_with_a_tag_can_be_left_out(tmp_path):
+    path = notebook(tmp_path / "03_x.ipynb", "print('kept')", "raise ValueError")
+    written = nbformat.read(path, as_version=4)
+    written.cells[-1].metadata["tags"] = ["truth", "other"]
+    nbformat.write(written, path)
+    target = tmp_path / "executed" / "03_x.ipynb"
+    execution.run(path, target, {}, without=("truth",), report=lambda _: None)
+    done = nbformat.read(target, as_version=4)
+    assert [cell.source for cell in done.cells][-1] == "print('kept')"
+    assert done.cells[-1].outputs[0].text == "kept\n"
+    with pytest.raises(LabError, match="ValueError"):
+        execution.run(path, target, {}, report=lambda _: None)

@@ -306,7 +306,17 @@ def test_an_unwritable_folder_is_one_clear_error(built):
 
 def test_every_target_that_people_call_is_in_the_help():
     shown = make(ROOT, "help").stdout
-    for target in ("report", "data/demo", "test", "lab", "golden", "lint", "bench", "clean", "help"):
+    for target in (
+        "report",
+        "data/demo",
+        "test",
+        "lab",
+        "golden",
+        "lint",
+        "bench",
+        "clean",
+        "help",
+    ):
         assert f"  {target} " in shown
 
 

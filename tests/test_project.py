@@ -64,10 +64,23 @@ class TestNotebook:
     def test_starts_with_a_title_and_ends_with_what_could_make_it_wrong(self, notebook):
         cells = nbformat.read(notebook, as_version=4).cells
         assert cells[0].cell_type == "markdown" and cells[0].source.startswith("# ")
-        headings = re.findall(
-            r"^(?:.*\")?## (.+?)(?:\\n|\"|$)", "\n".join(c.source for c in cells), re.M
-        )
+        own = [c.source for c in cells if not against_truth(c)]
+        headings = re.findall(r"^(?:.*\")?## (.+?)(?:\\n|\"|$)", "\n".join(own), re.M)
         assert headings[-1] == "What could make this wrong"
+
+    def test_uses_the_truth_in_its_last_section_alone(self, notebook):
+        """So that no finding is computed from it, and a dataset without truth can skip it."""
+        cells = nbformat.read(notebook, as_version=4).cells
+        marked = [against_truth(cell) for cell in cells]
+        assert marked == sorted(marked)
+        own = "\n".join(c.source for c in cells if c.cell_type == "code" and not against_truth(c))
+        assert "truth" not in own
+        if any(marked):
+            assert cells[marked.index(True)].source.startswith("## Against the truth\n")
+            assert "numbers.save(" in own  # before it: nothing of it can be recorded
+            assert "record(" not in "".join(c.source for c in cells if against_truth(c))
+        else:
+            assert notebook.stem == "00_summary"
 
     def test_types_no_number_into_prose(self, notebook):
         cells = nbformat.read(notebook, as_version=4).cells
@@ -104,6 +117,10 @@ class TestNotebook:
             found = (imports([ast.parse(module(name).read_text())]) for name in new)
             new = set().union(*found) - read
         assert read & subjects <= {notebook.stem.partition("_")[2]}
+
+
+def against_truth(cell):
+    return "truth" in cell.metadata.get("tags", [])
 
 
 def module(name):
@@ -170,7 +187,7 @@ def test_data_readme_names_every_file_of_the_demo_world(tmp_path):
     from loyaltylab import simulation
     from loyaltylab.world import World
 
-    simulation.fill(tmp_path / "demo", World(customers=200, erasure_rate=0.2))
+    simulation.fill(tmp_path / "demo", World(customers=200))
     raw, truth = tmp_path / "demo" / "raw", tmp_path / "demo" / "truth"
     rows = data_readme("The files of the demo world")
     files = [row[0] for row in rows]

@@ -240,7 +240,13 @@ class Dataset(Strict):
 
     @model_validator(mode="after")
     def _is_simulated(self) -> Dataset:
-        self.simulated = self.simulated or self.simulation is not None
+        """What a simulation decides: that it is one, its currency, its last day."""
+        if self.simulation is None:
+            return self
+        if self.currency != "EUR":
+            raise ValueError(f"currency EUR, as a simulation writes it; it is {self.currency}")
+        self.simulated = True
+        self.observed_until = self.observed_until or self.simulation.last_day
         return self
 
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from loyaltylab import plots
 from loyaltylab.numbers import counted
 
-TRAITS = ("email", "phone", "birth_date", "street")  # by which a record can be told, as systems ask
+TRAITS = ("phone", "birth_date", "street")  # beside e-mail: by which a record can be told
 MOST = 5  # records of one address; those with more are shown together
 
 
@@ -23,12 +23,13 @@ def same_email(records: ir.Table) -> ir.StringColumn:
 def traits(records: ir.Table) -> pd.DataFrame:
     """What systems know of their customers. Grain: one source system.
 
-    source, records, the share of records that has each of TRAITS, and email_shared: the share whose
-    e-mail address stands in another record too, in whichever system.
+    source, records, the share of records that has email and each of TRAITS, and email_shared: the
+    share whose e-mail address stands in another record too, in whichever system.
     """
     known = _with_size(records)
     table = known.group_by("source").agg(
         records=known.count(),
+        email=known["same"].notnull().mean(),
         **{trait: known[trait].notnull().mean() for trait in TRAITS},
         email_shared=(known["size"].fill_null(1) > 1).mean(),
     )

@@ -20,8 +20,7 @@ def _share(default: float, high: float = 1) -> Any:
 class World(BaseModel):
     """`simulation:` of dataset.yml: what differs from the company that stands here.
 
-    A rate or share is a probability; "per year" is the expected count of 365.25 days; money is in the
-    dataset's currency. Every figure is one that the generated data have in expectation.
+    A share is a probability; "per year" is the expected count of 365.25 days; money is in EUR.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,12 +56,12 @@ class World(BaseModel):
     regular_share: float = _share(0.1)
     regularity: float = _number(6, 1, 50)
     holiday_purchases: float = _number(1.7, 1, 10)
-    order_value: float = _number(62, 1, 100_000)
+    order_value: float = _number(62, 10, 100_000)
     order_shape: float = _number(4, 0.5, 100)
     customer_shape: float = _number(5, 2.5, 100)
     spend_rate_correlation: float = _number(0, -0.95, 0.95)
-    margin: float = _number(0.38, 0, 0.9)
-    return_rate: float = _share(0.09)
+    margin: float = _share(0.38, 0.75)
+    return_rate: float = _share(0.09, 0.5)
     cancellation_rate: float = _share(0.02)
 
     # Service, and what it does

@@ -30,7 +30,7 @@ _MORE_LINES = 0.7  # mean number of lines after the first
 _SECOND_PIECE = 0.12  # chance that a line has two pieces
 _FAVOURITE = 0.35  # chance that a line is of the customer's favourite category
 _VARIANTS = 3  # products of one category at one price
-_WHOLE = 0.55  # of the orders with returns: everything comes back, not one line alone
+_WHOLE = 0.55  # of returns from orders of several lines: everything comes back, not one line alone
 
 # List prices: steps of about 4 %, ending in .90 (or .50, below three).
 _STEPS = np.arange(2.5, 3.5, 0.5).tolist() + np.geomspace(3, 4000, 180).round().tolist()
@@ -70,16 +70,14 @@ def simulate(world: World, behaviour: Behaviour) -> Baskets:
 
     money = unit_price * quantity
     amount = np.bincount(order, money).round(2)
-    average = np.average(CATEGORIES["margin"], weights=CATEGORIES["share"])
-    rate = world.margin * CATEGORIES["margin"].to_numpy() / average
-    margin = np.bincount(order, money * rate[category]).round(2)
+    earns = CATEGORIES["margin"].to_numpy()[category]
+    earns = earns * world.margin / np.average(earns, weights=money)
+    margin = np.bincount(order, money * earns).round(2)
 
     first = np.cumsum(counts) - counts
-    back = CATEGORIES["returns"].to_numpy() / np.average(
-        CATEGORIES["returns"], weights=CATEGORIES["share"]
-    )
+    back = CATEGORIES["returns"].to_numpy()[category[first]]
     cancelled = rng.random(len(orders)) < world.cancellation_rate
-    sent_back = rng.random(len(orders)) < world.return_rate * back[category[first]]
+    sent_back = rng.random(len(orders)) < world.return_rate * back / back.mean()
     whole = (rng.random(len(orders)) < _WHOLE) | (counts == 1)
     returned = np.where(sent_back & ~cancelled, np.where(whole, amount, money[first]), 0.0)
 

@@ -35,7 +35,7 @@ def is_holiday(world: World) -> Flags:
 def newcomer_shares(world: World) -> Floats:
     """The share of all customers who first buy on each day. Shape (days,), sums to 1."""
     grown = world.growth ** (np.arange(world.days) / YEAR)
-    flow = grown * _WEEKDAYS[dates(world).weekday]
+    flow = grown * _WEEKDAYS[dates(world).day_of_week]
     flow = flow * np.where(is_holiday(world), world.holiday_newcomers, 1.0)
     return flow / flow.sum()
 

@@ -36,7 +36,7 @@ def simulate(world: World) -> Company:
     bought = baskets.simulate(world, lived)
     invited = surveys.simulate(world, lived)
     seen = visits.simulate(world, lived, bought)
-    who = people.people(world, acquired)
+    who = people.people(world)
     agreed = records.consents(world, acquired)
     kept = records.records(world, lived, who, agreed, invited, seen)
     reviewed = surveys.reviews(world, lived)

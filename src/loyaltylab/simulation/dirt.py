@@ -71,7 +71,7 @@ class Dirt:
     def names(self, table: Table, file: str, given: str, family: str, *, broken: bool) -> None:
         """HTML, formulas, control characters and misread letters in names; one kind each a name."""
         world = self.world
-        clean = np.array([value is not None for value in table[given]])
+        clean = np.array([value is not None for value in table[given]], dtype=bool)
         for kind, rate, forms in (
             ("markup", world.markup_in_names, _MARKUP),
             ("formula", world.formulas_in_names, _FORMULAS),
@@ -79,7 +79,8 @@ class Dirt:
         ):
             change = self._formed(forms)
             clean[self._change(table, file, given, kind, rate, change, among=clean)] = False
-        special = np.array([name is not None and not name.isascii() for name in table[family]])
+        letters = [name is not None and not name.isascii() for name in table[family]]
+        special = np.array(letters, dtype=bool)
         rate, kind = world.misread_letters, "misread_letters"
         special[self._change(table, file, family, kind, rate, _misread, among=special)] = False
         if broken:
@@ -95,7 +96,7 @@ class Dirt:
 
     def dates(self, table: Table, file: str, column: str, forms: tuple[str, ...]) -> Flags:
         """Days that never were, in the file's own format; missing ones stay so."""
-        there = np.array([value is not None for value in table[column]])
+        there = np.array([value is not None for value in table[column]], dtype=bool)
         rate = self.world.impossible_dates
         hit = self._change(
             table, file, column, "impossible_date", rate, self._formed(forms), among=there

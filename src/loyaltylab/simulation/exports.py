@@ -9,10 +9,9 @@ from __future__ import annotations
 import codecs
 import datetime as dt
 import json
-import multiprocessing
 import re
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import IO, Any
 
@@ -48,19 +47,20 @@ _NO_DAYS = ("0000-00-00 00:00:00", "2024-02-30 10:15:00", "2099-12-31 00:00:00")
 _NO_BIRTHDAYS = ("00.00.0000", "30.02.1980", "31.06.1975")
 
 
-def export(company: Company, raw: Path, truth: Path) -> None:
-    """Write all files of a company into two folders that exist and are empty."""
-    # The workbooks take longest: they start first, in processes that share nothing with this one.
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as apart:
-        workbooks = [apart.submit(_workbook, raw / name, *data) for name, data in _surveys(company)]
-        dirt = Dirt(company.world)
-        _shop(company, raw, dirt)
-        _crm(company, raw, dirt)
-        _support(company, raw)
-        _others(company, raw)
-        _truth(company, truth, dirt)
-        for workbook in workbooks:
-            workbook.result()
+def export(company: Company, raw: Path, truth: Path, *, apart: Executor) -> None:
+    """Write all files of a company into two folders that exist and are empty.
+
+    apart : where the workbooks are written, which take longest.
+    """
+    workbooks = [apart.submit(_workbook, raw / name, *data) for name, data in _surveys(company)]
+    dirt = Dirt(company.world)
+    _shop(company, raw, dirt)
+    _crm(company, raw, dirt)
+    _support(company, raw)
+    _others(company, raw)
+    _truth(company, truth, dirt)
+    for workbook in workbooks:
+        workbook.result()
 
 
 # ---- The systems.
@@ -82,9 +82,8 @@ def _when(company: Company, rows: Ints) -> Texts:
 
 def _clock(stamps: np.ndarray) -> Texts:
     """Moments as text of ISO 8601; None where missing."""
-    written = np.char.replace(np.datetime_as_string(stamps), "T", " ").astype(object)
-    written[np.isnat(stamps)] = None
-    return written
+    written = np.datetime_as_string(stamps).tolist()
+    return texts([None if text == "NaT" else text.replace("T", " ") for text in written])
 
 
 def _country(company: Company, rows: Ints, words: Sequence[str]) -> Texts:
@@ -118,7 +117,6 @@ def _shop(company: Company, raw: Path, dirt: Dirt) -> None:
     for system, name in ((SHOP, "customers"), (GUEST, "guests")):
         rows, said = _contact(company, system)
         file = f"raw/shop/{name}.csv"
-        dirt.names(said, file, "given_name", "family_name", broken=system == SHOP)
         columns: Table = {
             "Customer ID": said["id"],
             "First name": said["given_name"],
@@ -136,6 +134,7 @@ def _shop(company: Company, raw: Path, dirt: Dirt) -> None:
             columns["Date of birth"] = said["birth_date"]
             columns["Analytics"] = _yes(table["consent_analytics"].to_numpy()[rows], ("no", "yes"))
             columns["Newsletter"] = _yes(table["consent_marketing"].to_numpy()[rows], ("no", "yes"))
+        dirt.names(columns, file, "First name", "Last name", broken=system == SHOP)
         _csv(raw.parent / file, columns, mark=True)
     _orders(company, raw, dirt)
 
@@ -197,9 +196,6 @@ def _crm(company: Company, raw: Path, dirt: Dirt) -> None:
     table, orders = company.records.table, company.behaviour.orders
     rows, said = _contact(company, CRM)
     file = "raw/crm/kontakte.csv"
-    dirt.names(said, file, "given_name", "family_name", broken=False)
-    said["birth_date"] = _german(said["birth_date"])
-    dirt.dates(said, file, "birth_date", _NO_BIRTHDAYS)
     revenue = np.bincount(orders["customer"], company.baskets.orders["amount"])
     person = table["customer"].to_numpy()[rows]
     rng = random(company.world.seed, "crm")
@@ -209,7 +205,7 @@ def _crm(company: Company, raw: Path, dirt: Dirt) -> None:
         "Nachname": said["family_name"],
         "E-Mail": said["email"],
         "Telefon": _with_prefix(said["phone"], "+{} {} {}"),
-        "Geburtsdatum": said["birth_date"],
+        "Geburtsdatum": _german(said["birth_date"]),
         "Straße": said["street"],
         "PLZ": said["postcode"],
         "Ort": said["city"],
@@ -220,6 +216,8 @@ def _crm(company: Company, raw: Path, dirt: Dirt) -> None:
         "Werbung": _yes(table["consent_marketing"].to_numpy()[rows], ("nein", "ja")),
         "Auswertung": _yes(table["consent_analytics"].to_numpy()[rows], ("nein", "ja")),
     }
+    dirt.names(columns, file, "Vorname", "Nachname", broken=False)
+    dirt.dates(columns, file, "Geburtsdatum", _NO_BIRTHDAYS)
     _csv(raw.parent / file, columns, delimiter=";", encoding="cp1252")
 
     paid = spend(company.world)
@@ -270,18 +268,22 @@ def _support(company: Company, raw: Path) -> None:
     content = company.behaviour.satisfaction(customer, opened)
     angry = content + _MOOD_NOISE * rng.standard_normal(len(cases)) < -0.5
     topic, locale = cases["topic"].to_numpy(), company.people.table["locale"].to_numpy()[customer]
-    moments = {
-        name: _zone(_clock(timestamps(world, cases[column].to_numpy())))
-        for name, column in (
-            ("created_at", "opened"),
-            ("first_reply_at", "replied"),
-            ("solved_at", "resolved"),
-        )
-    }
+    # Agents keep other hours than customers: waits are as long as they were, whatever the hour.
+    start = timestamps(world, opened)
+    over = np.datetime64(world.last_day, "s") + np.timedelta64(86_400, "s")
+
+    def later(column: str) -> Texts:
+        waited = (cases[column].to_numpy() - opened) * 86_400
+        known = ~np.isnan(waited)
+        moment = start + np.where(known, waited, 0).astype(np.int64).astype("timedelta64[s]")
+        return _zone(_clock(np.where(known & (moment < over), moment, np.datetime64("NaT", "s"))))
+
     tickets: Table = {
         "ticket": texts([f"T{number:07d}" for number in range(1, len(cases) + 1)]),
         "requester": company.records.ids(record),
-        **moments,
+        "created_at": _zone(_clock(start)),
+        "first_reply_at": later("replied"),
+        "solved_at": later("resolved"),
         "reopened": cases["reopened"].to_numpy(),
         "via": _TICKET_CHANNELS[rng.choice(3, len(cases), p=[0.6, 0.25, 0.15])],
         "topic": texts(TOPICS)[topic],
@@ -403,7 +405,9 @@ def _truth(company: Company, truth: Path, dirt: Dirt) -> None:
         {
             "person": person,
             "locale": _coded(COUNTRIES, identity["locale"].to_numpy()),
-            "household": pa.array(identity["household"].mask(identity["household"] < 0)),
+            "household": pa.array(
+                identity["household"].astype("Int64").mask(identity["household"] < 0)
+            ),
             "acquired_at": pa.array(timestamps(world, people["acquired"].to_numpy())),
             "acquired_through": _coded(CHANNELS["channel"], people["channel"].to_numpy()),
             **{

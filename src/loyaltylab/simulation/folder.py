@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import shutil
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from loyaltylab.errors import LabError
@@ -29,7 +31,10 @@ def fill(folder: Path, world: World) -> None:
     shutil.rmtree(part, ignore_errors=True)
     for made in (part / "raw", part / "truth"):
         made.mkdir(parents=True)
-    export(simulate(world), part / "raw", part / "truth")
+    # Workers that share nothing with this process; they start while the company is made.
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as apart:
+        apart.submit(_ready)
+        export(simulate(world), part / "raw", part / "truth", apart=apart)
     # Until the recipe is there again, what stands in the folder counts as half made.
     (truth / RECIPE).unlink(missing_ok=True)
     for old, new in ((raw, part / "raw"), (truth, part / "truth")):
@@ -37,3 +42,7 @@ def fill(folder: Path, world: World) -> None:
         new.rename(old)
     write_json(truth / RECIPE, json.loads(world.model_dump_json()))
     shutil.rmtree(part)
+
+
+def _ready() -> None:
+    """Done by a worker once it has imported what it needs."""

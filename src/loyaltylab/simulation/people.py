@@ -109,6 +109,12 @@ class Pools:
         return texts([fold(name) for name in self.family])
 
 
+@lru_cache(maxsize=1)
+def drawn_pools(seed: int) -> Pools:
+    """The pools of a seed, drawn once for all worlds that a study makes of it."""
+    return Pools(seed)
+
+
 @dataclass(frozen=True)
 class People:
     """Grain: one customer. A time is in days from the start, missing if it does not happen.
@@ -149,10 +155,10 @@ class People:
         return line, self.pools.postcode[place], self.pools.city[place]
 
 
-def people(world: World, acquired: Floats) -> People:
-    """Draw everybody. acquired : when each customer first buys; changes come around that time."""
+def people(world: World) -> People:
+    """Draw everybody, and what changes of them while the world lasts."""
     rng = random(world.seed, "people")
-    n, pools = world.customers, Pools(world.seed)
+    n, pools = world.customers, drawn_pools(world.seed)
     rest = max(1 - world.german_share - world.norwegian_share, 0)
     locale = pick(rng, [world.german_share, world.norwegian_share, rest], n)
     sex = (rng.random(n) >= _WOMEN).astype(np.int64)
@@ -185,6 +191,8 @@ def people(world: World, acquired: Floats) -> People:
     emails = _emails(rng, table, pools)
     shares = others & (rng.random(n) < world.shared_email_share)
     emails[:, shares] = emails[:, head[shares]]
+    changed_at = table["email_changed_at"].to_numpy()
+    table["email_changed_at"] = np.where(shares, changed_at[head], changed_at)
     return People(table, emails, pools)
 
 

@@ -235,6 +235,14 @@ def _fill(world: World, table: pd.DataFrame, people: People) -> dict[str, Texts]
     system = table["system"].to_numpy()
     errors = _Errors(world, table)
     rng, pools = errors.rng, people.pools
+    there = {}
+    for name in FIELDS:
+        needed = np.isin(system, [s for s, fields in _NEEDED.items() if name in fields])
+        asked = _asked(system, name)
+        missing = errors.draw(f"missing_{name}", world.missing_rate, asked & ~needed)
+        there[name] = asked
+        there[name][missing] = False
+
     given_code = people.of("given", person)
     given = pools.given[given_code]
     family = pools.family[people.family_at(person, since)]
@@ -245,14 +253,16 @@ def _fill(world: World, table: pd.DataFrame, people: People) -> dict[str, Texts]
     moved = people.of("moved_at", person)
     was_elsewhere = (since < moved) & (moved < world.days)
     stays = was_elsewhere & (rng.random(len(table)) < world.old_address_rate)
-    table["old_address"] = stays
+    table["old_address"] = stays & there["street"]
     new = (moved <= since) | (was_elsewhere & ~stays)
     street, postcode, city = people.address(person, new)
 
     short = pools.nickname[given_code]
-    rows = errors.draw("nickname", world.nickname_rate, short != None)  # noqa: E711
+    known = there["given_name"] & np.array([name is not None for name in short.tolist()], bool)
+    rows = errors.draw("nickname", world.nickname_rate, known)
     given[rows] = short[rows]
-    special = _has_special(given) | _has_special(family)
+    special = _has_special(given) & there["given_name"]
+    special |= _has_special(family) & there["family_name"]
     rows = errors.draw("transcription", world.transcription_rate, special)
     for field in (given, family):
         field[rows] = [text.translate(_TRANSCRIBED) for text in field[rows]]
@@ -266,21 +276,17 @@ def _fill(world: World, table: pd.DataFrame, people: People) -> dict[str, Texts]
         "postcode": postcode,
         "city": city,
     }
-    everywhere = np.ones(len(table), bool)
     for name in _TYPED:
-        rows = errors.draw(f"typo_{name}", world.typo_rate, _asked(system, name))
+        rows = errors.draw(f"typo_{name}", world.typo_rate, there[name])
         fields[name][rows] = _typos(rng, fields[name][rows])
-    rows = errors.draw("swapped_names", world.swap_rate, everywhere)
+    both = there["given_name"] & there["family_name"]
+    rows = errors.draw("swapped_names", world.swap_rate, both)
     fields["given_name"][rows], fields["family_name"][rows] = (
         fields["family_name"][rows],
         fields["given_name"][rows],
     )
     for name in FIELDS:
-        optional = _asked(system, name) & ~np.isin(
-            system, [s for s, needed in _NEEDED.items() if name in needed]
-        )
-        fields[name][errors.draw(f"missing_{name}", world.missing_rate, optional)] = None
-        fields[name][~_asked(system, name)] = None
+        fields[name][~there[name]] = None
     return fields
 
 
