@@ -1006,47 +1006,284 @@ def test_a_visit_is_signed_in_only_to_an_account_of_ones_own(company):
     assert signed[has & (seen["stage"] == 3)].all()
 
 
+def fields_with(among, table):
+    """For each field, which records' systems have it in a list such as ASKED."""
+    system = table["system"].to_numpy()
+    return {name: np.isin(system, [s for s in among if name in among[s]]) for name in DATA}
+
+
+def truth_of(company, table):
+    """What a record without errors would say of names, and whether its person moves."""
+    who, since = company.people, table["since"].to_numpy()
+    person = who.table.iloc[table["customer"]].reset_index(drop=True)
+    married = person["married_at"] <= since
+    return {
+        "given_name": who.pools.given[person["given"]],
+        "nickname": who.pools.nickname[person["given"]],
+        "family_name": who.pools.family[
+            np.where(married, person["family_married"], person["family"])
+        ],
+        "moved": (person["moved_at"] <= since).to_numpy(),
+        "moves_later": (person["moved_at"] > since).to_numpy(),
+    }
+
+
 @pytest.mark.parametrize("correlation", [0, 0.5, 1])
 def test_each_error_has_its_rate(company, correlation):
-    rates = {"missing_rate": 0.08, "typo_rate": 0.1, "swap_rate": 0.05}
-    rates |= {"nickname_rate": 0.15, "transcription_rate": 0.2}
-    kinds = kept(company, error_correlation=correlation, **rates)
-    table, system = kinds.table, kinds.table["system"].to_numpy()
-    there = {}
+    rates = {"typo_rate": 0.1, "swap_rate": 0.05, "nickname_rate": 0.15}
+    rates |= {"missing_rate": 0, "transcription_rate": 0.2}
+    table = kept(company, error_correlation=correlation, **rates).table
+    asked = fields_with(ASKED, table)
+    typos = {name: table[f"typo_{name}"].to_numpy() for name in (*CONTACT, "street")}
+    for name, typo in typos.items():
+        shares(typo[asked[name]], 0.1)
+        assert not typo[~asked[name]].any()
+    shares(table["swapped_names"], 0.05)
+    right = truth_of(company, table)
+    short = np.array([name is not None for name in right["nickname"]])
+    shares(table["nickname"][short], 0.15)
+    assert not table["nickname"][~short].any()
+    given = np.where(table["nickname"], right["nickname"], right["given_name"])
+    letters = [
+        transcribed(first) != first or transcribed(last) != last
+        for first, last in zip(given, right["family_name"], strict=True)
+    ]
+    shares(table["transcription"][letters], 0.2)
+    # One record in five has 1 + 4 c times the errors, the others 1 - c times.
+    together = 0.2 * (1 + 4 * correlation) ** 2 + 0.8 * (1 - correlation) ** 2
+    shares(typos["given_name"] & typos["family_name"], 0.1 * 0.1 * together)
+    shares(typos["email"] & table["swapped_names"], 0.1 * 0.05 * together)
+
+
+@pytest.mark.parametrize("correlation", [0, 0.5, 1])
+def test_fields_are_missing_at_their_rate(company, correlation):
+    given = {"missing_rate": 0.15, "typo_rate": 0.2, "swap_rate": 0.2, "nickname_rate": 0.2}
+    kinds = kept(company, error_correlation=correlation, **given)
+    table = kinds.table
+    asked, required = fields_with(ASKED, table), fields_with(REQUIRED, table)
     for name in DATA:
-        asked = np.isin(system, [s for s in ASKED if name in ASKED[s]])
-        required = np.isin(system, [s for s in ASKED if name in REQUIRED[s]])
         missing = table[f"missing_{name}"].to_numpy()
-        shares(missing[asked & ~required], 0.08)
-        assert not missing[~asked | required].any()
-        there[name] = asked & ~missing
+        shares(missing[asked[name] & ~required[name]], 0.15)
+        assert not missing[~asked[name] | required[name]].any()
         said = np.array([value is not None for value in kinds.fields[name]])
-        assert (said == there[name]).all()
-    for name in (*CONTACT, "street"):
-        typo = table[f"typo_{name}"].to_numpy()
-        if correlation == 0:
-            shares(typo[there[name]], 0.1)
-        # What is missing gathers in careless records, so slips are fewer where something is.
-        asked = np.isin(system, [s for s in ASKED if name in ASKED[s]])
-        both = 1 + 4 * correlation**2  # the mean of a record's factor squared
-        shares(typo[asked], 0.1 - (0.1 * 0.08 * both) * ~is_required(system, name)[asked])
-        assert not typo[~there[name]].any()
-    given, family = "typo_given_name", "typo_street"
-    asked = np.isin(system, [SHOP, GUEST, CRM])
-    never = asked & np.isin(system, [GUEST])  # where a street is required
-    pair = (table[given] & table[family])[never]
-    shares(pair, joint(correlation))
-    assert table["old_address"].any()
+        if name not in ("given_name", "family_name"):  # which may stand in each other's place
+            assert (said == (asked[name] & ~missing)).all()
+        if f"typo_{name}" in table:
+            assert not table[f"typo_{name}"][missing].any()  # no slip in what is not there
+    assert not (table["nickname"] & table["missing_given_name"]).any()
 
 
-def is_required(system, name):
-    return np.isin(system, [s for s in ASKED if name in REQUIRED[s]])
-
-
-def joint(correlation):
-    """Chance of two slips in one record, of which the first field may be missing."""
-    careless, other = 1 + 4 * correlation, 1 - correlation
-    return sum(
-        share * (0.1 * factor) ** 2 * (1 - 0.08 * factor)
-        for share, factor in ((0.2, careless), (0.8, other))
+def test_without_errors_records_tell_the_truth(company):
+    calm = kept(company, old_address_rate=1, **NO_ERRORS)
+    table, said = calm.table, calm.fields
+    right, asked = truth_of(company, table), fields_with(ASKED, table)
+    person = company.people.table.iloc[table["customer"]].reset_index(drop=True)
+    for name in ("given_name", "family_name"):
+        assert (said[name] == right[name]).all()
+    for name, column in (("phone", "phone"), ("birth_date", "birth")):
+        assert (said[name] == person[column].to_numpy())[asked[name]].all()
+    errors = [name for name in table if name.startswith(("missing_", "typo_"))]
+    assert not table[[*errors, "nickname", "transcription", "swapped_names"]].any(axis=None)
+    for name in DATA:
+        assert ([value is not None for value in said[name]] == asked[name]).all()
+    # The address of then; the e-mail address too, but of some second records the newer one.
+    now, then = (
+        company.people.address(table["customer"].to_numpy(), np.full(len(table), new))
+        for new in (True, False)
     )
+    for at, name in enumerate(("street", "postcode", "city")):
+        expected = np.where(right["moved"], now[at], then[at])
+        assert (said[name] == expected)[asked[name]].all()
+    before, after = company.people.emails[:, table["customer"]]
+    changed = (person["email_changed_at"] <= table["since"]).to_numpy()
+    usual, second = said["email"] == np.where(changed, after, before), table["second"].to_numpy()
+    assert usual[~second].all() and (usual | (said["email"] == after)).all()
+    shares(usual[second & ~changed], 0.4)
+
+
+def test_old_addresses_stay_at_their_rate(company):
+    calm = kept(company, old_address_rate=0.6, **NO_ERRORS)
+    table, said = calm.table, calm.fields
+    right, asked = truth_of(company, table), fields_with(ASKED, table)["street"]
+    could = right["moves_later"] & asked
+    shares(table["old_address"][could], 0.6)
+    assert not table["old_address"][~could].any()
+    new = right["moved"] | (right["moves_later"] & ~table["old_address"].to_numpy())
+    line, _, city = company.people.address(table["customer"].to_numpy(), new)
+    assert (said["street"] == line)[asked].all() and (said["city"] == city)[asked].all()
+    assert not kept(company, old_address_rate=0).table["old_address"].any()
+
+
+def test_an_error_is_what_its_name_says(company):
+    rates = {"typo_rate": 0.1, "swap_rate": 0.1, "nickname_rate": 0.1, "missing_rate": 0.02}
+    wrong = kept(company, error_correlation=0, transcription_rate=0.2, **rates)
+    calm = kept(company, **NO_ERRORS)
+    table, nickname = wrong.table, truth_of(company, wrong.table)["nickname"]
+    on_names = ["nickname", "transcription", "swapped_names", "typo_given_name"]
+    on_names += ["typo_family_name", "missing_given_name", "missing_family_name"]
+    flags = table[on_names].to_numpy()
+    seen = dict.fromkeys(["none", *on_names], 0)
+    for row in np.flatnonzero(flags.sum(axis=1) <= 1).tolist():
+        kind = on_names[flags[row].argmax()] if flags[row].any() else "none"
+        seen[kind] += 1
+        said = wrong.fields["given_name"][row], wrong.fields["family_name"][row]
+        given, family = right = calm.fields["given_name"][row], calm.fields["family_name"][row]
+        if kind == "none":
+            assert said == right
+        elif kind == "nickname":
+            assert said == (nickname[row], family) and said != right
+        elif kind == "transcription":
+            assert said == (transcribed(given), transcribed(family))
+            assert said != right
+        elif kind == "swapped_names":
+            assert said == (family, given)
+        elif kind == "typo_given_name":
+            assert is_one_slip(given, said[0]) and said[1] == family
+        elif kind == "typo_family_name":
+            assert is_one_slip(family, said[1]) and said[0] == given
+        else:
+            kept_names = (None, family) if kind == "missing_given_name" else (given, None)
+            assert said == kept_names
+    assert min(seen.values()) > 100, seen
+    for name in ("email", "street"):
+        said, right = wrong.fields[name], calm.fields[name]
+        typo = table[f"typo_{name}"].to_numpy()
+        there = np.array([value is not None for value in said])
+        assert (said == right)[there & ~typo].all()
+        assert all(is_one_slip(right[row], said[row]) for row in np.flatnonzero(typo)[:2000])
+
+
+def test_consents_are_given_withdrawn_and_mostly_heard(company):
+    world = World(withdrawals_per_year=0.3, erasure_rate=0.1)
+    acquired = company.behaviour.customers["acquired"].to_numpy()
+    said = records.consents(world, acquired)
+    shares(said["analytics"], 0.88)
+    shares(said["marketing"], 0.5)
+    shares(said["analytics"] & said["marketing"], 0.88 * 0.5)
+    given = (said["analytics"] | said["marketing"]).to_numpy()
+    withdrawn = said["withdrawn_at"].notna().to_numpy()
+    shares(withdrawn[given], 1 - np.exp(-0.3 * (1096 - acquired[given]) / YEAR))
+    assert not withdrawn[~given].any()
+    assert (said["withdrawn_at"] > acquired)[withdrawn].all()
+    asked = said["erasure_at"].notna()
+    shares(asked, 0.1)
+    follows(((said["erasure_at"] - acquired) / (1096 - acquired))[asked], stats.uniform)
+
+    table = company.records.table
+    of = company.consents.iloc[table["customer"]].reset_index(drop=True)
+    withdrawn = of["withdrawn_at"].notna()
+    for purpose in ("analytics", "marketing"):
+        now = table[f"consent_{purpose}"]
+        assert (now == of[purpose])[~withdrawn].all() and not now[~of[purpose]].any()
+        shares(now[withdrawn & of[purpose]], 0.3)
+
+
+# ---- Visits.
+
+
+def test_visits_come_at_their_rate(company):
+    seen, lived = company.visits, company.behaviour
+    people_, ordered = lived.customers, lived.orders.sort_values("time")
+    assert seen["start"].is_monotonic_increasing and (seen["seconds"] > 0).all()
+    assert seen["start"].between(0, 1096, inclusive="left").all()
+    bought = seen[seen["stage"] == 3]
+    assert bought["start"].tolist() == ordered["time"].tolist()
+    assert bought["customer"].tolist() == ordered["customer"].tolist()
+    first = company.baskets.orders["first_category"]
+    assert bought["interest"].tolist() == first[ordered.index].tolist()
+    won_by = people_["channel"].to_numpy()[bought["customer"]]
+    assert (bought["channel"] == won_by)[(ordered["nth"] == 0).to_numpy()].all()
+
+    looked = seen[(seen["customer"] >= 0) & (seen["stage"] < 3)]
+    who, start = looked["customer"].to_numpy(), looked["start"].to_numpy()
+    acquired, left = people_["acquired"].to_numpy(), people_["left_at"].fillna(1096).to_numpy()
+    for came, expected in (
+        ((start >= acquired[who]) & (start < left[who]), 4 * (left - acquired).sum() / YEAR),
+        (start >= left[who], 4 * 0.15 * (1096 - left).sum() / YEAR),
+        # 1.6 before the first order, nine days in the mean, as far as the world goes back.
+        (start < acquired[who], 1.6 * (1 - np.exp(-acquired / 9)).sum()),
+    ):
+        within((came.sum() - expected) / math.sqrt(expected), f"{came.sum()}, not {expected:.0f}")
+    assert seen["device"][seen["customer"] < 0].nunique() == 20_000
+    assert (seen.groupby("device")[["customer", "kind"]].nunique() == 1).all(axis=None)
+
+
+def test_visits_and_strangers_can_be_none():
+    world = World(customers=300, visits_per_year=0, strangers=0)
+    lived = behaviour.simulate(world)
+    seen = visits.simulate(world, lived, baskets.simulate(world, lived))
+    after = seen["start"] > lived.customers["acquired"].to_numpy()[seen["customer"]]
+    assert (seen["customer"] >= 0).all() and (seen["stage"][after] == 3).all()
+
+
+# ---- The default company, and which parameter moves what.
+
+
+def test_the_default_company_is_believable(company):
+    assert company.world == World() and company.world.customers == 20_000
+    assert 0.25 <= (counted(company.behaviour) > 1).mean() <= 0.45
+    asked = company.invitations
+    assert 0.1 <= asked["answered"].notna().mean() <= 0.3
+    nps = asked["score"][asked["instrument"] == 0].dropna()
+    assert 10 <= 100 * ((nps >= 9).mean() - (nps <= 6).mean()) <= 50
+    assert 0.05 <= company.records.table["second"].mean() <= 0.15
+
+
+def parts_of(company):
+    lived, sold = company.behaviour, company.baskets
+    return {
+        "customers": lived.customers,
+        "orders": lived.orders,
+        "tickets": lived.tickets,
+        "moods": lived.moods,
+        "baskets": sold.orders,
+        "lines": sold.lines,
+        "people": company.people.table,
+        "emails": pd.DataFrame(company.people.emails),
+        "consents": company.consents,
+        "invitations": company.invitations,
+        "reviews": company.reviews,
+        "visits": company.visits,
+        "records": company.records.table,
+        "fields": pd.DataFrame(company.records.fields),
+    }
+
+
+@pytest.fixture(scope="module")
+def small():
+    return parts_of(simulation.simulate(World(customers=300)))
+
+
+@pytest.mark.parametrize(
+    ("given", "moved"),
+    [
+        ({}, ""),
+        ({"csat_share": 0.6, "response_rate": 0.5}, "invitations records fields"),
+        ({"score_reliability": 0.2, "comment_rate": 1}, "invitations reviews"),
+        ({"typo_rate": 0.2, "error_correlation": 1}, "records fields"),
+        ({"visits_per_year": 9, "sign_in_rate": 0.9}, "visits"),
+        ({"order_value": 99, "margin": 0.2, "return_rate": 0.3}, "customers baskets lines visits"),
+        ({"household_share": 0.6, "moves_per_year": 0.5}, "people emails records fields"),
+        ({"analytics_consent": 0.2, "erasure_rate": 0.2}, "consents records"),
+        ({"repeated_rows": 0.1, "markup_in_names": 0.1, "impossible_dates": 0}, ""),
+    ],
+)
+def test_a_parameter_moves_what_it_is_about_and_nothing_else(small, given, moved):
+    other = parts_of(simulation.simulate(World(customers=300, **given)))
+    found = {name for name, part in small.items() if not part.equals(other[name])}
+    assert found == set(moved.split())
+
+
+def test_another_seed_is_another_company(small):
+    other = parts_of(simulation.simulate(World(customers=300, seed=2)))
+    assert [name for name, part in small.items() if part.equals(other[name])] == []
+
+
+@pytest.mark.parametrize("bound", [0, 1])
+def test_the_least_and_the_greatest_of_everything_is_a_company(bound):
+    given = {name: World.bounds(name)[bound] for name in World.model_fields}
+    given |= {"customers": 300, "purchases_per_year": (0.01, 30)[bound], "norwegian_share": 0}
+    made = simulation.simulate(World(**given))
+    assert len(made.people.table) == 300
+    assert made.behaviour.orders["time"].between(0, made.world.days).all()
+    assert (made.baskets.orders["amount"] > 0).all()

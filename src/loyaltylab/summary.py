@@ -41,6 +41,11 @@ FINDINGS: list[tuple[list[str], str]] = [
         "**The most valuable tenth of customers stands for {top_tenth_share:.0%} of that.** They are "
         "known today; whether money spent on them brings more, only a trial would tell.",
     ),
+    (
+        ["satisfaction.nps", "satisfaction.nps_response"],
+        "**NPS is {nps:+.0f}** ({nps.low:+.0f} to {nps.high:+.0f}) among the {nps_response:.0%} who "
+        "answered. The others may feel differently, and no interval allows for that.",
+    ),
 ]
 
 KEY_FIGURES = {
