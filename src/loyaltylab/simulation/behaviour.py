@@ -129,7 +129,8 @@ def simulate(world: World) -> Behaviour:
         resolved = replied + work / 24
         topic = np.searchsorted(np.cumsum(TOPIC_SHARES), rng.random(n) * TOPIC_SHARES.sum())
         reopened = rng.random(n) < _REOPENED
-        gap = rng.standard_gamma(shape[alive]) / (shape[alive] * rate[alive])
+        with np.errstate(divide="ignore"):  # whose rate is too small for a float never buys again
+            gap = rng.standard_gamma(shape[alive]) / (shape[alive] * rate[alive])
         following = season.moment(season.passed(time) + gap)
 
         # The case counts when it is closed, or at the next order, whichever is first.
@@ -143,16 +144,16 @@ def simulate(world: World) -> Behaviour:
         )
         left = _drop_out(rng.standard_exponential(n), time, closed, before, after)
 
-        moods.append((alive, time, content))
-        shown = trouble & (closed <= end)
-        moods.append((alive[shown], closed[shown], (level[alive] + later)[shown]))
-        seen = trouble & (opened <= end)
-        parts = (alive, np.full(n, nth), topic, opened, replied, resolved, reopened)
-        tickets.append(tuple(part[seen] for part in parts))
-
         gone = left < np.minimum(following, end)
         left_at[alive[gone]] = left[gone]
         stays = ~gone & (following < end)
+        moods.append((alive, time, content))
+        felt_at = np.where(stays, closed, resolved)  # who left has no next order
+        shown = trouble & (felt_at <= end)
+        moods.append((alive[shown], felt_at[shown], (level[alive] + later)[shown]))
+        seen = trouble & (opened <= end)
+        parts = (alive, np.full(n, nth), topic, opened, replied, resolved, reopened)
+        tickets.append(tuple(part[seen] for part in parts))
         alive, time, mood, nth = alive[stays], following[stays], later[stays], nth + 1
 
     people["left_at"] = left_at

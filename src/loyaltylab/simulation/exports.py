@@ -43,7 +43,7 @@ _FIRST_ORDER = 100_001
 _MOOD_NOISE = 0.6  # between how satisfied somebody is and how they write
 
 # Days that never were, in the formats of two systems.
-_NO_DAYS = ("0000-00-00 00:00:00", "2024-02-30 10:15:00", "2099-12-31 00:00:00")
+_NO_DAYS = ("0000-00-00 00:00:00", "2024-02-30 10:15:00", "9999-12-31 00:00:00")
 _NO_BIRTHDAYS = ("00.00.0000", "30.02.1980", "31.06.1975")
 
 

@@ -15,6 +15,7 @@ from loyaltylab.simulation.exports import export
 from loyaltylab.world import World
 
 RECIPE = "world.json"
+_MADE = ".simulated"  # in a raw/ that may be replaced
 
 
 def fill(folder: Path, world: World) -> None:
@@ -23,25 +24,32 @@ def fill(folder: Path, world: World) -> None:
     Raises LabError if raw/ holds files that no simulation made: they would be lost.
     """
     raw, truth, part = folder / "raw", folder / "truth", folder / ".simulating"
-    if raw.exists() and any(raw.iterdir()) and not (truth.exists() or part.exists()):
+    if raw.exists() and any(raw.iterdir()) and not (raw / _MADE).exists():
         raise LabError(
             f"{folder.name}/raw holds files that no simulation made: expected none, since they would "
             "be replaced. Move them, or simulate into another dataset."
         )
-    shutil.rmtree(part, ignore_errors=True)
-    for made in (part / "raw", part / "truth"):
-        made.mkdir(parents=True)
-    # Workers that share nothing with this process; they start while the company is made.
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as apart:
-        apart.submit(_ready)
-        export(simulate(world), part / "raw", part / "truth", apart=apart)
-    # Until the recipe is there again, what stands in the folder counts as half made.
-    (truth / RECIPE).unlink(missing_ok=True)
-    for old, new in ((raw, part / "raw"), (truth, part / "truth")):
-        shutil.rmtree(old, ignore_errors=True)
-        new.rename(old)
-    write_json(truth / RECIPE, json.loads(world.model_dump_json()))
-    shutil.rmtree(part)
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        for made in (part / "raw", part / "truth"):
+            made.mkdir(parents=True)
+        (part / "raw" / _MADE).touch()
+        # Workers that share nothing with this process; they start while the company is made.
+        with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as apart:
+            apart.submit(_ready)
+            export(simulate(world), part / "raw", part / "truth", apart=apart)
+        # Until the recipe is there again, what stands in the folder counts as half made.
+        (truth / RECIPE).unlink(missing_ok=True)
+        for old, new in ((raw, part / "raw"), (truth, part / "truth")):
+            shutil.rmtree(old, ignore_errors=True)
+            new.rename(old)
+        write_json(truth / RECIPE, json.loads(world.model_dump_json()))
+        shutil.rmtree(part)
+    except OSError as error:
+        raise LabError(
+            f"{folder} cannot be written ({error.strerror}): expected a folder with room for the "
+            "files of the simulation. Correct its permissions or free some space."
+        ) from None
 
 
 def _ready() -> None:

@@ -6,6 +6,7 @@ Errors come at the stated rates and together: one record in five was entered car
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -261,8 +262,8 @@ def _fill(world: World, table: pd.DataFrame, people: People) -> dict[str, Texts]
     known = there["given_name"] & np.array([name is not None for name in short.tolist()], bool)
     rows = errors.draw("nickname", world.nickname_rate, known)
     given[rows] = short[rows]
-    special = _has_special(given) & there["given_name"]
-    special |= _has_special(family) & there["family_name"]
+    special = _transcribable(given) & there["given_name"]
+    special |= _transcribable(family) & there["family_name"]
     rows = errors.draw("transcription", world.transcription_rate, special)
     for field in (given, family):
         field[rows] = [text.translate(_TRANSCRIBED) for text in field[rows]]
@@ -294,8 +295,9 @@ def _asked(system: Ints, field: str) -> Flags:
     return np.isin(system, [s for s, asked in _ASKED.items() if field in asked])
 
 
-def _has_special(names: Texts) -> Flags:
-    return np.fromiter((not name.isascii() for name in names.tolist()), bool, len(names))
+def _transcribable(names: Texts) -> Flags:
+    letters = re.compile(f"[{''.join(map(chr, _TRANSCRIBED))}]")
+    return np.array([letters.search(name) is not None for name in names.tolist()], bool)
 
 
 def _typos(rng: np.random.Generator, values: Texts) -> list[str]:

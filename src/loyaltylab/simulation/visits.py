@@ -25,9 +25,7 @@ _SECOND_DEVICE = 0.4  # share of customers with two
 _BEFORE_FIRST = 1.6  # mean number of visits before the first order
 _DAYS_BEFORE = 9.0  # how long before it, in the mean
 _AFTER_LEAVING = 0.15  # of their visits go on when they have dropped out
-_WINNING_CHANNEL = (
-    0.7  # share of visits before the first order that come by the channel of that order
-)
+_WINNING_CHANNEL = 0.7  # of visits before the first order come by the channel of that order
 _SAME_INTEREST = 0.6  # share of visits that look at the favourite category
 
 
