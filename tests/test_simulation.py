@@ -389,8 +389,9 @@ def at_risk(world, lived):
 @pytest.mark.parametrize(("ratio", "confounding"), [(0.5, 0), (1, 0), (1.6, 0.8)])
 def test_satisfaction_and_tenure_move_the_hazard_as_stated(ratio, confounding):
     given = {"hazard_ratio": ratio, "tenure_confounding": confounding}
-    service = {"ticket_rate": 0.4, "wait_hours": 40, "purchases_per_year": 5}
-    world = World(customers=20_000, seed=11, dropouts_per_year=1, **given, **service)
+    # Many leave while they wait for a reply, and many after it.
+    service = {"ticket_rate": 0.4, "wait_hours": 700, "purchases_per_year": 5}
+    world = World(customers=20_000, seed=11, dropouts_per_year=3, **given, **service)
     lived = behaviour.simulate(world)
     risk = at_risk(world, lived)
     assert risk["leaves"].sum() == lived.customers["left_at"].notna().sum()
@@ -1519,7 +1520,6 @@ def test_a_day_that_never_was_is_none_in_any_year(tmp_path):
         ({"guest_share": 0, "crm_share": 0}, ["customers"]),
         ({"erasure_rate": 0, "review_rate": 0}, ["erasures", "feedback"]),
         ({"nps_share": 0, "csat_share": 0, "ces_share": 0}, ["surveys", "customers"]),
-        ({"ticket_rate": 0}, ["tickets", "customers"]),
     ],
 )
 def test_what_is_switched_off_leaves_files_that_can_be_read(given, tables, tmp_path):
