@@ -22,11 +22,14 @@ RECORDS = pd.DataFrame(
 )
 
 
+def engine_table(records):
+    columns = (*RECORDS.columns, "street")
+    return ibis.memtable(records.assign(street=None), schema=dict.fromkeys(columns, "string"))
+
+
 @pytest.fixture
 def records():
-    return ibis.memtable(RECORDS.assign(street=None), schema={
-        name: "string" for name in (*RECORDS.columns, "street")
-    })  # fmt: skip
+    return engine_table(RECORDS)
 
 
 def test_addresses_are_the_same_whatever_their_case_and_spaces(records):
@@ -57,9 +60,7 @@ def test_an_empty_address_is_none(records):
 
 
 def test_records_without_any_address():
-    nobody = ibis.memtable(RECORDS.assign(email=None, street=None), schema={
-        name: "string" for name in (*RECORDS.columns, "street")
-    })  # fmt: skip
+    nobody = engine_table(RECORDS.assign(email=None))
     told = linkage.by_email(nobody)
     assert (told["persons"], told["shared"], told["addresses"]) == (9, 0, 0)
     assert linkage.traits(nobody)["email_shared"].eq(0).all()

@@ -44,8 +44,17 @@ ROOT = Path(__file__).parents[1]
 YEAR = 365.25
 DATA = ("given_name", "family_name", "email", "phone", "birth_date", "street", "postcode", "city")
 
-# Every effect off: what is left is the Pareto/NBD model.
-OFF = {
+RATES = {
+    "purchase_shape": 1.1,
+    "purchases_per_year": 2.2,
+    "dropout_shape": 0.8,
+    "dropouts_per_year": 2,
+}
+# Every effect off: what is left is the Pareto/NBD model, and Gamma-Gamma spend.
+OFF = RATES | {
+    "order_value": 62,
+    "order_shape": 4,
+    "customer_shape": 5,
     "ticket_rate": 0,
     "hazard_ratio": 1,
     "channel_effect": 0,
@@ -191,7 +200,7 @@ def test_a_moment_keeps_its_day_and_its_place():
 @pytest.mark.parametrize(("purchases", "dropouts"), [(0.6, 1.6), (2.0, 0.5), (1, 1)])
 def test_holiday_newcomers_differ_as_stated(purchases, dropouts):
     ratios = {"holiday_purchase_ratio": purchases, "holiday_dropout_ratio": dropouts}
-    world = World(customers=40_000, channel_effect=0, seed=4, **ratios)
+    world = World(customers=40_000, channel_effect=0, seed=4, **ratios, **RATES)
     won = behaviour.simulate(world).customers
     for holiday, buys, drops in ((False, 1, 1), (True, purchases, dropouts)):
         who = won[won["holiday"] == holiday]
@@ -543,14 +552,14 @@ def test_answers_come_as_stated(lived, rate, satisfaction, tenure):
 
 
 def test_what_is_not_answered_is_missing(lived):
-    asked = survey(lived)
+    asked = survey(lived, comment_rate=0.3)
     answered = asked["answered"].notna()
     assert (asked["score"].isna() == ~answered).all()
     assert (asked["score"] == asked["told"])[answered].all() and asked["told"].notna().all()
     assert (asked["answered"] > asked["sent"])[answered].all() and asked["answered"].max() < 1096
     assert asked["sent"].is_monotonic_increasing and asked["sent"].max() < 1096
     assert not asked["comment"][~answered].any()
-    shares(asked["comment"][answered], 0.4)
+    shares(asked["comment"][answered], 0.3)
     at = lived.satisfaction(asked["customer"].to_numpy(), asked["sent"].to_numpy())
     assert (asked["satisfaction"] == at).all()
 
@@ -646,14 +655,14 @@ def test_a_reliable_score_is_satisfaction_and_what_distorts_it(lived, reverse, c
 
 @pytest.fixture(scope="module")
 def shop():
-    world = World(customers=60_000, seed=16)
+    world = World(customers=60_000, seed=16, return_rate=0.09, cancellation_rate=0.02)
     lived = behaviour.simulate(world)
     return world, lived, baskets.simulate(world, lived)
 
 
 @pytest.mark.parametrize("value", [62, 400])
 def test_an_order_is_worth_what_is_said(value):
-    world = World(customers=40_000, seed=17, order_value=value, **OFF)
+    world = World(customers=40_000, seed=17, **OFF | {"order_value": value})
     lived = behaviour.simulate(world)
     follows(value * 4 / lived.customers["order_value"], stats.gamma(5))
     sold = baskets.simulate(world, lived).orders["amount"]
@@ -663,7 +672,7 @@ def test_an_order_is_worth_what_is_said(value):
 
 
 def test_orders_spread_as_their_shape_says():
-    world = World(customers=20_000, seed=18, order_shape=1.5, customer_shape=12, **OFF)
+    world = World(customers=20_000, seed=18, **OFF | {"order_shape": 1.5, "customer_shape": 12})
     lived = behaviour.simulate(world)
     own = lived.customers["order_value"]
     follows(62 * 11 / own, stats.gamma(12))
@@ -736,8 +745,10 @@ def test_the_margin_is_that_share_of_sales(shop, margin):
 
 @pytest.fixture(scope="module")
 def everybody():
-    given = {"namesake_share": 0.05, "marriages_per_year": 0.1, "shared_email_share": 0}
-    world = World(customers=20_000, german_share=0.4, norwegian_share=0.35, **given)
+    given = {"namesake_share": 0.05, "shared_email_share": 0, "household_share": 0.3}
+    given |= {"german_share": 0.4, "norwegian_share": 0.35, "moves_per_year": 0.08}
+    given |= {"marriages_per_year": 0.1, "email_changes_per_year": 0.06}
+    world = World(customers=20_000, **given)
     return world, people.people(world)
 
 
@@ -928,7 +939,7 @@ def test_who_has_a_record_where(company):
     since = first.pivot(index="customer", columns="system", values="since")
     acquired = company.behaviour.customers["acquired"]
     assert (since[[SHOP, GUEST]].min(axis=1) == acquired).all()
-    shares(since[GUEST] == acquired, 0.25)  # a guest's first order is one
+    shares(since[GUEST] == acquired, company.world.guest_share)  # a guest's first order is one
     for system, events, moment in (
         (SUPPORT, company.behaviour.tickets, "opened"),
         (SURVEY, company.invitations, "sent"),
@@ -938,7 +949,7 @@ def test_who_has_a_record_where(company):
         )
     # The CRM takes its share within 120 days on average, of those whom not all others know.
     others = since[[SHOP, GUEST, SUPPORT, SURVEY]].isna().any(axis=1)
-    chance = 0.35 * (1 - np.exp(-(1096 - acquired) / 120))
+    chance = company.world.crm_share * (1 - np.exp(-(1096 - acquired) / 120))
     shares(since[CRM].notna()[others], chance[others])
     assert not since[CRM].notna()[~others].any()
     # Whoever opens an account stays with it.
@@ -991,7 +1002,7 @@ def test_a_visit_is_signed_in_only_to_an_account_of_ones_own(company):
     account = table[table["system"] == SHOP].groupby("customer")["since"].min()
     has = seen["customer"].map(account).le(seen["start"]).to_numpy()
     assert (signed == (has & seen["signs_in"])).all()
-    shares(signed[has & (seen["stage"] < 3)], 0.4)
+    shares(signed[has & (seen["stage"] < 3)], company.world.sign_in_rate)
     assert signed[has & (seen["stage"] == 3)].all()
 
 
@@ -1142,7 +1153,8 @@ def test_an_error_is_what_its_name_says(company):
 
 
 def test_consents_are_given_withdrawn_and_mostly_heard(company):
-    world = World(withdrawals_per_year=0.3, erasure_rate=0.1)
+    first = {"analytics_consent": 0.88, "marketing_consent": 0.5}
+    world = World(withdrawals_per_year=0.3, erasure_rate=0.1, **first)
     acquired = company.behaviour.customers["acquired"].to_numpy()
     said = records.consents(world, acquired)
     shares(said["analytics"], 0.88)
@@ -1185,9 +1197,10 @@ def test_visits_come_at_their_rate(company):
     looked = seen[(seen["customer"] >= 0) & (seen["stage"] < 3)]
     who, start = looked["customer"].to_numpy(), looked["start"].to_numpy()
     acquired, left = people_["acquired"].to_numpy(), people_["left_at"].fillna(1096).to_numpy()
+    often = company.world.visits_per_year
     for came, expected in (
-        ((start >= acquired[who]) & (start < left[who]), 4 * (left - acquired).sum() / YEAR),
-        (start >= left[who], 4 * 0.15 * (1096 - left).sum() / YEAR),
+        ((start >= acquired[who]) & (start < left[who]), often * (left - acquired).sum() / YEAR),
+        (start >= left[who], often * 0.15 * (1096 - left).sum() / YEAR),
         # 1.6 before the first order, nine days in the mean, as far as the world goes back.
         (start < acquired[who], 1.6 * (1 - np.exp(-acquired / 9)).sum()),
     ):
@@ -1292,7 +1305,7 @@ DIRT = {
 }
 NO_DIRT = dict.fromkeys(DIRT, 0)
 FILES = {"customers": 3500, "german_share": 0.55, "norwegian_share": 0.4, "wait_hours": 100}
-FILES |= {"visits_per_year": 1, "strangers": 0.2}
+FILES |= {"visits_per_year": 1, "strangers": 0.2, "erasure_rate": 0.1}
 YML = """\
 title: Shop
 currency: EUR
@@ -1603,17 +1616,20 @@ def test_support_leaves_out_what_it_does_not_know(clean, made):
     lines = (clean / "raw/support/tickets.jsonl").read_text("utf-8").splitlines()
     tickets = [json.loads(line) for line in lines]
     assert [ticket["topic"] for ticket in tickets] == [behaviour.TOPICS[i] for i in cases["topic"]]
-    unsolved = cases["resolved"].isna().tolist()
-    assert all(None not in ticket.values() for ticket in tickets) and any(unsolved)
-    for ticket, case, open_ in zip(tickets, cases.itertuples(), unsolved, strict=True):
-        assert ticket["created_at"].endswith("+01:00")
-        if open_:
-            assert "solved_at" not in ticket
-        elif "solved_at" in ticket:  # the hour of a day may put the end after the last one
-            took = pd.Timestamp(ticket["solved_at"]) - pd.Timestamp(ticket["created_at"])
-            assert took.total_seconds() >= 0 and case.resolved > case.opened
-    told = sum("solved_at" in ticket for ticket in tickets)
-    assert unsolved.count(False) - 5 <= told <= unsolved.count(False)
+    assert all(None not in ticket.values() for ticket in tickets)
+    times = ["created_at", "first_reply_at", "solved_at"]
+    table = pd.DataFrame(tickets).reindex(columns=times)
+    assert all(table[name].dropna().str.endswith("+01:00").all() for name in times)
+    table = table.apply(pd.to_datetime)
+    assert table["created_at"].is_monotonic_increasing
+    for name, moment in (("first_reply_at", "replied"), ("solved_at", "resolved")):
+        took = (table[name] - table["created_at"]).dt.total_seconds().to_numpy()
+        expected = ((cases[moment] - cases["opened"]) * 86_400).to_numpy()
+        # Not known yet at the end; there the hour of a day may move a moment over it.
+        assert np.isnan(took[np.isnan(expected)]).all() and np.isnan(expected).any()
+        assert np.isnan(took).sum() <= np.isnan(expected).sum() + 5
+        known = ~np.isnan(took)
+        assert took[known] == pytest.approx(expected[known], abs=1)
 
 
 def test_the_truth_is_what_was_simulated(clean, made):
@@ -1643,11 +1659,15 @@ def test_the_truth_is_what_was_simulated(clean, made):
     of_record = truth["records"].query("source == 'shop'").set_index("record_id")["person"]
     assert len(seen) > 300
     assert (whose[seen.index].to_numpy() == of_record[seen].to_numpy()).all()
-    erased = pd.DataFrame(rows_of(clean / "raw/privacy/erasures.csv")[1], columns=list("srt"))
-    who = truth["records"].set_index(["source", "record_id"])["person"]
-    asked = [who[source, record] for source, record in zip(erased["s"], erased["r"], strict=True)]
-    wanted = truth["people"][truth["people"]["erasure_at"].notna()]["person"]
-    assert sorted(asked) == sorted(wanted)
+    # Who asks to be forgotten does so once, through a system that knows them by then.
+    _, erased = rows_of(clean / "raw/privacy/erasures.csv")
+    systems = np.array(records.SYSTEMS)[table["system"]]
+    rows = dict(zip(zip(systems, table["record_id"], strict=True), table.index, strict=True))
+    under = table.loc[[rows[system, record] for system, record, _ in erased]]
+    wanted = np.flatnonzero(made.consents["erasure_at"].notna())
+    assert sorted(under["customer"]) == wanted.tolist() and len(wanted) > 100
+    since = calendar.timestamps(made.world, under["since"].to_numpy())
+    assert (since <= np.array([asked for *_, asked in erased], "datetime64[s]")).all()
 
 
 # ---- A dataset's folder.
