@@ -326,3 +326,40 @@ def test_all_problems_at_once_one_a_line(tmp_path):
 )
 def test_strange_yaml_is_refused_in_words(tmp_path, text):
     assert all(line.startswith("dataset.yml") for line in refused(tmp_path, text))
+
+
+def test_a_simulation_says_that_it_is_one_and_its_last_day(tmp_path):
+    told = load(tmp_path, yml(more="simulation: {first_year: 2019, years: 2}"))
+    assert told.simulated
+    assert told.observed_until == dt.date(2020, 12, 31)
+    told = load(tmp_path, yml(more="simulation: {}\nobserved_until: 2025-06-30"))
+    assert told.observed_until == dt.date(2025, 6, 30)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            yml(more="simulation: {typo_rate: 0.3}"),
+            "dataset.yml under simulation: typo_rate is 0.3; expected a number from 0 to 0.2.",
+        ),
+        (
+            yml(more="simulation: {german_share: 0.8, norwegian_share: 0.3}"),
+            "dataset.yml under simulation: expected german_share and norwegian_share that make 1 or "
+            "less together (the rest is English); they make 1.1.",
+        ),
+        (
+            yml(more="simulation: {}", currency="USD"),
+            "dataset.yml under simulation: expected currency EUR, as its files have; it is USD.",
+        ),
+    ],
+)
+def test_what_no_simulation_can_be(tmp_path, text, expected):
+    (told,) = refused(tmp_path, text)
+    assert told.endswith(expected)
+
+
+def test_an_unknown_parameter_of_a_simulation_is_told_the_nearest(tmp_path):
+    (told,) = refused(tmp_path, yml(more="simulation: {typo_rat: 0.1}"))
+    assert told.startswith('dataset.yml under simulation: unknown key "typo_rat"; expected one of')
+    assert told.endswith('Did you mean "typo_rate"?')

@@ -320,3 +320,12 @@ def test_a_file_that_must_not_be_read(project, check, monkeypatch):
     assert check() == [
         "orders: raw/sales.csv: expected a file to read, found one without the permission. Allow it."
     ]
+
+
+def test_a_dataset_that_is_not_simulated_yet(project, check):
+    project.yml(more="simulation: {customers: 100}")
+    (project.folder / "raw" / "sales.csv").unlink()
+    assert check() == [
+        "shop: expected the files of its simulation, found none. "
+        "Run python -m loyaltylab simulate data/shop."
+    ]

@@ -21,10 +21,13 @@ def numbers():
     value = Numbers("04_lifetime_value", as_of=dt.date(2024, 6, 30))
     value.record("lifetime_value.bg_nbd.holdout_bias", -0.143, unit="share", definition="…")
     value.record("lifetime_value.mean", 35.106, unit="EUR", definition="…")
+    asked = Numbers("05_satisfaction", as_of=dt.date(2024, 6, 30))
+    interval = {"low": -2.2, "high": 64.1, "level": 0.95}
+    asked.record("satisfaction.nps", 31.4, unit="points", definition="…", **interval)
     validation = Numbers("01_validation", as_of=dt.date(2024, 6, 30))
     for part, rows in (("read", 10), ("accepted", 8), ("quarantined", 2)):
         validation.record(f"validation.rows_{part}.orders", rows, unit="rows", n=10, definition="…")
-    return retention.records | value.records | validation.records
+    return retention.records | value.records | asked.records | validation.records
 
 
 def test_a_finding_is_told_only_if_all_its_numbers_are_known(numbers):
@@ -67,4 +70,6 @@ def test_key_figures_are_written_in_their_units(numbers):
     assert table.loc["median days between purchases of those who returned", "value"] == "34 days"
     assert table.loc["revenue expected of a customer", "value"] == "35.11 EUR"
     assert table.loc["returned within 30 days of the first purchase", "value"] == "unknown"
+    assert table.loc["NPS of those who answered", "value"] == "+31"
+    assert table.loc["NPS of those who answered", "95% interval"] == "-2 to +64"
     assert list(summary.key_figures(numbers).index[:1]) == ["03_retention.html"]

@@ -41,7 +41,7 @@ def lab(tmp_path, monkeypatch):
         folder / "truth" / "defects.parquet"
     )
     aside = {"orders": [("raw/orders.csv", 2), ("raw/orders.csv", 3), ("raw/orders.csv", 9)],
-             "customers": [("raw/crm.csv", 3)]}  # fmt: skip
+             "customers": [("raw/crm.csv", 3), ("raw/orders.csv", 2)]}  # fmt: skip
     for name, rows in aside.items():
         pd.DataFrame(rows, columns=["file", "row"]).assign(more="x").to_parquet(
             folder / "quarantine" / f"{name}.parquet"
@@ -73,14 +73,15 @@ def test_defects_found_and_rows_put_aside_without_one(lab):
 
 
 def test_pairs_of_records_of_one_person(lab):
-    records = rows(lab, "shop/1", "guest/1", "shop/2", "a:b/1")
-    email = {"shop/1": "x", "guest/1": "x", "shop/2": "x", "a:b/1": None}
+    records = rows(lab, "shop/1", "guest/1", "shop/2", "a:b/1", "shop/9")
+    email = {"shop/1": "x", "guest/1": "x", "shop/2": "x", "a:b/1": None, "shop/9": None}
     keyed = records.mutate(
         email=(records["source"] + "/" + records["record_id"]).cases(
             *[(key, value) for key, value in email.items() if value], else_=ibis.null("string")
         )
     )
-    # p has two records: one true pair. Three records share x: three pairs, one of them right.
+    # p has two records: one true pair. Three records share x: three pairs, one of them right; the
+    # two without an address share none.
     assert truth.pairs(lab, keyed, same=keyed["email"]) == {"true": 1, "found": 3, "right": 1}
 
 

@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -238,15 +239,18 @@ class Dataset(Strict):
             raise ValueError(f'a table "orders"; there are {", ".join(tables) or "none"}')
         return tables
 
+    @field_validator("simulation")
+    @classmethod
+    def _in_its_currency(cls, simulation: World | None, info: ValidationInfo) -> World | None:
+        if simulation is not None and info.data.get("currency", "EUR") != "EUR":
+            raise ValueError(f"currency EUR, as its files have; it is {info.data['currency']}")
+        return simulation
+
     @model_validator(mode="after")
     def _is_simulated(self) -> Dataset:
-        """What a simulation decides: that it is one, its currency, its last day."""
-        if self.simulation is None:
-            return self
-        if self.currency != "EUR":
-            raise ValueError(f"currency EUR, as a simulation writes it; it is {self.currency}")
-        self.simulated = True
-        self.observed_until = self.observed_until or self.simulation.last_day
+        if self.simulation is not None:
+            self.simulated = True
+            self.observed_until = self.observed_until or self.simulation.last_day
         return self
 
 
