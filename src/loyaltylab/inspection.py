@@ -30,7 +30,8 @@ def problems(folder: Path, *, notebooks: Path) -> list[str]:
         return str(error).splitlines()
     if dataset.simulation and not (folder / "truth").exists():
         return [
-            f"{folder.name}: its files are not simulated yet. Run python -m loyaltylab simulate."
+            f"{folder.name}: expected the files of its simulation, found none. "
+            f"Run python -m loyaltylab simulate {folder.parent.name}/{folder.name}."
         ]
     found = parameter_problems(dataset, notebooks)
     if dataset.engine.spark and (lacks := engine.spark_lacks()):
