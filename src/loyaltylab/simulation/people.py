@@ -109,7 +109,7 @@ class Pools:
         return texts([fold(name) for name in self.family])
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=8)
 def drawn_pools(seed: int) -> Pools:
     """The pools of a seed, drawn once for all worlds that a study makes of it."""
     return Pools(seed)
