@@ -312,6 +312,7 @@ NUMBERS = st.text(st.sampled_from("0012345679.,' \u00a0+-eE_x"), max_size=9)
 def test_numbers_against_a_literal_reading(con, texts, marks):
     decimal, thousands = marks
     texts += ["1234", "1 234", "1.234,5", "1,234.5", "1'234.5", "1.5", "1,5", "-.5", "1_000", "nan"]
+    texts += ["5E-10", "-5e-6", "15E-5", "1E17"]
     read = [literally(text, decimal, thousands) for text in texts]
     four = Decimal("0.0001")
     expected = [

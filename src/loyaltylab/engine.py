@@ -89,6 +89,7 @@ def parse_timestamp(text: ir.StringValue, pattern: str | None) -> ir.TimestampVa
     return _try_strptime(text, pattern)
 
 
+_ROOM = dt.Decimal(38, 20)  # for the digits that an exponent moves
 # What thousands marks look like: French exports write a space that does not break.
 _MARKS = {" ": "[ \u00a0\u202f]", "'": "['\u2019]"}
 
@@ -115,5 +116,9 @@ def parse_number(
         text = text.re_replace(mark, "")
     if dtype.is_integer():
         return text.re_replace(rf"{fraction}$", "").try_cast(dtype)
-    value = text.replace(decimal, ".").try_cast(dtype)
-    return value.isinf().ifelse(ibis.null(dtype), value) if dtype.is_floating() else value
+    text = text.replace(decimal, ".")
+    value = text.try_cast(dtype)
+    if dtype.is_floating():
+        return value.isinf().ifelse(ibis.null(dtype), value)
+    # DuckDB rounds at each digit that an exponent moves, 5E-10 up to .0001: with room, it does once.
+    return text.re_search("[eE]").ifelse(text.try_cast(_ROOM).try_cast(dtype), value)
