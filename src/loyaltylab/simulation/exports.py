@@ -6,33 +6,26 @@ from truth/.
 
 from __future__ import annotations
 
-import codecs
-import datetime as dt
-import json
-import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
-import xlsxwriter
 
-from loyaltylab.simulation import wordings
+from loyaltylab.simulation import truths, wordings
 from loyaltylab.simulation.acquisition import CHANNELS, spend
 from loyaltylab.simulation.arrays import Flags, Floats, Ints, Texts, random, texts
 from loyaltylab.simulation.baskets import CATEGORIES
 from loyaltylab.simulation.behaviour import TOPICS
 from loyaltylab.simulation.calendar import timestamps
 from loyaltylab.simulation.company import Company
-from loyaltylab.simulation.dirt import PRIVATE, Dirt, Table
+from loyaltylab.simulation.dirt import Dirt, Table
+from loyaltylab.simulation.formats import coded, csv, json_lines, parquet, workbook
 from loyaltylab.simulation.people import COUNTRIES
 from loyaltylab.simulation.records import CRM, GUEST, SHOP, SUPPORT, SURVEY, SYSTEMS
-from loyaltylab.simulation.surveys import INSTRUMENTS, TOUCHPOINTS
+from loyaltylab.simulation.surveys import INSTRUMENTS, TOUCHPOINTS, response_ids
 from loyaltylab.simulation.visits import DEVICES, STAGES
 
 _SHEET_ROWS = 500_000  # of one workbook; Excel itself ends at 1,048,576
@@ -42,6 +35,8 @@ _PLATFORMS = texts(["reviewsite", "appstore"])
 _FIRST_ORDER = 100_001
 _MOOD_NOISE = 0.6  # between how satisfied somebody is and how they write
 
+# From which score an answer is good, and from which mixed, by instrument.
+_GOOD, _MIXED = np.array([9, 4, 6]), np.array([7, 3, 4])
 # Days that never were, in the formats of two systems.
 _NO_DAYS = ("0000-00-00 00:00:00", "2024-02-30 10:15:00", "9999-12-31 00:00:00")
 _NO_BIRTHDAYS = ("00.00.0000", "30.02.1980", "31.06.1975")
@@ -52,18 +47,15 @@ def export(company: Company, raw: Path, truth: Path, *, apart: Executor) -> None
 
     apart : where the workbooks are written, which take longest.
     """
-    workbooks = [apart.submit(_workbook, raw / name, *data) for name, data in _surveys(company)]
+    workbooks = [apart.submit(workbook, raw / name, *data) for name, data in _surveys(company)]
     dirt = Dirt(company.world)
     _shop(company, raw, dirt)
     _crm(company, raw, dirt)
     _support(company, raw)
     _others(company, raw)
-    _truth(company, truth, dirt)
-    for workbook in workbooks:
-        workbook.result()
-
-
-# ---- The systems.
+    truths.write(company, truth, dirt)
+    for written in workbooks:
+        written.result()
 
 
 def _contact(company: Company, system: int) -> tuple[Ints, Table]:
@@ -135,7 +127,7 @@ def _shop(company: Company, raw: Path, dirt: Dirt) -> None:
             columns["Analytics"] = _yes(table["consent_analytics"].to_numpy()[rows], ("no", "yes"))
             columns["Newsletter"] = _yes(table["consent_marketing"].to_numpy()[rows], ("no", "yes"))
         dirt.names(columns, file, "First name", "Last name", broken=system == SHOP)
-        _csv(raw.parent / file, columns, mark=True)
+        csv(raw.parent / file, columns, mark=True)
     _orders(company, raw, dirt)
 
 
@@ -169,7 +161,7 @@ def _orders(company: Company, raw: Path, dirt: Dirt) -> None:
     clean = ~dirt.dates(columns, file, "Ordered at", _NO_DAYS)
     amounts = ("Net amount", "Margin", "Refunded")
     clean = dirt.money(columns, file, amounts, "Currency", clean)
-    _csv(raw.parent / file, dirt.repeated(columns, file, clean), mark=True)
+    csv(raw.parent / file, dirt.repeated(columns, file, clean), mark=True)
 
     place = np.empty(len(orders), np.int64)
     place[by_time] = np.arange(len(orders))
@@ -178,12 +170,12 @@ def _orders(company: Company, raw: Path, dirt: Dirt) -> None:
     in_order = np.argsort(number, kind="stable")
     lines = lines.iloc[in_order]
     category = lines["category"].to_numpy()
-    _csv(
+    csv(
         raw / "shop" / "order_lines.csv",
         {
             "Order": _FIRST_ORDER + number[in_order],
             "Product": 1_000_000 + lines["product"].to_numpy(),
-            "Category": _coded(CATEGORIES["category"], category),
+            "Category": coded(CATEGORIES["category"], category),
             "Quantity": lines["quantity"].to_numpy(),
             "Unit price": lines["unit_price"].to_numpy(),
         },
@@ -218,10 +210,10 @@ def _crm(company: Company, raw: Path, dirt: Dirt) -> None:
     }
     dirt.names(columns, file, "Vorname", "Nachname", broken=False)
     dirt.dates(columns, file, "Geburtsdatum", _NO_BIRTHDAYS)
-    _csv(raw.parent / file, columns, delimiter=";", encoding="cp1252")
+    csv(raw.parent / file, columns, delimiter=";", encoding="cp1252")
 
     paid = spend(company.world)
-    _csv(
+    csv(
         raw / "marketing" / "kosten.csv",
         {
             "Datum": _german(
@@ -258,7 +250,7 @@ def _support(company: Company, raw: Path) -> None:
         "phone": _with_prefix(said["phone"], "00{}{}{}"),
         "created_at": _zone(_when(company, rows)),
     }
-    _json_lines(raw / "support" / "requesters.jsonl", requesters)
+    json_lines(raw / "support" / "requesters.jsonl", requesters)
 
     cases = company.behaviour.tickets
     by_time = np.argsort(cases["opened"].to_numpy(), kind="stable")
@@ -289,7 +281,7 @@ def _support(company: Company, raw: Path) -> None:
         "topic": texts(TOPICS)[topic],
         "message": wordings.ticket_texts(rng, locale, topic, angry),
     }
-    _json_lines(raw / "support" / "tickets.jsonl", tickets)
+    json_lines(raw / "support" / "tickets.jsonl", tickets)
 
 
 def _zone(moments: Texts) -> Texts:
@@ -316,7 +308,7 @@ def _surveys(company: Company) -> Iterator[tuple[str, tuple[Table, Table]]]:
     left = np.flatnonzero(asked["comment"])
     comment[left] = wordings.comments(rng, locale[left], code[left], sentiment[left])
     invitations: Table = {
-        "Response": _response_ids(len(asked)),
+        "Response": response_ids(len(asked)),
         "Respondent": company.records.ids(company.records.invitation_record),
         "Survey": texts(INSTRUMENTS)[code],
         "Touchpoint": texts(TOUCHPOINTS)[code],
@@ -332,14 +324,6 @@ def _surveys(company: Company) -> Iterator[tuple[str, tuple[Table, Table]]]:
         yield f"survey/export_{number}.xlsx", (sheets[0], sheets[1])
 
 
-# From which score an answer is good, and from which mixed, by instrument.
-_GOOD, _MIXED = np.array([9, 4, 6]), np.array([7, 3, 4])
-
-
-def _response_ids(size: int) -> Texts:
-    return texts([f"A{number:07d}" for number in range(1, size + 1)])
-
-
 def _others(company: Company, raw: Path) -> None:
     """Visits as Parquet, reviews and requests for erasure as CSV."""
     world, visits = company.world, company.visits
@@ -349,21 +333,21 @@ def _others(company: Company, raw: Path) -> None:
     columns = {
         "visit_id": pa.array(np.arange(1, len(visits) + 1)).cast(pa.string()),
         "device_id": pa.array(visits["device"]).cast(pa.string()),
-        "device": _coded(DEVICES, visits["kind"].to_numpy()),
+        "device": coded(DEVICES, visits["kind"].to_numpy()),
         "account": pa.array(account, pa.string()),
         "started_at": pa.array(timestamps(world, visits["start"].to_numpy())),
         "seconds": pa.array(visits["seconds"]),
-        "stage": _coded(STAGES, visits["stage"].to_numpy()),
-        "channel": _coded(CHANNELS["channel"], visits["channel"].to_numpy()),
-        "interest": _coded(CATEGORIES["category"], visits["interest"].to_numpy()),
+        "stage": coded(STAGES, visits["stage"].to_numpy()),
+        "channel": coded(CHANNELS["channel"], visits["channel"].to_numpy()),
+        "interest": coded(CATEGORIES["category"], visits["interest"].to_numpy()),
     }
-    _parquet(raw / "web" / "visits.parquet", columns)
+    parquet(raw / "web" / "visits.parquet", columns)
 
     rng = random(world.seed, "platforms")
     reviews = company.reviews
     stars = reviews["stars"].to_numpy()
     locale = company.people.table["locale"].to_numpy()[reviews["customer"]]
-    _csv(
+    csv(
         raw / "reviews" / "reviews.csv",
         {
             "Review": texts([f"F{number:06d}" for number in range(1, len(reviews) + 1)]),
@@ -375,7 +359,7 @@ def _others(company: Company, raw: Path) -> None:
     )
 
     system, record_id, at = _erasures(company)
-    _csv(
+    csv(
         raw / "privacy" / "erasures.csv",
         {"System": texts(SYSTEMS)[system], "Record": record_id, "Requested": at},
     )
@@ -391,182 +375,3 @@ def _erasures(company: Company) -> tuple[Ints, Texts, Texts]:
     rows = rows[np.argsort(asked[rows], kind="stable")]
     stamps = timestamps(company.world, asked[rows])
     return table["system"].to_numpy()[rows], company.records.ids(rows), _clock(stamps)
-
-
-# ---- What is true.
-
-
-def _truth(company: Company, truth: Path, dirt: Dirt) -> None:
-    world, records = company.world, company.records
-    people, identity = company.behaviour.customers, company.people.table
-    person = _persons(np.arange(world.customers))
-    _parquet(
-        truth / "people.parquet",
-        {
-            "person": person,
-            "locale": _coded(COUNTRIES, identity["locale"].to_numpy()),
-            "household": pa.array(
-                identity["household"].astype("Int64").mask(identity["household"] < 0)
-            ),
-            "acquired_at": pa.array(timestamps(world, people["acquired"].to_numpy())),
-            "acquired_through": _coded(CHANNELS["channel"], people["channel"].to_numpy()),
-            **{
-                name: pa.array(people[name])
-                for name in ("holiday", "purchase_rate", "dropout_rate", "regular", "order_value")
-            },
-            "satisfaction_level": pa.array(people["level"]),
-            "left_at": pa.array(timestamps(world, people["left_at"].to_numpy())),
-            "withdrawn_at": pa.array(
-                timestamps(world, company.consents["withdrawn_at"].to_numpy())
-            ),
-            "erasure_at": pa.array(timestamps(world, company.consents["erasure_at"].to_numpy())),
-        },
-    )
-    table = records.table
-    columns = list(table.columns)
-    errors = columns[columns.index("consent_marketing") + 1 :]
-    _parquet(
-        truth / "records.parquet",
-        {
-            "source": _coded(SYSTEMS, table["system"].to_numpy()),
-            "record_id": pa.array(table["record_id"], pa.string()),
-            "person": _persons(table["customer"].to_numpy()),
-            "second": pa.array(table["second"]),
-            **{name: pa.array(table[name]) for name in errors},
-        },
-    )
-    moods = company.behaviour.moods
-    _parquet(
-        truth / "satisfaction.parquet",
-        {
-            "person": _persons(moods["customer"].to_numpy()),
-            "since": pa.array(timestamps(world, moods["time"].to_numpy())),
-            "satisfaction": pa.array(moods["satisfaction"]),
-        },
-    )
-    asked = company.invitations
-    _parquet(
-        truth / "surveys.parquet",
-        {
-            "response_id": pa.array(_response_ids(len(asked))),
-            "person": _persons(asked["customer"].to_numpy()),
-            "satisfaction": pa.array(asked["satisfaction"]),
-            "would_have_scored": pa.array(asked["told"]),
-        },
-    )
-    seen = company.visits[["device", "customer"]].drop_duplicates("device").sort_values("device")
-    seen = seen[seen["customer"] >= 0]
-    _parquet(
-        truth / "devices.parquet",
-        {
-            "device_id": pa.array(seen["device"]).cast(pa.string()),
-            "person": _persons(seen["customer"].to_numpy()),
-        },
-    )
-    effects = world.model_dump()
-    _parquet(
-        truth / "effects.parquet",
-        {
-            "name": pa.array(list(effects)),
-            "value": pa.array([float(value) for value in effects.values()]),
-        },
-    )
-    defects = dirt.defects()
-    _parquet(truth / "defects.parquet", {str(n): pa.array(defects[n]) for n in defects})
-
-
-def _persons(customer: Ints) -> pa.Array:
-    return pa.array(customer + 1).cast(pa.string())
-
-
-def _coded(names: Sequence[str] | pd.Series, codes: Ints) -> pa.Array:
-    """Names by their position, each stored once."""
-    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(list(names)))
-
-
-# ---- The formats.
-
-
-def _parquet(path: Path, columns: Table) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pyarrow.parquet.write_table(pa.table(columns), path, compression="zstd")
-
-
-class _Encoded:
-    """A file that takes UTF-8 and holds another encoding, and bytes that are none of it."""
-
-    _private = re.compile(f"[{chr(PRIVATE + 0x80)}-{chr(PRIVATE + 0xFF)}]")
-
-    def __init__(self, file: IO[bytes], encoding: str) -> None:
-        self._file, self._encoding = file, encoding
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self.closed = False
-
-    def write(self, data: bytes) -> int:
-        text = self._decoder.decode(bytes(data))
-        if self._private.search(text):
-            text = self._private.sub(lambda letter: chr(ord(letter[0]) - PRIVATE + 0xDC00), text)
-        self._file.write(text.encode(self._encoding, "surrogateescape"))
-        return len(data)
-
-    def flush(self) -> None:
-        self._file.flush()
-
-    def close(self) -> None:
-        self.closed = True
-
-
-def _csv(
-    path: Path,
-    columns: Table,
-    *,
-    delimiter: str = ",",
-    encoding: str = "utf-8",
-    mark: bool = False,
-) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    options = pyarrow.csv.WriteOptions(delimiter=delimiter)
-    with path.open("wb") as file:
-        if mark:
-            file.write(codecs.BOM_UTF8)
-        sink = pa.PythonFile(_Encoded(file, encoding), mode="w")
-        pyarrow.csv.write_csv(pa.table(columns), sink, options)
-
-
-def _json_lines(path: Path, columns: Table) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    names = list(columns)
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for row in zip(*(values.tolist() for values in columns.values()), strict=True):
-            there = {n: v for n, v in zip(names, row, strict=True) if v is not None}
-            file.write(json.dumps(there, ensure_ascii=False) + "\n")
-
-
-def _workbook(path: Path, invitations: Table, respondents: Table) -> None:
-    """An Excel workbook of two sheets; dates are Excel's own, empty cells are left out."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    book = xlsxwriter.Workbook(path, {"constant_memory": True, "strings_to_formulas": False})
-    book.set_properties({"created": dt.datetime(2000, 1, 1)})  # the same bytes each time
-    moment = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
-    for name, columns in (("Invitations", invitations), ("Respondents", respondents)):
-        sheet = book.add_worksheet(name)
-        sheet.write_row(0, 0, list(columns))
-        formats = []
-        values = []
-        for column in columns.values():
-            is_time = np.issubdtype(column.dtype, np.datetime64)
-            formats.append(moment if is_time else None)
-            values.append(_excel_days(column) if is_time else column)
-        for place, row in enumerate(zip(*values, strict=True), 1):
-            for at, cell in enumerate(row):
-                if isinstance(cell, str):
-                    sheet.write_string(place, at, cell)
-                elif cell is not None and cell == cell:
-                    sheet.write_number(place, at, cell, formats[at])
-    book.close()
-
-
-def _excel_days(stamps: np.ndarray) -> Floats:
-    """Days since Excel's zero, 30 December 1899; NaN where missing."""
-    since = (stamps - np.datetime64("1899-12-30", "s")).astype("timedelta64[s]")
-    return np.where(np.isnat(stamps), np.nan, since.astype(np.int64) / 86_400)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special
 
-from loyaltylab.simulation.arrays import Floats, Ints, random, runs
+from loyaltylab.simulation.arrays import Floats, Ints, Texts, random, runs, texts
 from loyaltylab.simulation.behaviour import Behaviour, latest
 from loyaltylab.simulation.calendar import YEAR
 from loyaltylab.world import World
@@ -68,6 +68,11 @@ def simulate(world: World, behaviour: Behaviour) -> pd.DataFrame:
     asked["told"] = told
     asked["comment"] = answers & (rng.random(len(asked)) < world.comment_rate)
     return asked
+
+
+def response_ids(size: int) -> Texts:
+    """The numbers that the survey tool gives its invitations, in their order."""
+    return texts([f"A{number:07d}" for number in range(1, size + 1)])
 
 
 def reviews(world: World, behaviour: Behaviour) -> pd.DataFrame:
