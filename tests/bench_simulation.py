@@ -4,6 +4,7 @@ The peer is Faker drawing each person one by one, as most generators of test dat
 addresses alone, where the simulation also makes records, orders, tickets, surveys and visits.
 """
 
+import resource
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ GOALS = {20_000: (10, None), 1_000_000: (180, 6e9)}  # seconds and bytes, on two
 
 
 def simulated(folder, customers):
-    """Seconds, and the greatest memory of the process and its workers (shared pages once), bytes."""
+    """Seconds, and the greatest memory of the process and its workers together, bytes."""
     (folder / "notebooks").mkdir()
     demo = folder / "data" / "demo"
     demo.mkdir(parents=True)
@@ -44,11 +45,11 @@ def family(process):
 
 
 def memory(process):
+    """Resident memory; looking closer, page by page, would hold the process up."""
     try:
-        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * resource.getpagesize()
     except OSError:  # it ended meanwhile
         return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
 def one_by_one(people):
