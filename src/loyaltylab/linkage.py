@@ -71,10 +71,14 @@ def _with_size(records: ir.Table) -> ir.Table:
     return keyed.left_join(size, "same")
 
 
+def _shown(table: pd.DataFrame) -> pd.Series:
+    return table.groupby(table["size"].clip(upper=MOST))["addresses"].sum()
+
+
 def plot_addresses(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """How many addresses stand in one record, in two, …"""
     ax = plots.new_axes(ax, height=2.4)
-    shown = table.groupby(table["size"].clip(upper=MOST))["addresses"].sum()
+    shown = _shown(table)
     bars = ax.bar([_label(size) for size in shown.index], shown, width=0.7, color=plots.OBSERVED)
     ax.bar_label(bars, fmt="{:,.0f}", padding=2)
     ax.grid(visible=False, axis="x")
@@ -85,7 +89,7 @@ def plot_addresses(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 def describe_addresses(table: pd.DataFrame) -> str:
     """What plot_addresses shows, in words."""
-    shown = table.groupby(table["size"].clip(upper=MOST))["addresses"].sum()
+    shown = _shown(table)
     parts = ", ".join(f"{_label(size)} in {n:,}" for size, n in shown.items())
     return f"Bars of how many records share one e-mail address, and of how many addresses: {parts}."
 

@@ -133,14 +133,13 @@ def _in_words(instrument: str, score: float) -> str:
 def finding(table: pd.DataFrame, instrument: str, score: Number) -> str:
     """What customers say to one question, from `answers` and its recorded score."""
     low, high, good = SCALES[instrument]
-    part = table[table["instrument"] == instrument]
-    share = part["answers"] / part["answers"].sum()
+    part = _shares(table, instrument)
     words = {
         "name": NAMES[instrument],
         "good": good,
         "lowest": low,
         "highest": high,
-        "share": share[part["score"] >= good].sum(),
+        "share": part.loc[part["score"] >= good, "share"].sum(),
         "score": score,
         "n": score.n,
     }
@@ -156,19 +155,25 @@ def finding(table: pd.DataFrame, instrument: str, score: Number) -> str:
         "{share:.0%} of the {n:,} who answered gave {good} to {highest} and so would recommend the "
         "company, {against:.0%} gave {lowest} to {detractors}. The difference, in points, lies "
         "between {score.low:+.0f} and {score.high:+.0f} with 95% confidence.",
-        against=share[part["score"] <= _DETRACTORS].sum(),
+        against=part.loc[part["score"] <= _DETRACTORS, "share"].sum(),
         detractors=_DETRACTORS,
         **words,
     )
 
 
+def _shares(table: pd.DataFrame, instrument: str) -> pd.DataFrame:
+    """The answers to one question, with the share of each score."""
+    part = table[table["instrument"] == instrument]
+    return part.assign(share=part["answers"] / part["answers"].sum())
+
+
 def plot_answers(table: pd.DataFrame, instrument: str, *, ax: Axes | None = None) -> Axes:
     """How often each score was given, good ones in colour."""
     ax = plots.new_axes(ax, height=2.2)
-    part = table[table["instrument"] == instrument]
+    part = _shares(table, instrument)
     good = part["score"] >= SCALES[instrument][2]
     colours = np.where(good, plots.OBSERVED, plots.NEUTRAL)
-    bars = ax.bar(part["score"], part["answers"] / part["answers"].sum(), width=0.75, color=colours)
+    bars = ax.bar(part["score"], part["share"], width=0.75, color=colours)
     ax.bar_label(bars, fmt="{:.0%}", padding=2)
     ax.set_xticks(part["score"])
     ax.grid(visible=False, axis="x")
@@ -180,10 +185,9 @@ def plot_answers(table: pd.DataFrame, instrument: str, *, ax: Axes | None = None
 
 def describe_answers(table: pd.DataFrame, instrument: str) -> str:
     """What plot_answers shows, in words."""
-    part = table[table["instrument"] == instrument]
-    shares = part["answers"] / part["answers"].sum()
+    part = _shares(table, instrument)
     told = ", ".join(
-        f"{s:.0f}: {share:.0%}" for s, share in zip(part["score"], shares, strict=True)
+        f"{s:.0f}: {share:.0%}" for s, share in zip(part["score"], part["share"], strict=True)
     )
     among = f"{part['answers'].sum():,} answers"
     return f"Bars of the share of each {NAMES[instrument]} score among {among}. {told}."

@@ -5,6 +5,6 @@ first alone, with a World of its own.
 """
 
 from loyaltylab.simulation.company import Company, simulate
-from loyaltylab.simulation.folder import RECIPE, fill
+from loyaltylab.simulation.folder import fill
 
-__all__ = ["RECIPE", "Company", "fill", "simulate"]
+__all__ = ["Company", "fill", "simulate"]

@@ -25,8 +25,7 @@ _CONTROLS = ("\x07{}", "{}\x1f", "{}\x0b", "\xa0{}")
 
 
 class Dirt:
-    """Puts defects into tables. `found` : file → table of row (1 is the first after the header),
-    column, kind, was (the right value; missing where a row is a repetition)."""
+    """Puts defects into tables, and keeps what `defects` tells of them."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -34,7 +33,8 @@ class Dirt:
         self._noted: list[pd.DataFrame] = []
 
     def defects(self) -> pd.DataFrame:
-        """Grain: one defect. Columns file, row (1 is the first after the header), column, kind, was."""
+        """Grain: one defect. Columns file, row (1 is the first after the header), column, kind, was
+        (the right value; missing where a row is a repetition)."""
         names = ["file", "row", "column", "kind", "was"]
         noted = [table for table in self._noted if len(table)]
         if not noted:

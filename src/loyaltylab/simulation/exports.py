@@ -1,8 +1,4 @@
-"""The files that the company's systems export, each in its own way, and what is true of them.
-
-raw/ is what a company has; truth/ is what only a simulation knows. No notebook computes a finding
-from truth/.
-"""
+"""The files that the company's systems export, each in its own way: what a company has."""
 
 from __future__ import annotations
 
@@ -80,7 +76,7 @@ def _clock(stamps: np.ndarray) -> Texts:
 
 def _country(company: Company, rows: Ints, words: Sequence[str]) -> Texts:
     person = company.records.table["customer"].to_numpy()[rows]
-    return texts(words)[company.people.table["locale"].to_numpy()[person]]
+    return texts(words)[company.people.of("locale", person)]
 
 
 def _local_phone(numbers: Texts) -> Texts:
@@ -259,7 +255,7 @@ def _support(company: Company, raw: Path) -> None:
     customer, opened = cases["customer"].to_numpy(), cases["opened"].to_numpy()
     content = company.behaviour.satisfaction(customer, opened)
     angry = content + _MOOD_NOISE * rng.standard_normal(len(cases)) < -0.5
-    topic, locale = cases["topic"].to_numpy(), company.people.table["locale"].to_numpy()[customer]
+    topic, locale = cases["topic"].to_numpy(), company.people.of("locale", customer)
     # Agents keep other hours than customers: waits are as long as they were, whatever the hour.
     start = timestamps(world, opened)
     over = np.datetime64(world.last_day, "s") + np.timedelta64(86_400, "s")
@@ -303,7 +299,7 @@ def _surveys(company: Company) -> Iterator[tuple[str, tuple[Table, Table]]]:
     rng = random(world.seed, "comments")
     score, code = asked["score"].to_numpy(), asked["instrument"].to_numpy()
     sentiment = np.select([score >= _GOOD[code], score >= _MIXED[code]], [2, 1], 0)
-    locale = company.people.table["locale"].to_numpy()[asked["customer"]]
+    locale = company.people.of("locale", asked["customer"].to_numpy())
     comment = np.full(len(asked), None, object)
     left = np.flatnonzero(asked["comment"])
     comment[left] = wordings.comments(rng, locale[left], code[left], sentiment[left])
@@ -346,7 +342,7 @@ def _others(company: Company, raw: Path) -> None:
     rng = random(world.seed, "platforms")
     reviews = company.reviews
     stars = reviews["stars"].to_numpy()
-    locale = company.people.table["locale"].to_numpy()[reviews["customer"]]
+    locale = company.people.of("locale", reviews["customer"].to_numpy())
     csv(
         raw / "reviews" / "reviews.csv",
         {

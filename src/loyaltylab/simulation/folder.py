@@ -14,7 +14,7 @@ from loyaltylab.simulation.company import simulate
 from loyaltylab.simulation.exports import export
 from loyaltylab.world import World
 
-RECIPE = "world.json"
+_RECIPE = "world.json"
 _MADE = ".simulated"  # in a raw/ that may be replaced
 
 
@@ -39,11 +39,11 @@ def fill(folder: Path, world: World) -> None:
             apart.submit(_ready)
             export(simulate(world), part / "raw", part / "truth", apart=apart)
         # Until the recipe is there again, what stands in the folder counts as half made.
-        (truth / RECIPE).unlink(missing_ok=True)
+        (truth / _RECIPE).unlink(missing_ok=True)
         for old, new in ((raw, part / "raw"), (truth, part / "truth")):
             shutil.rmtree(old, ignore_errors=True)
             new.rename(old)
-        write_json(truth / RECIPE, json.loads(world.model_dump_json()))
+        write_json(truth / _RECIPE, json.loads(world.model_dump_json()))
         shutil.rmtree(part)
     except OSError as error:
         raise LabError(

@@ -28,9 +28,11 @@ _DOMAINS = {
     "nb": (["epost.example", "nett.example", "mail.example"], [4, 2, 4]),
     "en": (["mail.example", "inbox.example", "post.example"], [6, 3, 2]),
 }
-_FOLDED = str.maketrans(
-    {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "ø": "oe", "æ": "ae"}
-)
+# How letters that a keyboard or a system lacks are written.
+TRANSCRIBED = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "ø": "oe", "æ": "ae",
+     "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "Å": "Aa", "Ø": "Oe", "Æ": "Ae"}
+)  # fmt: skip
 _MOBILE = {
     "DE": ("49", (151, 160, 171, 175), 7),
     "NO": ("47", (41, 46, 90, 93), 6),
@@ -44,15 +46,19 @@ _WOMEN = 0.58  # of customers
 
 def fold(text: str) -> str:
     """Lower case and plain letters, as people write their name in an e-mail address."""
-    plain = text.lower().translate(_FOLDED)
+    plain = text.lower().translate(TRANSCRIBED)
     return "".join(letter for letter in plain if letter.isascii() and letter.isalnum())
 
 
-@lru_cache
 def texts_of(locale: str) -> dict[str, Any]:
     """What customers write, and nicknames, from texts.yml."""
+    return _all_texts()[locale]
+
+
+@lru_cache
+def _all_texts() -> dict[str, Any]:
     source = files("loyaltylab.simulation").joinpath("texts.yml").read_text("utf-8")
-    return yaml.load(source, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))[locale]
+    return yaml.load(source, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 _SIZES = {"given": 1500, "family": 4000, "street": 1200, "place": 500}  # per locale (and sex)
@@ -61,7 +67,7 @@ _SIZES = {"given": 1500, "family": 4000, "street": 1200, "place": 500}  # per lo
 class Pools:
     """Names and places of the three locales; a code is a position in `given`, `family`, … .
 
-    given_of[locale][sex], family_of[locale], streets_of[locale], places_of[locale] : (first code,
+    given_of[locale][sex], family_of[locale], street_of[locale], place_of[locale] : (first code,
     one after the last).
     """
 

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab.simulation.arrays import Flags, Floats, Ints, Texts, random, texts
-from loyaltylab.simulation.behaviour import Behaviour
+from loyaltylab.simulation.behaviour import Behaviour, latest
 from loyaltylab.simulation.calendar import YEAR
-from loyaltylab.simulation.people import People
+from loyaltylab.simulation.people import TRANSCRIBED, People
 from loyaltylab.world import World
 
 SYSTEMS = ("shop", "guest", "crm", "support", "survey")
@@ -41,10 +41,6 @@ _OTHER_EMAIL = 0.6  # of second records carry another address of the customer
 _KEEPS_CONSENT = 0.3  # of a customer's records do not hear of a withdrawal
 _CARELESS = 0.2  # of records
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_TRANSCRIBED = str.maketrans(
-    {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "ø": "oe", "æ": "ae",
-     "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "Å": "Aa", "Ø": "Oe", "Æ": "Ae"}
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -157,13 +153,11 @@ def _ids(table: pd.DataFrame) -> Texts:
 
 def _under(table: pd.DataFrame, system: Ints, customer: pd.Series, time: pd.Series) -> Ints:
     """The customer's latest record in a system at a time. Row of table."""
-    who, when = customer.to_numpy(), time.to_numpy()
-    span = max(table["since"].max(), when.max(initial=0)) + 1
+    who = customer.to_numpy()
     people = max(table["customer"].max(), who.max(initial=0)) + 1
-    keys = (table["system"] * people + table["customer"]).to_numpy() * span + table[
-        "since"
-    ].to_numpy()
-    return np.searchsorted(keys, (system * people + who) * span + when, side="right") - 1
+    own = table["system"] * people + table["customer"]  # each system's customers apart
+    made = pd.DataFrame({"customer": own, "time": table["since"]})
+    return latest(made, system * people + who, time.to_numpy())
 
 
 def _signed_in(table: pd.DataFrame, visits: pd.DataFrame) -> Ints:
@@ -266,7 +260,7 @@ def _fill(world: World, table: pd.DataFrame, people: People) -> dict[str, Texts]
     special |= _transcribable(family) & there["family_name"]
     rows = errors.draw("transcription", world.transcription_rate, special)
     for field in (given, family):
-        field[rows] = [text.translate(_TRANSCRIBED) for text in field[rows]]
+        field[rows] = [text.translate(TRANSCRIBED) for text in field[rows]]
     fields = {
         "given_name": given,
         "family_name": family,
@@ -296,7 +290,7 @@ def _asked(system: Ints, field: str) -> Flags:
 
 
 def _transcribable(names: Texts) -> Flags:
-    letters = re.compile(f"[{''.join(map(chr, _TRANSCRIBED))}]")
+    letters = re.compile(f"[{''.join(map(chr, TRANSCRIBED))}]")
     return np.array([letters.search(name) is not None for name in names.tolist()], bool)
 
 

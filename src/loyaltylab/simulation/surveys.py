@@ -50,8 +50,7 @@ def simulate(world: World, behaviour: Behaviour) -> pd.DataFrame:
     tenure = (sent - behaviour.customers["acquired"].to_numpy()[customer]) / YEAR
     gone = behaviour.customers["left_at"].to_numpy()[customer] <= sent
 
-    reliable = world.score_reliability
-    latent = reliable * content + np.sqrt(1 - reliable**2) * rng.standard_normal(len(asked))
+    latent = _felt(world, rng, content)
     latent += world.tenure_confounding * tenure - world.reverse_causality * gone
     told = np.zeros(len(asked))
     for code, instrument in enumerate(INSTRUMENTS):
@@ -88,9 +87,7 @@ def reviews(world: World, behaviour: Behaviour) -> pd.DataFrame:
     )
     made = made[made["posted"] < world.days].sort_values("posted", ignore_index=True)
     content = behaviour.satisfaction(made["customer"].to_numpy(), made["posted"].to_numpy())
-    reliable = world.score_reliability
-    latent = reliable * content + np.sqrt(1 - reliable**2) * rng.standard_normal(len(made))
-    made["stars"] = _score("review", latent)
+    made["stars"] = _score("review", _felt(world, rng, content))
     return made
 
 
@@ -104,6 +101,12 @@ def response(lean: Floats, rate: float) -> Floats:
 
     reach = 40 + float(np.abs(lean).max())
     return special.expit(optimize.brentq(excess, -reach, reach) + lean)
+
+
+def _felt(world: World, rng: np.random.Generator, content: Floats) -> Floats:
+    """What an answer is cut from: satisfaction, as reliably as it shows in one."""
+    reliable = world.score_reliability
+    return reliable * content + np.sqrt(1 - reliable**2) * rng.standard_normal(len(content))
 
 
 def _score(instrument: str, latent: Floats) -> Floats:
