@@ -1,0 +1,27 @@
+"""Validation: raw files in, accepted and quarantined rows out, and what the rows are worth."""
+
+from loyaltylab.validation.tables import (
+    NO_ORDERS,
+    Checked,
+    check,
+    counts,
+    mapping,
+    reason_counts,
+    record_counts,
+    typed,
+    validate,
+    write,
+)
+
+__all__ = [
+    "NO_ORDERS",
+    "Checked",
+    "check",
+    "counts",
+    "mapping",
+    "reason_counts",
+    "record_counts",
+    "typed",
+    "validate",
+    "write",
+]
