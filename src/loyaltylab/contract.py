@@ -60,6 +60,7 @@ def _day(given: Any) -> Any:
 
 Scalar = Annotated[bool | int | float | str, BeforeValidator(_one_value)]
 Day = Annotated[dt.date, BeforeValidator(_day)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
@@ -114,6 +115,8 @@ class File(Strict):
     source : name of the system it comes from, unless a column says so.
     names : the columns' names, for a file without a header; widths : of a fixed-width file.
     date_format : strptime pattern of every date and time in it; ISO 8601 if not given.
+    country : ISO 3166 code of its phone numbers, where a row has no country of its own.
+    owner : who can mend what is wrong with it.
     columns : canonical column → the file's column; a column of the same name needs no entry.
     """
 
@@ -129,6 +132,8 @@ class File(Strict):
     thousands: Literal["", ".", ",", " ", "'"] = ""
     date_format: str | None = None
     sheet: str | None = None
+    country: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
+    owner: str | None = None
     columns: dict[str, str] = {}
 
     @model_validator(mode="before")
@@ -205,6 +210,56 @@ Files = Annotated[
 ]
 
 
+class ColumnRule(Strict):
+    """What a column of dataset.yml must keep beside the rules that every dataset has.
+
+    at_least, at_most : another column of the table; references : a table and its column of the same
+    name, in one row of which the value must be; note : rows that break it are accepted and counted.
+    """
+
+    required: bool = False
+    unique: bool = False
+    min: Scalar | None = None
+    max: Scalar | None = None
+    allowed: Annotated[list[Scalar], Field(min_length=1)] | None = None
+    pattern: str | None = None
+    at_least: str | None = None
+    at_most: str | None = None
+    references: str | None = None
+    note: bool = False
+
+    @field_validator("pattern")
+    @classmethod
+    def _can_be_searched(cls, pattern: str | None) -> str | None:
+        # Engines search in linear time, and so without looking around or back.
+        if pattern is not None:
+            try:
+                re.compile(pattern)
+            except re.error:
+                raise ValueError("a regular expression") from None
+            if re.search(r"\(\?[=!<]|\\[1-9]", pattern):
+                raise ValueError("a regular expression without looking around or back")
+        return pattern
+
+    @model_validator(mode="after")
+    def _only_notes_what_it_can(self) -> ColumnRule:
+        if self.note and (self.required or self.unique):
+            raise ValueError("required and unique without note: they put rows aside")
+        return self
+
+
+class Thresholds(Strict):
+    """What `make report` still goes on with. Shares from 0 to 1; none: whatever is found.
+
+    put_aside : of each table's rows; score : the lowest data-quality score of an export; revenue :
+    of the revenue read, what rows put aside affect.
+    """
+
+    put_aside: Share | None = 0.05
+    score: Share | None = None
+    revenue: Share | None = None
+
+
 class Dataset(Strict):
     """dataset.yml. `observed_until` is the last day seen; without it, the last order's day.
 
@@ -219,6 +274,8 @@ class Dataset(Strict):
     engine: Engine = Engine()
     simulation: World | None = None
     tables: dict[TableName, Files]
+    rules: dict[TableName, dict[str, ColumnRule]] = {}
+    thresholds: Thresholds = Thresholds()
     parameters: dict[str, dict[str, Scalar]] = {}
 
     @field_validator("engine", mode="before")
@@ -317,7 +374,7 @@ def load(path: Path) -> Dataset:
 
 def _known_keys(inside: list[str]) -> list[str]:
     """The keys that may stand under these."""
-    if inside == ["tables"]:
+    if inside in (["tables"], ["rules"]):
         return list(get_args(TableName))
     model: type[BaseModel] = Dataset
     if inside:
@@ -325,7 +382,9 @@ def _known_keys(inside: list[str]) -> list[str]:
             "tables": File,
             "duckdb": DuckDB,
             "engine": Engine,
+            "rules": ColumnRule,
             "simulation": World,
+            "thresholds": Thresholds,
         }
         model = next(models[key] for key in (inside[-1], inside[0]) if key in models)
     return list(model.model_fields)

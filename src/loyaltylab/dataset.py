@@ -1,7 +1,7 @@
 """A dataset is a folder: dataset.yml, raw/, and what is derived from them.
 
-data/<dataset>/raw is never written. validated/, quarantine/, linked/ and results/ are derived, below
-the same folder or, where LOYALTYLAB_DERIVED is set, below that one.
+data/<dataset>/raw is never written. validated/, quarantine/, audit/, linked/ and results/ are
+derived, below the same folder or, where LOYALTYLAB_DERIVED is set, below that one.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class Lab:
         derived = Path(os.environ.get(DERIVED, self.root / "data")) / dataset
         self.validated = derived / "validated"
         self.quarantine = derived / "quarantine"
+        self.audit = derived / "audit"
         self.linked = derived / "linked"
         self.results = derived / "results"
 

@@ -14,6 +14,7 @@ from loyaltylab.contract import Dataset, Engine, TableName
 from loyaltylab.dataset import load
 from loyaltylab.errors import LabError
 from loyaltylab.execution import parameter_problems
+from loyaltylab.validation import cleaning, declared
 
 LOOKED_AT = 1000  # rows of each file
 
@@ -38,6 +39,7 @@ def problems(folder: Path, *, notebooks: Path) -> list[str]:
         found.append(lacks)
     with tempfile.TemporaryDirectory(prefix="loyaltylab-") as spill:
         con = engine.connect(Engine(), spill=Path(spill))
+        cleaning.define(con)
         for table in dataset.tables:
             found += _table_problems(con, dataset, folder, table)
         con.disconnect()
@@ -47,6 +49,10 @@ def problems(folder: Path, *, notebooks: Path) -> list[str]:
 def _table_problems(con: Any, dataset: Dataset, folder: Path, table: TableName) -> list[str]:
     found: list[str] = []
     rows = 0
+    try:
+        declared.for_table(dataset, table)
+    except LabError as error:
+        found.append(str(error))
     for file in dataset.tables[table]:
         try:
             for source in sources.find(folder, file):
@@ -54,7 +60,7 @@ def _table_problems(con: Any, dataset: Dataset, folder: Path, table: TableName) 
                 rows += raw.count().to_pyarrow().as_py()
                 with sources.whole([source.label]):
                     found += _unreadable_rows(raw, table, source)
-                    found += _unreadable_columns(raw, table, source)
+                    found += _unreadable_columns(raw, table, source, dataset.currency)
         except LabError as error:
             found += [_named(table, line) for line in str(error).splitlines()]
     if table == "orders" and not rows and not found:
@@ -78,9 +84,11 @@ def _unreadable_rows(raw: ir.Table, table: str, source: sources.Source) -> list[
     ]
 
 
-def _unreadable_columns(raw: ir.Table, table: str, source: sources.Source) -> list[str]:
+def _unreadable_columns(
+    raw: ir.Table, table: str, source: sources.Source, currency: str
+) -> list[str]:
     """Columns of which no value is what it should be: the file, not a row, is misread."""
-    file, rows = source.file, validation.typed(raw, table, source)
+    file, (rows, _) = source.file, validation.typed(raw, table, source, currency=currency)
     columns = validation.mapping(table, raw["fields"].type().names, source)
     reasons = {n: schemas.unreadable(n, t) for n, t in schemas.column_types(table).items()}
     counted = (
@@ -108,9 +116,9 @@ def _unreadable_columns(raw: ir.Table, table: str, source: sources.Source) -> li
 
 def _shape(raw: ir.Table, column: str) -> str:
     """The commonest form of a column's values, digits as 9 and letters as x: no value is told."""
-    text = raw["fields"][column].cast("string").strip().nullif("")
-    shape = text.re_replace(r"[\p{L}\p{M}]", "x").re_replace(r"\p{N}", "9").substr(0, 24)
-    shapes = raw.select(shape=shape).filter(lambda t: t["shape"].notnull())
+    shapes = raw.select(shape=sources.shape(raw["fields"][column])).filter(
+        lambda t: t["shape"].notnull()
+    )
     counted = shapes.group_by("shape").agg(n=lambda t: t.count())
     commonest = counted.order_by(ibis.desc("n"), "shape").limit(1).to_pyarrow()
     return str(commonest["shape"][0])

@@ -1,20 +1,19 @@
-"""The canonical tables and their rules, declared with pandera, compiled into one query.
+"""The canonical tables and their rules, declared with pandera; `validation.rules` compiles them.
 
-pandera's own Ibis backend cannot say which row fails for which reason; `reasons` can: it turns a
-declaration into one expression that gives each row the list of rules it breaks.
+A check with raise_warning=True notes a row and accepts it; any other puts the row aside. What a
+declaration cannot say in pandera's own words stands in `metadata`: a column's {"may_lack": True}
+(to be empty says something, such as not answered yet) and a table's {"references": [Reference]}.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pandera.ibis as pa
-
-from loyaltylab.errors import LabError
 
 MONEY = dt.Decimal(18, 4)  # exact, so that a sum is the same whatever order threads add it in
 NUMBER = dt.Float64()
@@ -23,134 +22,239 @@ TEXT = dt.String()
 TIME = dt.Timestamp()
 FLAG = dt.Boolean()
 
-# Before this a date is a default of some system (1900-01-01 and the like) rather than an event.
-EARLIEST = "1950-01-01"
+# Before or after these a date is a default of some system (1900-01-01, 9999-12-31), not an event.
+EARLIEST, LATEST = "1950-01-01", "2099-12-31"
+BORN_EARLIEST = "1900-01-01"
 
 
-def _required(dtype: dt.DataType, *checks: pa.Check) -> pa.Column:
-    return pa.Column(dtype, list(checks), nullable=False, required=True)
+class Reference(NamedTuple):
+    """columns of a row must be those of some row of another table, its own `columns` there.
+
+    within : the first of them must be known there at all for the rule to say something; customers
+    of a system that exports no customers are not missing from it.
+    """
+
+    columns: tuple[str, ...]
+    table: str
+    words: str
+    within: bool = False
+    note: bool = False
 
 
-def _optional(dtype: dt.DataType, *checks: pa.Check) -> pa.Column:
-    return pa.Column(dtype, list(checks), nullable=True, required=False)
+def _column(
+    dtype: dt.DataType, *checks: pa.Check, required: bool = False, may_lack: bool = False
+) -> pa.Column:
+    return pa.Column(
+        dtype,
+        list(checks),
+        nullable=not required,
+        required=required,
+        metadata={"may_lack": may_lack} if may_lack else None,
+    )
 
 
-def _happened(*, required: bool = True) -> pa.Column:
-    return (_required if required else _optional)(TIME, pa.Check.ge(EARLIEST))
+def _happened(*, required: bool = True, may_lack: bool = False) -> pa.Column:
+    sane = (pa.Check.ge(EARLIEST), pa.Check.le(LATEST))
+    return _column(TIME, *sane, required=required, may_lack=may_lack)
+
+
+def _said(words: str, is_so: Any) -> pa.Check:
+    """A check of whole rows; words say what is wrong with those that fail, a column first."""
+    return pa.Check(lambda data: is_so(data.table), name=words)
+
+
+def _not_before(later: str, earlier: str) -> pa.Check:
+    return _said(f"{later} is before {earlier}", lambda row: row[later] >= row[earlier])
+
+
+def _at_most(less: str, more: str) -> pa.Check:
+    return _said(f"{less} is above {more}", lambda row: row[less] <= row[more])
+
+
+def _of_column(words: str, is_so: Any, *, note: bool = False) -> pa.Check:
+    """A check of one column by our own condition; words say what is wrong with it."""
+    return pa.Check(lambda data: is_so(data.table[data.key]), name=words, raise_warning=note)
 
 
 _NOT_NEGATIVE = pa.Check.ge(0)
-_RECORD = {"source": _required(TEXT), "record_id": _required(TEXT)}
+
+# A tag, or a letter written as HTML writes it. "<3" is neither.
+_HTML = r"<[A-Za-z/!][^>]*>?|&(#[0-9]+|[A-Za-z]+);"
+# What a spreadsheet computes on opening (CWE-1236): these signs first, with something behind them.
+_FORMULA = r"^[=+@-]."
+# U+FFFD stands where a letter was lost; the private area where a font was meant to help.
+_LOST = "\ufffd"
+_ADDRESS = r"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+$"
+
+
+def _name(*, may_lack: bool = False) -> pa.Column:
+    """What people read as a name of a person or place: one line of plain text."""
+    return _column(
+        TEXT,
+        _of_column("holds HTML", lambda text: ~text.re_search(_HTML)),
+        _of_column("is a spreadsheet's formula", lambda text: ~text.re_search(_FORMULA)),
+        _of_column("has lost letters", lambda text: ~text.contains(_LOST)),
+        may_lack=may_lack,
+    )
+
+
+_RECORD = {"source": _column(TEXT, required=True), "record_id": _column(TEXT, required=True)}
+_OF_CUSTOMER = Reference(
+    ("source", "record_id"), "customers", "record_id is no customer's", within=True, note=True
+)
+
+# Each instrument's lowest and highest answer.
+SCALES = {"nps": (0, 10), "csat": (1, 5), "ces": (1, 7)}
+
+
+def _on_scale(row: ir.Table) -> ir.BooleanValue:
+    scales = (
+        (row["instrument"] == name, row["score"].between(*ends)) for name, ends in SCALES.items()
+    )
+    return ibis.cases(*scales, else_=ibis.null("boolean"))
+
 
 TABLES: Mapping[str, pa.DataFrameSchema] = {
     "orders": pa.DataFrameSchema(
         {
-            "order_id": _optional(TEXT),
+            "order_id": _column(TEXT),
             **_RECORD,
             "ordered_at": _happened(),
-            "amount": _required(MONEY),
-            "currency": _optional(TEXT),
-            "margin": _optional(MONEY),
-            "channel": _optional(TEXT),
-            "status": _optional(TEXT),
-            "returned_amount": _optional(MONEY, _NOT_NEGATIVE),
+            "amount": _column(MONEY, required=True),
+            "currency": _column(TEXT),
+            "margin": _column(MONEY),
+            "channel": _column(TEXT),
+            "status": _column(TEXT),
+            "returned_amount": _column(MONEY, _NOT_NEGATIVE, may_lack=True),
         },
+        checks=[
+            _said(
+                "returned_amount is above amount",
+                lambda row: (row["returned_amount"] <= row["amount"]) | (row["amount"] < 0),
+            ),
+            _said(
+                "margin is above amount",
+                lambda row: (row["margin"] <= row["amount"]) | (row["amount"] < 0),
+            ),
+        ],
         unique=["source", "order_id"],
+        metadata={"references": [_OF_CUSTOMER]},
     ),
     "order_lines": pa.DataFrameSchema(
         {
-            "order_id": _required(TEXT),
-            "product_id": _required(TEXT),
-            "category": _optional(TEXT),
-            "quantity": _required(NUMBER),
-            "unit_price": _required(MONEY),
-        }
+            "order_id": _column(TEXT, required=True),
+            "product_id": _column(TEXT, required=True),
+            "category": _column(TEXT),
+            "quantity": _column(NUMBER, pa.Check.ne(0), required=True),
+            "unit_price": _column(MONEY, _NOT_NEGATIVE, required=True),
+        },
+        metadata={"references": [Reference(("order_id",), "orders", "order_id is in no order")]},
     ),
     "customers": pa.DataFrameSchema(
         {
             **_RECORD,
-            **{
-                name: _optional(TEXT)
-                for name in (
-                    "given_name",
-                    "family_name",
-                    "email",
-                    "phone",
-                    "street",
-                    "postcode",
-                    "city",
-                    "country",
-                    "acquired_through",
-                )
-            },
-            "birth_date": _optional(TIME),
+            "given_name": _name(),
+            "family_name": _name(),
+            "email": _column(
+                TEXT,
+                _of_column("is no address", lambda text: text.re_search(_ADDRESS), note=True),
+            ),
+            "phone": _column(
+                TEXT,
+                _of_column(
+                    "is no number that can be dialled",
+                    lambda text: text.re_search(r"^\+[1-9][0-9]{6,14}$"),
+                    note=True,
+                ),
+            ),
+            "birth_date": _column(TIME, pa.Check.ge(BORN_EARLIEST), pa.Check.le(LATEST)),
+            "street": _name(),
+            "postcode": _column(TEXT),
+            "city": _name(),
+            "country": _column(TEXT),
             "registered_at": _happened(required=False),
-            "loyalty_member": _optional(FLAG),
-            "consent_analytics": _optional(FLAG),
-            "consent_marketing": _optional(FLAG),
+            "acquired_through": _column(TEXT),
+            "loyalty_member": _column(FLAG),
+            "consent_analytics": _column(FLAG),
+            "consent_marketing": _column(FLAG),
         },
+        checks=[_not_before("registered_at", "birth_date")],
         unique=["source", "record_id"],
     ),
     "surveys": pa.DataFrameSchema(
         {
-            "response_id": _required(TEXT),
+            "response_id": _column(TEXT, required=True),
             **_RECORD,
-            "instrument": _required(TEXT, pa.Check.isin(["nps", "csat", "ces"])),
-            "touchpoint": _optional(TEXT),
+            "instrument": _column(TEXT, pa.Check.isin(list(SCALES)), required=True),
+            "touchpoint": _column(TEXT),
             "sent_at": _happened(),
-            "answered_at": _happened(required=False),
-            "score": _optional(NUMBER, pa.Check.in_range(0, 10)),
-            "comment": _optional(TEXT),
+            "answered_at": _happened(required=False, may_lack=True),
+            "score": _column(NUMBER, may_lack=True),
+            "comment": _column(TEXT, may_lack=True),
         },
+        checks=[
+            _not_before("answered_at", "sent_at"),
+            _said("score is outside the instrument's scale", _on_scale),
+        ],
         unique=["source", "response_id"],
+        metadata={"references": [_OF_CUSTOMER]},
     ),
     "tickets": pa.DataFrameSchema(
         {
-            "ticket_id": _required(TEXT),
+            "ticket_id": _column(TEXT, required=True),
             **_RECORD,
             "opened_at": _happened(),
-            "first_reply_at": _happened(required=False),
-            "resolved_at": _happened(required=False),
-            "reopened": _optional(FLAG),
-            "channel": _optional(TEXT),
-            "topic": _optional(TEXT),
-            "text": _optional(TEXT),
+            "first_reply_at": _happened(required=False, may_lack=True),
+            "resolved_at": _happened(required=False, may_lack=True),
+            "reopened": _column(FLAG),
+            "channel": _column(TEXT),
+            "topic": _column(TEXT),
+            "text": _column(TEXT),
         },
+        checks=[
+            _not_before("first_reply_at", "opened_at"),
+            _not_before("resolved_at", "opened_at"),
+        ],
         unique=["source", "ticket_id"],
+        metadata={"references": [_OF_CUSTOMER]},
     ),
     "visits": pa.DataFrameSchema(
         {
-            "visit_id": _required(TEXT),
-            "device_id": _required(TEXT),
-            "source": _required(TEXT),
-            "record_id": _optional(TEXT),
+            "visit_id": _column(TEXT, required=True),
+            "device_id": _column(TEXT, required=True),
+            "source": _column(TEXT, required=True),
+            "record_id": _column(TEXT, may_lack=True),
             "started_at": _happened(),
-            "seconds": _optional(NUMBER, _NOT_NEGATIVE),
-            "stage": _optional(TEXT, pa.Check.isin(["view", "cart", "checkout", "purchase"])),
-            "interest": _optional(TEXT),
+            "seconds": _column(NUMBER, _NOT_NEGATIVE),
+            "stage": _column(TEXT, pa.Check.isin(["view", "cart", "checkout", "purchase"])),
+            "interest": _column(TEXT, may_lack=True),
         },
         unique=["source", "visit_id"],
+        metadata={"references": [_OF_CUSTOMER]},
     ),
     "spend": pa.DataFrameSchema(
         {
             "date": _happened(),
-            "channel": _required(TEXT),
-            "amount": _required(MONEY, _NOT_NEGATIVE),
-            "impressions": _optional(WHOLE, _NOT_NEGATIVE),
-            "clicks": _optional(WHOLE, _NOT_NEGATIVE),
-        }
+            "channel": _column(TEXT, required=True),
+            "amount": _column(MONEY, _NOT_NEGATIVE, required=True),
+            "impressions": _column(WHOLE, _NOT_NEGATIVE),
+            "clicks": _column(WHOLE, _NOT_NEGATIVE),
+        },
+        checks=[_at_most("clicks", "impressions")],
     ),
     "feedback": pa.DataFrameSchema(
         {
-            "feedback_id": _required(TEXT),
-            "platform": _required(TEXT),
+            "feedback_id": _column(TEXT, required=True),
+            "platform": _column(TEXT, required=True),
             "posted_at": _happened(),
-            "rating": _optional(NUMBER),
-            "text": _optional(TEXT),
+            "rating": _column(NUMBER),
+            "text": _column(TEXT, may_lack=True),
         },
         unique=["platform", "feedback_id"],
     ),
-    "erasures": pa.DataFrameSchema({**_RECORD, "requested_at": _happened()}),
+    "erasures": pa.DataFrameSchema(
+        {**_RECORD, "requested_at": _happened()}, metadata={"references": [_OF_CUSTOMER]}
+    ),
 }
 
 # When a row of the table happened; order_lines has no time of its own.
@@ -165,6 +269,9 @@ MAIN_TIME: Mapping[str, str] = {
     "erasures": "requested_at",
 }
 
+# Texts of several lines, in which HTML, line ends and the like are what somebody wrote.
+FREE_TEXTS = frozenset({"comment", "text"})
+
 
 def column_types(table: str) -> dict[str, dt.DataType]:
     """The table's columns in order, each with its type in the engine."""
@@ -175,85 +282,13 @@ def required_columns(table: str) -> list[str]:
     return [name for name, column in TABLES[table].columns.items() if column.required]
 
 
-def _typed(column: ir.Column, bound: Any) -> ir.Value:
-    return ibis.literal(bound).cast(column.type())
+def may_lack(table: str, column: str) -> bool:
+    """Whether an empty cell of the column says something, rather than that a value is missing."""
+    return bool((TABLES[table].columns[column].metadata or {}).get("may_lack"))
 
 
-# A check → (the rule in words, the condition that a present value must meet), by pandera's name of
-# the check and those of its statistics.
-_Compiled = Callable[[ir.Column, Mapping[str, Any]], tuple[str, ir.BooleanValue]]
-_CHECKS: dict[str, _Compiled] = {
-    "greater_than_or_equal_to": lambda c, s: (
-        f"is {'before' if c.type().is_timestamp() else 'below'} {s['min_value']}",
-        c >= _typed(c, s["min_value"]),
-    ),
-    "in_range": lambda c, s: (
-        f"is not within {s['min_value']} to {s['max_value']}",
-        c.between(_typed(c, s["min_value"]), _typed(c, s["max_value"])),
-    ),
-    "isin": lambda c, s: (
-        f"is none of {', '.join(s['allowed_values'])}",
-        c.isin(s["allowed_values"]),
-    ),
-}
-
-
-def _refuse_unknown(schema: pa.DataFrameSchema) -> None:
-    """Raise LabError on what `reasons` would leave out of a declaration."""
-    unknown = [f'check "{check.name}" of the whole table' for check in schema.checks]
-    for name, column in schema.columns.items():
-        if column.unique:
-            unknown.append(f"unique=True of {name} (the table takes unique=[...])")
-        for check in column.checks:
-            whole = all(check.statistics.get(end, True) for end in ("include_min", "include_max"))
-            if check.name not in _CHECKS or not whole or not check.ignore_na:
-                unknown.append(f'check "{check.name}" of {name}, as it stands')
-    if unknown:
-        raise LabError(
-            f"rules: {'; '.join(unknown)} cannot be compiled; expected checks that are one of "
-            f"{', '.join(_CHECKS)}. Teach schemas the new one."
-        )
-
-
-def reasons(
-    rows: ir.Table,
-    schema: pa.DataFrameSchema,
-    *,
-    dataset_rules: Mapping[str, ir.BooleanValue] | None = None,
-) -> ir.ArrayColumn:
-    """The rules that each row breaks, in words. Grain in and out: one typed row.
-
-    rows must have `_unreadable` (why raw values could not be typed, empty if all could) and `_order`
-    (where the row stands in the files). dataset_rules : words → whether a row breaks what dataset.yml
-    says of the table; missing counts as no. Of rows with one key, the first that breaks no other rule
-    is right and the others break "appears again".
-    Raises LabError on a pandera check that this compiler does not know, rather than ignore it.
-    """
-    _refuse_unknown(schema)
-    broken: dict[str, ir.BooleanValue] = {}
-    for name, declared in schema.columns.items():
-        if not declared.nullable:
-            unread = rows["_unreadable"].contains(unreadable(name, declared.dtype.type))
-            broken[f"{name} is missing"] = rows[name].isnull() & ~unread
-        for check in declared.checks:
-            words, met = _CHECKS[check.name](rows[name], check.statistics)
-            broken[f"{name} {words}"] = (~met).fill_null(False)
-    for words, breaks in (dataset_rules or {}).items():
-        broken[words] = breaks.fill_null(False)
-    found = rows["_unreadable"].concat(where_true(broken))
-    if not schema.unique:
-        return found
-    key = [rows[name] for name in schema.unique]
-    best_first = [found.length() > 0, rows["_order"]]
-    again = ibis.row_number().over(group_by=key, order_by=best_first) > 0
-    again &= ibis.and_(*(column.notnull() for column in key))
-    return found.concat(where_true({f"{schema.unique[-1]} appears again": again}))
-
-
-def where_true(conditions: Mapping[str, ir.BooleanValue]) -> ir.ArrayColumn:
-    """The keys whose condition is true in a row, as a list."""
-    said = [is_so.ifelse(words, ibis.null("string")) for words, is_so in conditions.items()]
-    return ibis.array(said).filter(lambda words: words.notnull())
+def references(schema: pa.DataFrameSchema) -> list[Reference]:
+    return (schema.metadata or {}).get("references", [])
 
 
 def unreadable(name: str, dtype: dt.DataType) -> str:

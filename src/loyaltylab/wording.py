@@ -17,6 +17,9 @@ _EXPECTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "greater_than_equal": "{ge} or more",
+    "less_than_equal": "{le} or less",
+    "float_parsing": "a number",
+    "float_type": "a number",
     "string_too_long": 'one character; a tab is written "\\t"',
     "string_too_short": "one character",
     "too_short": "at least one file",
@@ -27,6 +30,7 @@ _EXPECTED = {
 _PATTERNS = {
     "currency": "three capital letters such as EUR",
     "memory_limit": "a size such as 2GB",
+    "country": "an ISO 3166 code such as DE",
 }
 
 

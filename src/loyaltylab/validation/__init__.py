@@ -1,5 +1,6 @@
 """Validation: raw files in, accepted and quarantined rows out, and what the rows are worth."""
 
+from loyaltylab.validation.findings import Findings, validate
 from loyaltylab.validation.tables import (
     NO_ORDERS,
     Checked,
@@ -7,20 +8,18 @@ from loyaltylab.validation.tables import (
     counts,
     mapping,
     reason_counts,
-    record_counts,
     typed,
-    validate,
     write,
 )
 
 __all__ = [
     "NO_ORDERS",
     "Checked",
+    "Findings",
     "check",
     "counts",
     "mapping",
     "reason_counts",
-    "record_counts",
     "typed",
     "validate",
     "write",

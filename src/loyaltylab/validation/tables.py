@@ -1,13 +1,14 @@
-"""Validation: raw files in, accepted and quarantined rows out. Grain: one row of a raw file.
+"""Tables: raw files in, accepted and quarantined rows out. Grain: one row of a raw file.
 
 rows read = rows accepted + rows quarantined, for each table; a quarantined row keeps its original
-values, its file, its row number and every reason.
+values, its file, its row number and every reason. An export is one entry of dataset.yml under a
+table: a file, or files alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,41 +18,134 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from loyaltylab import engine, schemas, sources
-from loyaltylab.contract import Dataset, Engine, File, TableName
-from loyaltylab.dataset import Lab
+from loyaltylab.contract import Dataset, File, TableName
 from loyaltylab.errors import LabError
 from loyaltylab.files import written_whole
-from loyaltylab.numbers import Numbers
+from loyaltylab.validation import cancellations, cleaning, declared, rules
+from loyaltylab.validation.rules import Rules, where_true
 from loyaltylab.wording import did_you_mean
 
 _YES, _NO = ["true", "t", "yes", "y", "1", "ja", "j"], ["false", "f", "no", "n", "0", "nein"]
+_NOT_TEXT = "not text"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file of a table. columns : canonical column → the file's, for those that dataset.yml maps."""
+
+    export: str
+    source: sources.Source
+    raw: ir.Table
+    columns: Mapping[str, str]
+    read: int
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A table after its rules.
+    """A table after its rules. Grain of each table here: one raw row, told by `_part` and `_row`.
 
-    rows : grain one raw row; canonical columns and _order (where it stands in the files), _file,
-        _row, _reasons (empty if accepted), _original (what the file holds, if refused).
-    read : how many rows the raw files have.
+    rows : canonical columns of every row. found : of the rows that break a rule, the same columns
+    and `_reasons` (put aside for them) and `_notes` (accepted with them). cleaned : canonical column,
+    kinds, original and cleaned, of each value that was changed.
     """
 
+    con: Any
     table: str
+    parts: Sequence[Part]
     rows: ir.Table
-    read: int
+    found: ir.Table
+    cleaned: ir.Table
+    rules: Rules = field(default_factory=Rules)
+
+    @property
+    def read(self) -> int:
+        return sum(part.read for part in self.parts)
+
+    @property
+    def refused(self) -> ir.Table:
+        return self.found.filter(self.found["_reasons"].length() > 0)
 
     @property
     def accepted(self) -> ir.Table:
-        rows = self.rows.filter(self.rows["_reasons"].length() == 0)
-        return rows.order_by("_order").select(list(schemas.column_types(self.table)))
+        rows = self.rows.anti_join(self.refused.select("_part", "_row"), ["_part", "_row"])
+        return rows.order_by("_part", "_row").select(list(schemas.column_types(self.table)))
 
     @property
     def quarantined(self) -> ir.Table:
-        """Grain: one refused row; columns file, row, reasons, original."""
-        rows = self.rows.filter(self.rows["_reasons"].length() > 0).order_by("_order")
-        return rows.select(
-            **{name: rows[f"_{name}"] for name in ("file", "row", "reasons", "original")}
+        """Grain: one refused row; columns file, row, reasons, original (the fields as JSON, or a row
+        that could not be read as it stands), and the canonical columns as far as they could be read."""
+        files = [
+            _originals(part, self.refused.filter(self.refused["_part"] == number))
+            for number, part in enumerate(self.parts)
+        ]
+        originals = ibis.union(*files) if len(files) > 1 else files[0]
+        joined = self.refused.join(originals, ["_part", "_row"]).order_by("_part", "_row")
+        return joined.select(
+            file="file",
+            row="_row",
+            reasons="_reasons",
+            original="original",
+            **{name: name for name in schemas.column_types(self.table)},
         )
+
+    @property
+    def audited(self) -> ir.Table:
+        """Grain: one value that was changed, or one rule that a row breaks and is accepted with.
+
+        Columns file, row, column, kinds (what was changed, or the rule), original, cleaned (both
+        missing for a rule).
+        """
+        noted = self.found.filter(self.found["_notes"].length() > 0)
+        notes = noted.select("_part", "_row", note=noted["_notes"].unnest())
+        both = self.cleaned.union(
+            notes.select(
+                "_part",
+                "_row",
+                column=notes["note"].split(" ")[0],
+                kinds=ibis.array([notes["note"]]),
+                original=ibis.null("string"),
+                cleaned=ibis.null("string"),
+            )
+        )
+        labels = self.labels()
+        named = both.join(labels, "_part").order_by("_part", "_row", "column", "kinds")
+        return named.select("file", "column", "kinds", "original", "cleaned", row="_row").relocate(
+            "file", "row"
+        )
+
+    def labels(self) -> ir.Table:
+        """Grain: one file; columns _part, file (what messages call it), export."""
+        return ibis.memtable(
+            {
+                "_part": list(range(len(self.parts))),
+                "file": [part.source.label for part in self.parts],
+                "export": [part.export for part in self.parts],
+            },
+            schema={"_part": "int32", "file": "string", "export": "string"},
+        )
+
+
+def _originals(part: Part, refused: ir.Table) -> ir.Table:
+    raw = part.raw.rename(_row="row")
+    wanted = refused.select("_part", "_row").join(raw, "_row")
+    return wanted.select(
+        "_part",
+        "_row",
+        file=ibis.literal(part.source.label),
+        original=wanted["line"].coalesce(wanted["fields"].cast("json").cast("string")),
+    )
+
+
+def export_names(table: str, files: Sequence[File]) -> list[str]:
+    """What each entry of dataset.yml under a table is called: the table, and the source system or
+    the number where there are several."""
+    if len(files) == 1:
+        return [table]
+    sources_ = [file.source for file in files]
+    return [
+        f"{table}.{file.source if file.source and sources_.count(file.source) == 1 else number}"
+        for number, file in enumerate(files, 1)
+    ]
 
 
 def mapping(table: str, there: Sequence[str], source: sources.Source) -> dict[str, str]:
@@ -104,36 +198,84 @@ def mapping(table: str, there: Sequence[str], source: sources.Source) -> dict[st
     return {name: column for name, column in wanted.items() if column in there}
 
 
-def typed(raw: ir.Table, table: str, source: sources.Source) -> ir.Table:
+def typed(
+    raw: ir.Table, table: str, source: sources.Source, *, currency: str
+) -> tuple[ir.Table, ir.Table]:
     """Raw text → canonical types. What is no value of its type becomes missing, and a reason.
 
-    Grain: one raw row. Adds _file, _row, _unreadable (reasons, empty if all was read) and _original
-    (the fields as JSON, or a row that could not be read as it stands).
+    Both tables have the grain of one raw row. The first adds _row, _unreadable (reasons, empty if all
+    was read) and _whole (whether its fields could be told). The second is _row, and for each text
+    that cleaning changed column, kinds, original and cleaned, in the list `_changes`.
     """
-    file, fields, problem = source.file, raw["fields"], raw["problem"]
+    file, fields = source.file, raw["fields"]
     columns = mapping(table, fields.type().names, source)
+    types = schemas.column_types(table)
+    texts = {
+        name: fields[columns[name]].cast("string") for name in columns if types[name].is_string()
+    }
     values: dict[str, ir.Value] = {}
     unread: dict[str, ir.BooleanValue] = {}
-    for name, dtype in schemas.column_types(table).items():
+    changed = []
+    for name, dtype in types.items():
         if name not in columns:
             values[name] = ibis.null(dtype)
-            continue
-        given = fields[columns[name]]
-        if given.type().is_string():
-            given = given.strip().nullif("")
-        values[name] = value = _parse(given, dtype, file)
-        unread[schemas.unreadable(name, dtype)] = given.notnull() & value.isnull()
-    if file.source and "source" not in columns:
+        elif dtype.is_string():
+            taken = cleaning.steps(texts, name, file=file, currency=currency)
+            values[name] = cleaning.cleaned(taken)
+            changed.append(_change(name, texts[name], taken))
+        else:
+            given = fields[columns[name]]
+            if given.type().is_string():
+                given = given.strip().nullif("")
+            values[name] = value = _parse(given, dtype, file)
+            unread[schemas.unreadable(name, dtype)] = given.notnull() & value.isnull()
+    if file.source and "source" not in columns and "source" in types:
         values["source"] = ibis.literal(file.source)
-    said = "row cannot be read: " + problem
-    return raw.select(
+    rows = raw.select(
         **values,
-        _file=ibis.literal(source.label),
         _row=raw["row"],
-        _whole=problem.isnull(),
-        _unreadable=problem.isnull().ifelse(schemas.where_true(unread), ibis.array([said])),
-        _original=raw["line"].coalesce(fields.cast("json").cast("string")),
+        _unreadable=_unreadable(raw, columns, unread, file),
+        _whole=_is_whole(raw),
     )
+    listed = ibis.array(changed).filter(lambda change: change.notnull()) if changed else None
+    changes = raw.select(_row=raw["row"], _changes=listed) if changed else None
+    return rows, changes
+
+
+def _is_whole(raw: ir.Table) -> ir.BooleanValue:
+    return raw["problem"].isnull() | ((raw["problem"] == _NOT_TEXT) & raw["fields"].notnull())
+
+
+def _unreadable(
+    raw: ir.Table, columns: Mapping[str, str], unread: Mapping[str, ir.BooleanValue], file: File
+) -> ir.ArrayValue:
+    """Why raw values could not be typed, or why the whole row could not be read."""
+    problem = raw["problem"]
+    if file.format in ("parquet", "excel"):  # they hold text, or none at all
+        broken = {}
+    else:
+        broken = {
+            f"{name} holds bytes that are not {file.encoding}": (problem == _NOT_TEXT)
+            & raw["fields"][column].cast("string").re_search(r"\\x[0-9a-f]{2}")
+            for name, column in columns.items()
+        }
+    said = ibis.array([rules.CANNOT_BE_READ + ": " + problem])
+    return _is_whole(raw).ifelse(where_true(dict(unread) | broken), said)
+
+
+def _change(name: str, given: ir.StringValue, taken: Sequence[cleaning.Step]) -> ir.StructValue:
+    """What cleaning did to a value; missing if nothing."""
+    value = cleaning.cleaned(taken)
+    said = ibis.struct(
+        {
+            "column": ibis.literal(name),
+            "kinds": cleaning.changes(given, taken),
+            "original": given,
+            "cleaned": value,
+        }
+    )
+    # Steps that undo each other changed nothing.
+    return (given.nullif("") != value.coalesce("")).ifelse(said, ibis.null(said.type()))
 
 
 def _parse(given: Any, dtype: dt.DataType, file: File) -> Any:
@@ -152,49 +294,79 @@ def _parse(given: Any, dtype: dt.DataType, file: File) -> Any:
     return engine.parse_number(given, dtype, decimal=file.decimal, thousands=file.thousands)
 
 
-def check(con: Any, dataset: Dataset, folder: Path, table: TableName) -> Checked:
-    """Read all files of a table, type them, and give each row its reasons.
+def check(
+    con: Any,
+    dataset: Dataset,
+    folder: Path,
+    table: TableName,
+    *,
+    others: Mapping[str, ir.Table] | None = None,
+    put_aside: tuple[str, ...] = (),
+    cancelled_within: int = 0,
+) -> Checked:
+    """Read all files of a table, clean and type them, and find the rows that break a rule.
 
-    con : a DuckDB connection.
+    con : a DuckDB connection; others : table → its rows, for references to it; put_aside : see
+    `declared.CHOICES`; cancelled_within : days, see `cancellations.mark`.
     Raises LabError if a file cannot be read as a whole, if of the rows there are none can be
     accepted, or if there is no order at all. Any other table may be empty: nobody asked to be
     forgotten yet.
     """
-    parts: list[ir.Table] = []
-    labels: list[str] = []
-    read = 0
-    for file in dataset.tables[table]:
+    wanted = declared.for_table(dataset, table, put_aside=put_aside)
+    cleaning.define(con)
+    parts, typed_, changed = [], [], []
+    entries = dataset.tables[table]
+    for export, file in zip(export_names(table, entries), entries, strict=True):
         for source in sources.find(folder, file):
             raw = sources.read(con, source)
-            read += int(raw.count().to_pyarrow().as_py())
-            rows = typed(raw, table, source)
-            order = ibis.struct({"file": ibis.literal(len(parts)), "row": rows["_row"]})
-            parts.append(rows.mutate(_order=order))
-            labels.append(source.label)
-    rows = ibis.union(*parts) if len(parts) > 1 else parts[0]
-    rules = _orders_rules(rows, dataset) if table == "orders" else {}
-    found = schemas.reasons(rows, schemas.TABLES[table], dataset_rules=rules)
-    # A row that could not be read is not also blamed for the values that it therefore lacks.
-    found = rows["_whole"].ifelse(found, rows["_unreadable"])
-    rows = rows.mutate(_reasons=found).drop("_whole", "_unreadable")
-    rows = rows.mutate(
-        _original=(rows["_reasons"].length() > 0).ifelse(rows["_original"], ibis.null("string"))
-    )
-    with sources.whole(labels):
-        checked = Checked(table, con.create_table(f"checked_{table}", rows, temp=True), read)
-    if (read or table == "orders") and not counts(checked)["accepted"]:
-        raise LabError(_none_accepted(checked) if read else NO_ORDERS)
+            columns = mapping(table, raw["fields"].type().names, source)
+            rows, changes = typed(raw, table, source, currency=dataset.currency)
+            number = ibis.literal(len(parts), "int32")
+            typed_.append(rows.mutate(_part=number))
+            if changes is not None:
+                changed.append(changes.mutate(_part=number))
+            parts.append(Part(export, source, raw, columns, int(con.execute(raw.count()))))
+    with sources.whole([part.source.label for part in parts]):
+        rows = ibis.union(*typed_) if len(typed_) > 1 else typed_[0]
+        if any(part.source.file.format != "parquet" for part in parts) or table == "customers":
+            # Text is parsed, and phone numbers looked up, once; Parquet is quicker read again.
+            rows = con.create_table(ibis.util.gen_name(f"typed_{table}"), rows, temp=True)
+        if len(parts) > 1 and _lacks_key(table, parts):
+            wanted = rules.with_more(wanted, declared.repeated_exports(table))
+        marked = (
+            cancellations.mark(con, rows, within=cancelled_within) if table == "orders" else rows
+        )
+        found = rules.found(con, marked, wanted, others=others)
+        cleaned = _cleaned(con, changed)
+    checked = Checked(con, table, parts, rows, found, cleaned, wanted)
+    refused = int(con.execute(checked.refused.count()))
+    if refused == checked.read and (refused or table == "orders"):
+        raise LabError(_none_accepted(checked) if checked.read else NO_ORDERS)
     return checked
 
 
-def _orders_rules(rows: ir.Table, dataset: Dataset) -> dict[str, ir.BooleanValue]:
-    """What dataset.yml says of orders: words → whether a row breaks it, missing if it cannot."""
-    until, currency = dataset.observed_until, dataset.currency
-    # Amounts are added up, and no rate of exchange is known.
-    rules = {f"currency is not {currency}": rows["currency"].upper() != currency}
-    if until:
-        rules[f"ordered_at is after observed_until, {until}"] = rows["ordered_at"].date() > until
-    return rules
+def _lacks_key(table: str, parts: Sequence[Part]) -> bool:
+    """Whether rows of the table cannot be told apart by a key of theirs."""
+    key = schemas.TABLES[table].unique
+    return not key or any(
+        name not in part.columns and not (name == "source" and part.source.file.source)
+        for part in parts
+        for name in key
+    )
+
+
+def _cleaned(con: Any, changed: Sequence[ir.Table]) -> ir.Table:
+    """Grain: one changed value; _part, _row, column, kinds, original, cleaned."""
+    if not changed:
+        types = {"_part": "int32", "_row": "int64", "column": "string", "kinds": "array<string>"}
+        empty = ibis.schema(types | {"original": "string", "cleaned": "string"})
+        return con.create_table(ibis.util.gen_name("cleaned"), schema=empty, temp=True)
+    rows = ibis.union(*changed) if len(changed) > 1 else changed[0]
+    rows = rows.filter(rows["_changes"].length() > 0)
+    one = rows.select("_part", "_row", change=rows["_changes"].unnest())
+    names = ("column", "kinds", "original", "cleaned")
+    told = one.select("_part", "_row", **{name: one["change"][name] for name in names})
+    return con.create_table(ibis.util.gen_name("cleaned"), told, temp=True)
 
 
 NO_ORDERS = "orders: expected rows, found a header alone. Export the file again."
@@ -212,9 +384,10 @@ def _none_accepted(checked: Checked) -> str:
 
 def counts(checked: Checked) -> dict[str, int]:
     """read, accepted, quarantined. Raises RuntimeError if the last two are not what was read."""
-    refused = checked.rows["_reasons"].length() > 0
-    row = checked.rows.aggregate(accepted=(~refused).sum(), quarantined=refused.sum()).to_pandas()
-    counted = {name: int(row[name].fillna(0).iloc[0]) for name in row}
+    counted = {
+        "accepted": int(checked.con.execute(checked.accepted.count())),
+        "quarantined": int(checked.con.execute(checked.refused.count())),
+    }
     if sum(counted.values()) != checked.read:
         raise RuntimeError(f"{checked.table}: {checked.read} rows read, but {counted}")
     return {"read": checked.read} | counted
@@ -222,51 +395,19 @@ def counts(checked: Checked) -> dict[str, int]:
 
 def reason_counts(checked: Checked) -> pd.DataFrame:
     """Grain: one reason; columns reason, rows. A row with two reasons counts for each."""
-    reason = checked.quarantined.select(reason=checked.quarantined["reasons"].unnest())
+    reason = checked.refused.select(reason=checked.refused["_reasons"].unnest())
     table = reason.group_by("reason").agg(rows=reason.count())
-    return table.order_by(ibis.desc("rows"), "reason").to_pandas()
+    return checked.con.execute(table.order_by(ibis.desc("rows"), "reason"))
 
 
-def write(con: Any, checked: Checked, *, validated: Path, quarantine: Path) -> dict[str, int]:
-    """Write both halves as Parquet, each whole or not at all; returns what `counts` does."""
-    for rows, folder in ((checked.accepted, validated), (checked.quarantined, quarantine)):
+def write(checked: Checked, *, validated: Path, quarantine: Path, audit: Path) -> dict[str, int]:
+    """Write accepted, quarantined and audited rows as Parquet, each whole or not at all; returns
+    what `counts` does."""
+    for rows, folder in (
+        (checked.accepted, validated),
+        (checked.quarantined, quarantine),
+        (checked.audited, audit),
+    ):
         with written_whole(folder / f"{checked.table}.parquet") as part:
-            con.to_parquet(rows, part, COMPRESSION="zstd")
+            checked.con.to_parquet(rows, part, COMPRESSION="zstd")
     return counts(checked)
-
-
-def validate(lab: Lab) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Validate every table of a dataset and write both halves of each.
-
-    Files of tables that dataset.yml no longer names are removed: they would still be read.
-    Returns counts (one row a table: table, read, accepted, quarantined) and reasons (one row a
-    table and reason: table, reason, rows).
-    """
-    for table in schemas.TABLES.keys() - lab.spec.tables.keys():
-        for folder in (lab.validated, lab.quarantine):
-            (folder / f"{table}.parquet").unlink(missing_ok=True)
-    counted, refused = [], []
-    # Raw files are read by DuckDB, whatever engine works on the accepted rows.
-    reading = Engine(duckdb=lab.spec.engine.duckdb)
-    for table in lab.spec.tables:
-        con = engine.connect(reading, spill=lab.scratch)
-        checked = check(con, lab.spec, lab.folder, table)
-        written = write(con, checked, validated=lab.validated, quarantine=lab.quarantine)
-        counted.append({"table": table} | written)
-        refused.append(reason_counts(checked).assign(table=table))
-        con.disconnect()  # and what it held is gone before the next table
-    reasons = pd.concat(refused, ignore_index=True)
-    return pd.DataFrame(counted), reasons[["table", "reason", "rows"]]
-
-
-def record_counts(numbers: Numbers, counts: pd.DataFrame) -> None:
-    """Record validation.rows_read|rows_accepted|rows_quarantined of each table."""
-    meanings = {
-        "read": "rows in the raw files, those that could not be read included",
-        "accepted": "rows that keep every rule of their table",
-        "quarantined": "rows put aside with their reasons",
-    }
-    for row in counts.to_dict("records"):
-        for part, meaning in meanings.items():
-            name = f"validation.rows_{part}.{row['table']}"
-            numbers.record(name, row[part], unit="rows", n=row["read"], definition=meaning)

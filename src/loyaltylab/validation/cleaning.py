@@ -1,0 +1,205 @@
+"""Cleaning: texts brought to one form, each change counted and its original kept.
+
+Grain in and out: one raw row. DuckDB only: raw files are always read in this process. Steps come one
+after the other, each an expression of the last one's result, so that a value says which changed it.
+"""
+
+from __future__ import annotations
+
+import functools
+import gettext
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import ibis
+import ibis.expr.types as ir
+import phonenumbers
+import pycountry
+
+from loyaltylab import schemas
+from loyaltylab.contract import File
+
+MISREAD = "letters misread in another encoding"
+CONTROLS = "control characters or hard spaces"
+SPACES = "spaces around it"
+FORM = "letters composed in another way"
+
+# UTF-8 read as Windows' Western letters: the first byte of two or three as a letter from Â to ï, the
+# others as one of the signs that stand for 80 to BF there.
+_FOLLOWING = "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ\u00a0-\u00bf"
+_SUSPECT = f"[Â-ß][{_FOLLOWING}]|[à-ï][{_FOLLOWING}][{_FOLLOWING}]"
+# What shows as nothing; the tab and line ends are space.
+_UNSEEN = "[\\x00-\\x08\\x0e-\\x1f\\x7f-\\x9f\u200b\u2060\ufeff]"
+_CONTROLS = "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\u200b\u2060\ufeff]"
+_HARD_SPACES = "[\\t\\n\\r\u00a0\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+
+
+class Step(NamedTuple):
+    """kind : what was changed, in words; text : the value after it."""
+
+    kind: str
+    text: ir.StringValue
+
+
+# Steps as macros of DuckDB: written out, a value of four steps would be named sixty times.
+_MACROS = {
+    "seen_line": f"""regexp_replace(regexp_replace(x, '{_CONTROLS}', '', 'g'),
+        '{_HARD_SPACES}', ' ', 'g')""",
+    "seen_text": f"regexp_replace(x, '{_UNSEEN}', '', 'g')",
+    "composed": "nfc_normalize(x)",
+}
+
+
+def define(con: Any) -> None:
+    """Give DuckDB the functions that `steps` uses."""
+    for name, body in _MACROS.items():
+        con.raw_sql(f"CREATE OR REPLACE TEMP MACRO {name}(x) AS {body}")
+
+
+@ibis.udf.scalar.builtin(name="seen_line")  # type: ignore[untyped-decorator]
+def _seen_line(text: str) -> str:  # type: ignore[empty-body]
+    """One line without control characters, its hard spaces and line ends as spaces."""
+
+
+@ibis.udf.scalar.builtin(name="seen_text")  # type: ignore[untyped-decorator]
+def _seen_text(text: str) -> str:  # type: ignore[empty-body]
+    """Text of several lines without control characters."""
+
+
+@ibis.udf.scalar.builtin(name="composed")  # type: ignore[untyped-decorator]
+def _composed(text: str) -> str:  # type: ignore[empty-body]
+    """Letters in Unicode's composed form (NFC)."""
+
+
+@ibis.udf.scalar.python  # type: ignore[untyped-decorator]
+def _reread(text: str) -> str:
+    """Text whose UTF-8 was read as Windows-1252, read again; any other as it is."""
+    try:
+        return text.encode("cp1252").decode("utf-8")
+    except UnicodeError:
+        return text
+
+
+@ibis.udf.scalar.python  # type: ignore[untyped-decorator]
+def _e164(text: str, country: str) -> str:
+    """A phone number as E.164 has it (ITU-T), +49…; what is too long or short for one as it is.
+
+    Whether a number is in use is not asked: ranges come into use faster than lists of them.
+
+    country : ISO code of the country in which it can be dialled as it stands; empty if not known.
+    """
+    return dialled(text, country)
+
+
+@ibis.udf.scalar.python  # type: ignore[untyped-decorator]
+def _country_code(text: str) -> str:
+    """A country's name or code as ISO 3166-1 alpha-2; what is none as it is."""
+    return country_code(text)
+
+
+@functools.lru_cache(1 << 16)
+def dialled(text: str, country: str) -> str:
+    """As `_e164`."""
+    international = "+" + text[2:] if text.startswith("00") and not country else text
+    try:
+        number = phonenumbers.parse(international, country or None)
+    except phonenumbers.NumberParseException:
+        return text
+    if not phonenumbers.is_possible_number(number):
+        return text
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+@functools.lru_cache(1 << 12)
+def country_code(text: str) -> str:
+    """As `_country_code`; names in English, German, Norwegian, Danish, Swedish, French, Dutch,
+    Spanish, Italian or Polish, in any case."""
+    return _country_names().get(text.casefold(), text)
+
+
+@functools.cache
+def _country_names() -> dict[str, str]:
+    languages = ("de", "nb", "nn", "da", "sv", "fr", "nl", "es", "it", "pl")
+    translated = [
+        gettext.translation("iso3166-1", pycountry.LOCALES_DIR, languages=[language])
+        for language in languages
+    ]
+    names: dict[str, str] = {}
+    for country in pycountry.countries:
+        said = [
+            country.name,
+            getattr(country, "common_name", ""),
+            getattr(country, "official_name", ""),
+        ]
+        said += [t.gettext(name) for name in said if name for t in translated]
+        for name in (country.alpha_2, country.alpha_3, *said):
+            if name:
+                names.setdefault(name.casefold(), country.alpha_2)
+    # What people write, and no list has.
+    return (
+        names
+        | {"uk": "GB", "great britain": "GB", "england": "GB", "großbritannien": "GB"}
+        | {
+            "storbritannia": "GB",
+            "usa": "US",
+            "holland": "NL",
+        }
+    )
+
+
+def currency_names(code: str) -> list[str]:
+    """What a currency is also called, in capitals: its number and its name in ISO 4217."""
+    known = pycountry.currencies.get(alpha_3=code)
+    if known is None:
+        return []
+    signs = {"EUR": ["€"], "USD": ["US$"], "GBP": ["£"]}
+    return [known.numeric, known.name.upper(), *signs.get(code, [])]
+
+
+def steps(
+    given: Mapping[str, ir.StringValue], name: str, *, file: File, currency: str
+) -> list[Step]:
+    """What a text column goes through.
+
+    given : canonical text column → its raw text, of all that the file has; name : one of them;
+    currency : that of the dataset.
+    """
+    text = given[name]
+    found = [Step(MISREAD, text.re_search(_SUSPECT).ifelse(_reread(text), text))]
+    seen = _seen_text if name in schemas.FREE_TEXTS else _seen_line
+    found.append(Step(CONTROLS, seen(found[-1].text)))
+    found.append(Step(SPACES, found[-1].text.strip()))
+    found.append(Step(FORM, _composed(found[-1].text)))
+    text = found[-1].text
+    if name == "email":
+        found.append(Step("capital letters", text.lower()))
+    elif name == "phone":
+        home = ibis.literal(file.country or "")
+        if "country" in given:
+            known = _country_code(given["country"].strip())
+            home = known.re_search("^[A-Z]{2}$").ifelse(known, home).coalesce(home)
+        found.append(Step("phone written in another way than E.164", _e164(text, home)))
+    elif name == "country":
+        found.append(Step("country written in another way than ISO 3166", _country_code(text)))
+    elif name == "currency":
+        code = text.upper()
+        also = code.isin(currency_names(currency))
+        found.append(
+            Step("currency written in another way than ISO 4217", also.ifelse(currency, code))
+        )
+    return found
+
+
+def cleaned(taken: Sequence[Step]) -> ir.StringValue:
+    """The value that the steps come to; nothing left is missing."""
+    return taken[-1].text.nullif("")
+
+
+def changes(given: ir.StringValue, taken: Sequence[Step]) -> ir.ArrayValue:
+    """The kinds of change that a value went through, in order; empty if none."""
+    before = [given, *(step.text for step in taken)]
+    said = [
+        (was != step.text).ifelse(step.kind, ibis.null("string"))
+        for was, step in zip(before, taken, strict=False)
+    ]
+    return ibis.array(said).filter(lambda kind: kind.notnull())

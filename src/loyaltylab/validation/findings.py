@@ -1,0 +1,323 @@
+"""Findings: what validation found in all tables of a dataset, as small tables for the page.
+
+Grain in: one raw row. Grain out: one export, or one reason or column of an export.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import glob
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+
+from loyaltylab import engine, schemas
+from loyaltylab.contract import Engine
+from loyaltylab.dataset import Lab
+from loyaltylab.sources import shape
+from loyaltylab.validation import coverage, tables
+from loyaltylab.validation.tables import Checked
+
+# What `validate` writes, each a folder of the dataset with a Parquet file a table.
+WRITTEN = ("validated", "quarantine", "audit")
+# Tables that rows of others refer to; they are checked first.
+_PARENTS = ("customers", "orders")
+# What tells whose revenue a row is about.
+_ABOUT = ("source", "record_id", "order_id", "amount", "currency")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Each a pandas table; all have table and export (as `tables.export_names` calls it).
+
+    exports : one row an export; files (how many), owner (missing if dataset.yml does not say), read,
+        accepted, quarantined, first_day and last_day of its rows, gaps, silent_days and days (within
+        gaps, and all from the first to the last day observed). Without a main time the last five
+        are missing.
+    columns : one row a column of an export; column (the file's heading), canonical (missing if
+        dataset.yml leaves it out), expected (whether an empty cell is a missing value), present (rows
+        with a value).
+    reasons : one row a reason; reason, dimension, treatment ("put aside" or "noted"), rows,
+        first_day, last_day (of these rows; missing if unknown), example (the commonest form of the
+        value, letters as x and digits as 9; missing if there is none), revenue (of the orders that
+        it affects; missing if it is about none).
+    broken : one row an export and dimension; rows (that break a rule of it).
+    changes : one row a kind of cleaning of a column; column (canonical), kind, values.
+    """
+
+    exports: pd.DataFrame
+    columns: pd.DataFrame
+    reasons: pd.DataFrame
+    broken: pd.DataFrame
+    changes: pd.DataFrame
+
+
+def validate(lab: Lab, *, put_aside: tuple[str, ...] = (), cancelled_within: int = 0) -> Findings:
+    """Validate every table of a dataset and write accepted, quarantined and audited rows of each.
+
+    put_aside, cancelled_within : as `tables.check` takes them.
+    Files of tables that dataset.yml no longer names are removed: they would still be read.
+    """
+    for table in schemas.TABLES.keys() - lab.spec.tables.keys():
+        for name in WRITTEN:
+            (getattr(lab, name) / f"{table}.parquet").unlink(missing_ok=True)
+    parts: dict[str, list[pd.DataFrame]] = {one.name: [] for one in fields(Findings)}
+    days: dict[str, pd.Series] = {}
+    # Raw files are read by DuckDB, whatever engine works on the accepted rows.
+    reading = Engine(duckdb=lab.spec.engine.duckdb)
+    for table in sorted(lab.spec.tables, key=lambda name: name not in _PARENTS):
+        con = engine.connect(reading, spill=lab.scratch)
+        checked = tables.check(
+            con,
+            lab.spec,
+            lab.folder,
+            table,
+            others=_parents(con, lab.scratch),
+            put_aside=put_aside,
+            cancelled_within=cancelled_within,
+        )
+        tables.write(checked, **{name: getattr(lab, name) for name in WRITTEN})
+        labels = checked.labels().select("_part", "export")
+        parts["exports"].append(_exports(checked, labels))
+        parts["columns"].append(_columns(checked, labels))
+        parts["changes"].append(_changes(checked, labels))
+        told = _told(checked, labels)
+        parts["reasons"].append(_reasons(checked, told))
+        parts["broken"].append(_broken(checked, told))
+        days |= _days(checked, labels)
+        con.to_parquet(told, lab.scratch / f"told-{table}.parquet")
+        if table in _PARENTS:
+            con.to_parquet(_referred(checked), lab.scratch / f"keys-{table}.parquet")
+        con.disconnect()  # and what it held is gone before the next table
+    place = {table: number for number, table in enumerate(lab.spec.tables)}
+    whole = {
+        name: pd.concat(some, ignore_index=True).sort_values(
+            "table", key=lambda names: names.map(place), kind="stable", ignore_index=True
+        )
+        for name, some in parts.items()
+    }
+    whole["exports"] = _with_gaps(whole["exports"], days, lab.observed_until)
+    con = engine.connect(reading, spill=lab.scratch)
+    revenue = _revenue(con, lab, whole["reasons"]["table"].unique())
+    con.disconnect()
+    whole["reasons"] = whole["reasons"].merge(revenue, "left", ["table", "export", "reason"])
+    return Findings(**whole)
+
+
+def _parents(con: Any, scratch: Path) -> dict[str, ir.Table]:
+    """The keys of tables that were checked before, of those that have any."""
+    paths = {name: scratch / f"keys-{name}.parquet" for name in _PARENTS}
+    held = {name: con.read_parquet(glob.escape(str(p))) for name, p in paths.items() if p.exists()}
+    return {
+        name: keys.select(known)
+        for name, keys in held.items()
+        if (known := [c for c in keys.columns if int(con.execute(keys[c].count()))])
+    }
+
+
+def _referred(checked: Checked) -> ir.Table:
+    """The keys by which rows of other tables refer to one of this, of all rows that were read: a row
+    put aside is there all the same."""
+    keys = [name for name in checked.rows.columns if name in ("source", "record_id", "order_id")]
+    return checked.rows.select(*keys).distinct()
+
+
+def _exports(checked: Checked, labels: ir.Table) -> pd.DataFrame:
+    refused = checked.refused.join(labels, "_part")
+    counted = checked.con.execute(refused.group_by("export").agg(quarantined=refused.count()))
+    parts = pd.DataFrame(
+        {
+            "table": checked.table,
+            "export": [part.export for part in checked.parts],
+            "owner": [part.source.file.owner for part in checked.parts],
+            "read": [part.read for part in checked.parts],
+        }
+    )
+    by_export = parts.groupby(["table", "export"], sort=False)
+    table = by_export.agg(files=("read", "size"), owner=("owner", "first"), read=("read", "sum"))
+    table = table.reset_index().merge(counted, "left", "export").fillna({"quarantined": 0})
+    table["quarantined"] = table["quarantined"].astype("int64")
+    table.insert(5, "accepted", table["read"] - table["quarantined"])
+    return table
+
+
+def _columns(checked: Checked, labels: ir.Table) -> pd.DataFrame:
+    rows = checked.rows.join(labels, "_part")
+    names = list(schemas.column_types(checked.table))
+    counted = rows.group_by("export").agg(**{name: rows[name].count() for name in names})
+    present = checked.con.execute(counted).set_index("export")
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for part in checked.parts:
+        mapped = {column: name for name, column in part.columns.items()}
+        for column in part.raw["fields"].type().names:
+            name = mapped.get(column)
+            found.setdefault(
+                (part.export, column),
+                {
+                    "table": checked.table,
+                    "export": part.export,
+                    "column": column,
+                    "canonical": name,
+                    "expected": name is not None and not schemas.may_lack(checked.table, name),
+                    "present": present[name].get(part.export, 0) if name else None,
+                },
+            )
+    table = pd.DataFrame(
+        found.values(), columns=["table", "export", "column", "canonical", "expected", "present"]
+    )
+    return table.astype({"present": "Int64", "expected": bool})
+
+
+def _changes(checked: Checked, labels: ir.Table) -> pd.DataFrame:
+    rows = checked.cleaned.join(labels, "_part")
+    one = rows.select("export", "column", kind=rows["kinds"].unnest())
+    counted = one.group_by("export", "column", "kind").agg(values=one.count())
+    table = checked.con.execute(counted.order_by("export", ibis.desc("values"), "column", "kind"))
+    table.insert(0, "table", checked.table)
+    return table
+
+
+def _told(checked: Checked, labels: ir.Table) -> ir.Table:
+    """Grain: one row and one reason of it; export, reason, noted, day, and what tells whose revenue
+    it is about."""
+    rows = checked.found.join(labels, "_part")
+    time = schemas.MAIN_TIME.get(checked.table)
+    day = rows[time].date() if time else ibis.null("date")
+    # A day that cannot be tells nothing of since when.
+    sane = day.between(ibis.date(schemas.EARLIEST), ibis.date(schemas.LATEST))
+    day = sane.ifelse(day, ibis.null("date"))
+    about = [name for name in _ABOUT if name in rows.columns]
+    kinds = [
+        rows.select("_part", "_row", "export", *about, day=day, noted=noted, reason=said.unnest())
+        for noted, said in ((False, rows["_reasons"]), (True, rows["_notes"]))
+    ]
+    return checked.con.create_table(ibis.util.gen_name("told"), kinds[0].union(kinds[1]), temp=True)
+
+
+def _reasons(checked: Checked, told: ir.Table) -> pd.DataFrame:
+    counted = told.group_by("export", "reason", "noted").agg(
+        rows=told.count(), first_day=told["day"].min(), last_day=told["day"].max()
+    )
+    ordered = counted.order_by("export", "noted", ibis.desc("rows"), "reason")
+    table = checked.con.execute(ordered)
+    dimensions = checked.rules.dimensions()
+    table["dimension"] = [dimensions.get(reason, "validity") for reason in table["reason"]]
+    table["treatment"] = table.pop("noted").map({True: "noted", False: "put aside"})
+    table["example"] = [
+        _example(checked, told, export, reason)
+        for export, reason in zip(table["export"], table["reason"], strict=True)
+    ]
+    times = dict.fromkeys(["first_day", "last_day"], "datetime64[ns]")
+    table = table.astype(times | {"example": "str", "dimension": "str", "treatment": "str"})
+    table.insert(0, "table", checked.table)
+    names = ["reason", "dimension", "treatment", "rows", "first_day", "last_day", "example"]
+    return table[["table", "export", *names]]
+
+
+def _example(checked: Checked, told: ir.Table, export: str, reason: str) -> str | None:
+    """The commonest form of the values that a reason is about, in the file's own words."""
+    name = reason.split(" ")[0]
+    forms = []
+    for number, part in enumerate(checked.parts):
+        if part.export == export and name in part.columns:
+            rows = told.filter(
+                (told["reason"] == reason) & (told["export"] == export) & (told["_part"] == number)
+            ).select("_row")
+            values = part.raw.rename(_row="row").semi_join(rows, "_row")
+            forms.append(values.select(form=shape(values["fields"][part.columns[name]])))
+    if not forms:
+        return None
+    found = ibis.union(*forms) if len(forms) > 1 else forms[0]
+    found = found.filter(found["form"].notnull())
+    ranked = found.group_by("form").agg(n=found.count()).order_by(ibis.desc("n"), "form").limit(1)
+    commonest = checked.con.to_pyarrow(ranked)["form"].to_pylist()
+    return commonest[0] if commonest else None
+
+
+def _broken(checked: Checked, told: ir.Table) -> pd.DataFrame:
+    dimensions = checked.rules.dimensions()
+    named = ibis.memtable(
+        {"reason": list(dimensions), "dimension": list(dimensions.values())},
+        schema={"reason": "string", "dimension": "string"},
+    )
+    rows = told.left_join(named, "reason")
+    # The others are words on what could not be read.
+    rows = rows.select(
+        "export", "_part", "_row", dimension=rows["dimension"].fill_null("validity")
+    ).distinct()
+    counted = rows.group_by("export", "dimension").agg(rows=rows.count())
+    table = checked.con.execute(counted.order_by("export", "dimension"))
+    table.insert(0, "table", checked.table)
+    return table
+
+
+def _days(checked: Checked, labels: ir.Table) -> dict[str, pd.Series]:
+    """export → rows of each day that has any, of the rows that are accepted."""
+    if checked.table not in schemas.MAIN_TIME:
+        return {}
+    refused = checked.refused.select("_part", "_row")
+    rows = checked.rows.anti_join(refused, ["_part", "_row"]).join(labels, "_part")
+    dated = coverage.dated(rows, checked.table)
+    counted = checked.con.execute(dated.group_by("export", "_day").agg(rows=dated.count()))
+    counted["_day"] = pd.to_datetime(counted["_day"])
+    return {
+        str(export): days.set_index("_day")["rows"].sort_index()
+        for export, days in counted.groupby("export")
+    }
+
+
+def _with_gaps(exports: pd.DataFrame, days: dict[str, pd.Series], until: dt.date) -> pd.DataFrame:
+    found = {}
+    for export, by_day in days.items():
+        gaps = coverage.gaps(by_day, until=until)
+        first, last = by_day.index.min(), by_day.index.max()
+        found[export] = {
+            "first_day": first,
+            "last_day": last,
+            "gaps": len(gaps),
+            "silent_days": gaps["days"].sum(),
+            "days": (max(last, pd.Timestamp(until)) - first).days + 1,
+        }
+    names = ["first_day", "last_day", "gaps", "silent_days", "days"]
+    table = pd.DataFrame.from_dict(found, orient="index", columns=names)
+    types = dict.fromkeys(names[:2], "datetime64[ns]") | dict.fromkeys(names[2:], "Int64")
+    return exports.join(table.astype(types), on="export")
+
+
+def _revenue(con: Any, lab: Lab, names: Iterable[str]) -> pd.DataFrame:
+    """Grain: one reason; table, export, reason, revenue, for the tables that are about orders.
+
+    Of an order put aside its own amount, and the median accepted one where it cannot be told or is
+    in another currency; of any other row the accepted orders that it belongs to, or else those of
+    the record that it is about, each order once.
+    """
+    orders = con.read_parquet(glob.escape(str(lab.validated / "orders.parquet")))
+    usual = float(con.execute(orders["amount"].cast("float64").median()))
+    found = []
+    for table in names:
+        told = con.read_parquet(glob.escape(str(lab.scratch / f"told-{table}.parquet")))
+        by = ["export", "reason"]
+        if table == "orders":
+            other = told["currency"].notnull() & (told["currency"] != lab.spec.currency)
+            amount = other.ifelse(ibis.null("float64"), told["amount"].cast("float64").abs())
+            affected = told.mutate(amount=amount.coalesce(usual))
+        else:
+            keys = next(
+                (k for k in (["order_id"], ["source", "record_id"]) if {*k} <= {*told.columns}),
+                None,
+            )
+            if keys is None:
+                continue
+            one = told.select(*by, *keys).distinct()
+            affected = one.join(orders.select(*keys, amount=orders["amount"].cast("float64")), keys)
+        summed = affected.group_by(by).agg(revenue=affected["amount"].sum())
+        rows = con.execute(summed.order_by(by))
+        rows.insert(0, "table", table)
+        found.append(rows)
+    names_ = ["table", "export", "reason", "revenue"]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=names_)

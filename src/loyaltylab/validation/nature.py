@@ -1,0 +1,195 @@
+"""What each canonical column is, in the words of data protection: its kind, origin, and whose it is.
+
+A declaration, to be read by a data-protection officer as it stands. Origins follow the taxonomy of
+the Article 29 Working Party (WP 242, 2017: provided, observed, derived), in whose terms zero-party
+data are what a customer gives knowingly and on purpose. "Personal" is meant as in GDPR art. 4(1):
+about somebody who can be identified, be it by way of other columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+Kind = Literal["identity", "descriptive", "behavioural", "attitudinal", "permission", "business"]
+Origin = Literal["given", "observed", "made", "reported"]
+Personal = Literal["directly", "by its record", "no"]
+
+KINDS: Mapping[Kind, str] = {
+    "identity": "who somebody is, and the numbers that lead there",
+    "descriptive": "what is true of somebody for long: where they live, how they came",
+    "behavioural": "what they did, and what was done for them",
+    "attitudinal": "what they say they think or feel",
+    "permission": "what they allowed the company to do, or asked of it",
+    "business": "the company's own affairs, about nobody",
+}
+ORIGINS: Mapping[Origin, str] = {
+    "given": "by the customer, knowingly and on purpose (zero-party)",
+    "observed": "by the company, in what customers do with it (first-party)",
+    "made": "by the company: numbers it assigns, its own acts, what it infers (first-party)",
+    "reported": "by another company: public there, or bought from it (third-party)",
+}
+PERSONAL: Mapping[Personal, str] = {
+    "directly": "names or reaches somebody by itself",
+    "by its record": "about somebody whom a number beside it leads to: a pseudonym at best",
+    "no": "about nobody",
+}
+
+
+class Nature(NamedTuple):
+    """kind, origin and personal as above; free_text: may hold anything; care: why to take care with
+    it, empty if for no other reason than that it is personal.
+    """
+
+    kind: Kind
+    origin: Origin
+    personal: Personal = "by its record"
+    free_text: bool = False
+    care: str = ""
+
+
+_WORDS = "free text: may name other people, or tell of health and the like (GDPR art. 9)"
+_RECORD = {
+    "source": Nature("identity", "made"),
+    "record_id": Nature("identity", "made"),
+}
+_OBSERVED = Nature("behavioural", "observed")
+_MADE = Nature("behavioural", "made")
+_BUSINESS = Nature("business", "made", "no")
+
+NATURE: Mapping[str, Mapping[str, Nature]] = {
+    "orders": {
+        "order_id": Nature("identity", "made"),
+        **_RECORD,
+        "ordered_at": _OBSERVED,
+        "amount": _OBSERVED,
+        "currency": _OBSERVED,
+        "margin": _MADE,
+        "channel": _OBSERVED,
+        "status": _MADE,
+        "returned_amount": _OBSERVED,
+    },
+    "order_lines": {  # personal, since the order's number leads to who ordered
+        "order_id": Nature("identity", "made"),
+        "product_id": _OBSERVED,
+        "category": _OBSERVED,
+        "quantity": _OBSERVED,
+        "unit_price": _OBSERVED,
+    },
+    "customers": {
+        **_RECORD,
+        "given_name": Nature("identity", "given", "directly"),
+        "family_name": Nature("identity", "given", "directly"),
+        "email": Nature("identity", "given", "directly"),
+        "phone": Nature("identity", "given", "directly"),
+        "birth_date": Nature(
+            "identity",
+            "given",
+            care="with postcode and sex it singles most people out (Sweeney 2000), and it tells "
+            "who is a child (GDPR art. 8)",
+        ),
+        "street": Nature("identity", "given", "directly"),
+        "postcode": Nature("descriptive", "given"),
+        "city": Nature("descriptive", "given"),
+        "country": Nature("descriptive", "given"),
+        "registered_at": _OBSERVED,
+        "acquired_through": Nature("descriptive", "observed"),
+        "loyalty_member": Nature("descriptive", "given"),
+        "consent_analytics": Nature("permission", "given"),
+        "consent_marketing": Nature("permission", "given"),
+    },
+    "surveys": {
+        "response_id": Nature("identity", "made"),
+        **_RECORD,
+        "instrument": _MADE,
+        "touchpoint": _MADE,
+        "sent_at": _MADE,
+        "answered_at": _OBSERVED,
+        "score": Nature("attitudinal", "given"),
+        "comment": Nature("attitudinal", "given", free_text=True, care=_WORDS),
+    },
+    "tickets": {
+        "ticket_id": Nature("identity", "made"),
+        **_RECORD,
+        "opened_at": _OBSERVED,
+        "first_reply_at": _MADE,
+        "resolved_at": _MADE,
+        "reopened": _OBSERVED,
+        "channel": _OBSERVED,
+        "topic": _MADE,
+        "text": Nature("attitudinal", "given", free_text=True, care=_WORDS),
+    },
+    "visits": {
+        "visit_id": Nature("identity", "made"),
+        "device_id": Nature(
+            "identity",
+            "observed",
+            care="an online identifier (GDPR art. 4(1), recital 30): it follows a device even "
+            "where nobody signed in, and reading it as a rule needs consent of its own "
+            "(ePrivacy art. 5(3))",
+        ),
+        **_RECORD,
+        "started_at": _OBSERVED,
+        "seconds": _OBSERVED,
+        "stage": _OBSERVED,
+        "interest": _MADE,
+    },
+    "spend": {
+        "date": _BUSINESS,
+        "channel": _BUSINESS,
+        "amount": _BUSINESS,
+        "impressions": Nature("business", "reported", "no"),
+        "clicks": Nature("business", "reported", "no"),
+    },
+    "feedback": {  # personal, since a public review can be found again, with its author's name
+        "feedback_id": Nature("identity", "reported"),
+        "platform": Nature("identity", "reported"),
+        "posted_at": Nature("behavioural", "reported"),
+        "rating": Nature("attitudinal", "reported"),
+        "text": Nature("attitudinal", "reported", free_text=True, care=_WORDS),
+    },
+    "erasures": {
+        **_RECORD,
+        "requested_at": Nature("permission", "given"),
+    },
+}
+
+# What works with a column's values, by page. The first page only where it decides by them (repeated
+# rows, foreign currencies, consent, erasure): that it counts and describes every column is no purpose
+# to keep one for. Later pages by what comes before their section "Against the truth".
+_CHECKED = ("01_validation",)
+_ORDERS = ("03_retention", "04_lifetime_value")
+_COVERED = {"source": _CHECKED, "record_id": _CHECKED}  # by consent, erasure
+USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "orders": {
+        "order_id": _CHECKED,
+        "source": (*_CHECKED, "02_linkage", *_ORDERS),
+        "record_id": (*_CHECKED, "02_linkage", *_ORDERS),
+        "ordered_at": _ORDERS,
+        "amount": _ORDERS,
+        "currency": _CHECKED,
+    },
+    "order_lines": {},
+    "customers": {
+        "source": (*_CHECKED, "02_linkage"),
+        "record_id": _CHECKED,
+        "email": ("02_linkage",),
+        "consent_analytics": _CHECKED,
+        "consent_marketing": _CHECKED,
+    },
+    "surveys": {
+        "response_id": _CHECKED,
+        **_COVERED,
+        "instrument": ("05_satisfaction",),
+        "score": ("05_satisfaction",),
+    },
+    "tickets": _COVERED,
+    "visits": _COVERED,
+    "spend": {},
+    "feedback": {},
+    "erasures": _COVERED,
+}
+# Columns of which a page says in how many rows there is a value, and nothing else.
+COUNTED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "customers": dict.fromkeys(("phone", "birth_date", "street"), ("02_linkage",)),
+}

@@ -1,0 +1,375 @@
+"""Rules: a declaration of `schemas` compiled into one query. Grain in and out: one typed row.
+
+pandera's own Ibis backend cannot say which row fails for which reason, leaves out uniqueness, and
+does not know other tables. Here each check becomes a condition, and one expression gives each row
+that breaks any the list of those it breaks; the same on DuckDB and on Spark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import ibis
+import ibis.expr.types as ir
+import pandera.ibis as pa
+from pandera.api.ibis.types import IbisData
+
+from loyaltylab import engine, schemas
+from loyaltylab.errors import LabError
+
+Dimension = Literal["completeness", "validity", "uniqueness", "consistency"]
+
+# Who reads a row's reasons is told first that it could not be read at all.
+CANNOT_BE_READ = "row cannot be read"
+REPEATS = "repeats an earlier row"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a row by itself must keep. words : the reason, with the column it is about first.
+
+    breaks : rows → whether each breaks it; missing counts as no.
+    note : the row is accepted, and the rule only counted.
+    """
+
+    words: str
+    dimension: Dimension
+    breaks: Callable[[ir.Table], ir.BooleanValue]
+    note: bool = False
+
+
+@dataclass(frozen=True)
+class Key:
+    """What must differ between rows. words : the reason of each row but the first that is right.
+
+    values : rows → the parts of the key by name; a row that lacks one is left alone.
+    across_files : only a row of another file counts as an earlier one, the first like the first and
+        the second like the second; so two equal rows of one file are left alone.
+    """
+
+    words: str
+    values: Callable[[ir.Table], Mapping[str, ir.Value]]
+    across_files: bool = False
+
+
+@dataclass(frozen=True)
+class Rules:
+    """All rules of a table."""
+
+    rules: tuple[Rule, ...] = ()
+    keys: tuple[Key, ...] = ()
+    references: tuple[schemas.Reference, ...] = ()
+
+    def dimensions(self) -> dict[str, Dimension]:
+        """The reasons that they may give → what each is about."""
+        found: dict[str, Dimension] = {rule.words: rule.dimension for rule in self.rules}
+        found |= {reference.words: "consistency" for reference in self.references}
+        found |= {key.words: "uniqueness" for key in self.keys}
+        return found | ({REPEATS: "uniqueness"} if self.keys else {})
+
+
+def _typed(column: ir.Column, bound: Any) -> ir.Value:
+    return ibis.literal(bound).cast(column.type())
+
+
+def _when(column: ir.Column, at_a_time: str, otherwise: str) -> str:
+    return at_a_time if column.type().is_timestamp() else otherwise
+
+
+def _sided(statistics: Mapping[str, Any], side: str, column: ir.Column) -> ir.BooleanValue:
+    bound = _typed(column, statistics[f"{side}_value"])
+    if statistics.get(f"include_{side}", True):
+        return column >= bound if side == "min" else column <= bound
+    return column > bound if side == "min" else column < bound
+
+
+def _listed(values: Sequence[Any]) -> str:
+    return ", ".join(str(value) for value in values)
+
+
+def _length(column: ir.Column, statistics: Mapping[str, Any]) -> tuple[str, ir.BooleanValue]:
+    exact = statistics["exact_value"]
+    least, most = exact or statistics["min_value"] or 0, exact or statistics["max_value"]
+    kept = column.length() >= least
+    if most is None:
+        return f"has fewer than {least} characters", kept
+    return f"has not {least} to {most} characters", kept & (column.length() <= most)
+
+
+# A check → (what a value does that fails it, the condition that a present value must meet), by
+# pandera's name of the check and those of its statistics.
+_Compiled = Callable[[ir.Column, Mapping[str, Any]], tuple[str, ir.BooleanValue]]
+_CHECKS: dict[str, _Compiled] = {
+    "equal_to": lambda c, s: (f"is not {s['value']}", c == _typed(c, s["value"])),
+    "not_equal_to": lambda c, s: (f"is {s['value']}", c != _typed(c, s["value"])),
+    "greater_than_or_equal_to": lambda c, s: (
+        f"is {_when(c, 'before', 'below')} {s['min_value']}",
+        c >= _typed(c, s["min_value"]),
+    ),
+    "greater_than": lambda c, s: (
+        f"is not {_when(c, 'after', 'above')} {s['min_value']}",
+        c > _typed(c, s["min_value"]),
+    ),
+    # A day as the last one allowed holds all its hours.
+    "less_than_or_equal_to": lambda c, s: (
+        f"is {_when(c, 'after', 'above')} {s['max_value']}",
+        (c.truncate("D") if c.type().is_timestamp() and _is_day(s["max_value"]) else c)
+        <= _typed(c, s["max_value"]),
+    ),
+    "less_than": lambda c, s: (
+        f"is not {_when(c, 'before', 'below')} {s['max_value']}",
+        c < _typed(c, s["max_value"]),
+    ),
+    "in_range": lambda c, s: (
+        f"is not within {s['min_value']} to {s['max_value']}",
+        _sided(s, "min", c) & _sided(s, "max", c),
+    ),
+    "isin": lambda c, s: (
+        f"is none of {_listed(s['allowed_values'])}",
+        c.isin([_typed(c, value) for value in s["allowed_values"]]),
+    ),
+    "notin": lambda c, s: (
+        f"is one of {_listed(s['forbidden_values'])}",
+        c.notin([_typed(c, value) for value in s["forbidden_values"]]),
+    ),
+    # From the start, as pandera matches.
+    "str_matches": lambda c, s: (
+        f"does not match {s['pattern']}",
+        c.re_search(f"^({s['pattern']})"),
+    ),
+    "str_contains": lambda c, s: (
+        f"does not contain {s['pattern']}",
+        c.re_search(str(s["pattern"])),
+    ),
+    "str_startswith": lambda c, s: (
+        f"does not start with {s['string']}",
+        c.startswith(s["string"]),
+    ),
+    "str_endswith": lambda c, s: (f"does not end with {s['string']}", c.endswith(s["string"])),
+    "str_length": _length,
+}
+
+
+def _is_day(bound: Any) -> bool:
+    return len(str(bound)) == len("2024-12-31")
+
+
+def _custom(check: pa.Check, rows: ir.Table, key: str) -> ir.BooleanValue:
+    """The condition of a check by a function of ours, which is one of rows rather than of a table."""
+    met = check._check_fn(IbisData(rows, key))
+    if not isinstance(met, ir.BooleanColumn):
+        raise LabError(
+            f'rules: check "{check.name}" of {key} cannot be compiled; expected a function that '
+            f"gives a condition for each row, found one that gives {type(met).__name__}."
+        )
+    return met
+
+
+def _is_custom(check: pa.Check) -> bool:
+    named = check.name is not None and not check.name.startswith("<")  # as a lambda's own name does
+    return named and not pa.Check.is_builtin_check(check.name)
+
+
+def _refuse_unknown(schema: pa.DataFrameSchema) -> None:
+    """Raise LabError on what `compiled` would leave out of a declaration."""
+    unknown = [
+        f'check "{check.name}" of the whole table, as it stands'
+        for check in schema.checks
+        if not _is_custom(check) or _is_more(check)
+    ]
+    unknown += [
+        f"{option}={getattr(schema, option)!r} of the whole table"
+        for option, usual in {"strict": False, "ordered": False, "parsers": []}.items()
+        if getattr(schema, option) not in (usual, None)
+    ]
+    for name, column in schema.columns.items():
+        if column.regex or column.parsers:
+            unknown.append(f"{'regex=True' if column.regex else 'a parser'} of {name}")
+        for check in column.checks:
+            known = _is_custom(check) or check.name in _CHECKS
+            if not known or _is_more(check):
+                unknown.append(f'check "{check.name}" of {name}, as it stands')
+    if unknown:
+        raise LabError(
+            f"rules: {'; '.join(unknown)} cannot be compiled; expected checks that are a condition "
+            f"of ours with a name, or one of {', '.join(_CHECKS)}. Teach validation.rules the new one."
+        )
+
+
+def _is_more(check: pa.Check) -> bool:
+    """Whether a check asks for more than its condition."""
+    return bool(check.element_wise or check.groupby or check.n_failure_cases) or not check.ignore_na
+
+
+def _column_rule(name: str, check: pa.Check) -> Callable[[ir.Table], tuple[str, ir.BooleanValue]]:
+    if _is_custom(check):
+        return lambda rows: (str(check.name), _custom(check, rows, name))
+    return lambda rows: _CHECKS[str(check.name)](rows[name], check.statistics)
+
+
+def compiled(schema: pa.DataFrameSchema) -> Rules:
+    """The rules of a declaration.
+
+    Raises LabError on a pandera check that this compiler does not know, rather than ignore it.
+    """
+    _refuse_unknown(schema)
+    # Words depend on a column's type alone, so any rows of the declared types tell them.
+    example = ibis.table({name: c.dtype.type for name, c in schema.columns.items()}, "example")
+    rules: list[Rule] = []
+    for name, declared in schema.columns.items():
+        if not declared.nullable:
+            rules.append(_presence(name, declared))
+        for check in declared.checks:
+            rule = _column_rule(name, check)
+            words, _ = rule(example)
+            rules.append(
+                Rule(
+                    f"{name} {words}",
+                    "validity",
+                    lambda rows, rule=rule: ~rule(rows)[1],  # type: ignore[misc]
+                    bool(check.raise_warning),
+                )
+            )
+    for check in schema.checks:
+        _custom(check, example, "the table")
+        rules.append(
+            Rule(
+                str(check.name),
+                "consistency",
+                lambda rows, check=check: ~_custom(check, rows, "the table"),  # type: ignore[misc]
+                bool(check.raise_warning),
+            )
+        )
+    keys = [_key(list(schema.unique))] if schema.unique else []
+    keys += [_key([name]) for name, declared in schema.columns.items() if declared.unique]
+    return Rules(tuple(rules), tuple(keys), tuple(schemas.references(schema)))
+
+
+def _presence(name: str, declared: pa.Column) -> Rule:
+    unreadable = schemas.unreadable(name, declared.dtype.type)
+
+    def breaks(rows: ir.Table) -> ir.BooleanValue:
+        return rows[name].isnull() & ~rows["_unreadable"].contains(unreadable)
+
+    return Rule(f"{name} is missing", "completeness", breaks)
+
+
+def _key(names: Sequence[str]) -> Key:
+    return Key(
+        f"{names[-1]} appears again, with other values",
+        lambda rows: {name: rows[name] for name in names},
+    )
+
+
+def found(
+    con: Any, rows: ir.Table, rules: Rules, *, others: Mapping[str, ir.Table] | None = None
+) -> ir.Table:
+    """The rows that break any rule, each with what it breaks; all others are left out.
+
+    con : the engine's connection. rows must have `_unreadable` (why raw values could not be typed,
+    empty if all could), `_whole` (false if not even its fields could be told), and `_part` and
+    `_row` (where it stands in the files). others : table → its rows, for references; a reference to
+    a table that is not there says nothing.
+    The result is a temporary table of the engine. It has `_reasons`, for which a row is put aside, and `_notes`, with which it is accepted; one of
+    them may be empty. Of rows with one key, the first that breaks no other rule is right.
+    """
+    rows = _with_markers(con, rows, rules, others or {})
+    refusing, noting = _conditions(rows, rules)
+    suspect = rows["_unreadable"].length() > 0
+    for breaks in (*refusing.values(), *noting.values()):
+        suspect |= breaks
+    for number in range(len(rules.keys)):
+        suspect |= rows[f"_again_{number}"]
+    reasons = rows["_unreadable"].concat(where_true(refusing))
+    # A row that could not be read is not also blamed for the values that it therefore lacks.
+    wanted = rows.filter(suspect).mutate(
+        _reasons=rows["_whole"].ifelse(reasons, rows["_unreadable"]),
+        _notes=rows["_whole"].ifelse(where_true(noting), ibis.literal([], type="array<string>")),
+    )
+    held = con.create_table(ibis.util.gen_name("suspects"), wanted, temp=True)
+    repeats = _repetitions(held, rules)
+    dropped = [
+        name for name in held.columns if name.startswith(("_again_", "_unknown_", "_cancel"))
+    ]
+    held = held.mutate(_reasons=held["_reasons"].concat(where_true(repeats))).drop(*dropped)
+    held = held.filter((held["_reasons"].length() > 0) | (held["_notes"].length() > 0))
+    return con.create_table(ibis.util.gen_name("found"), held, temp=True)
+
+
+def _with_markers(
+    con: Any, rows: ir.Table, rules: Rules, others: Mapping[str, ir.Table]
+) -> ir.Table:
+    """Adds _again_n, whether the n-th key may be that of another row too, and _unknown_n, whether
+    the n-th reference leads nowhere."""
+    for number, key in enumerate(rules.keys):
+        rows = engine.mark_repeated(con, rows, key.values(rows), into=f"_again_{number}")
+    for number, reference in enumerate(rules.references):
+        into = f"_unknown_{number}"
+        if reference.table not in others:
+            rows = rows.mutate(**{into: ibis.literal(False)})
+            continue
+        there = others[reference.table]
+        rows = engine.mark_unknown(con, rows, reference.columns, there=there, into=into)
+        if reference.within:
+            first = reference.columns[0]
+            known = con.to_pyarrow(there.select(first).distinct())[first].to_pylist()
+            rows = rows.mutate(**{into: rows[into] & rows[first].isin(known)})
+    return rows
+
+
+def _conditions(
+    rows: ir.Table, rules: Rules
+) -> tuple[dict[str, ir.BooleanValue], dict[str, ir.BooleanValue]]:
+    """What puts a row aside and what is only noted: words → whether a row breaks it, missing if it
+    cannot (which neither a filter nor ifelse takes for yes)."""
+    refusing: dict[str, ir.BooleanValue] = {}
+    noting: dict[str, ir.BooleanValue] = {}
+    for rule in rules.rules:
+        (noting if rule.note else refusing)[rule.words] = rule.breaks(rows)
+    for number, reference in enumerate(rules.references):
+        (noting if reference.note else refusing)[reference.words] = rows[f"_unknown_{number}"]
+    return refusing, noting
+
+
+def _repetitions(held: ir.Table, rules: Rules) -> dict[str, ir.BooleanValue]:
+    """Of the rows that may share a key: which repeat which, in words."""
+    again: dict[str, ir.BooleanValue] = {}
+    best_first = [held["_reasons"].length() > 0, held["_part"], held["_row"]]
+    content = [held[name] for name in held.columns if not name.startswith("_")]
+    is_repetition = ibis.literal(False)
+    for number, key in enumerate(rules.keys):
+        values = list(key.values(held).values())
+        marked = held[f"_again_{number}"]
+        if key.across_files:
+            place = ibis.row_number().over(
+                group_by=[*values, held["_part"], marked], order_by=best_first
+            )
+            values = [*values, place]
+        later = ibis.row_number().over(group_by=[*values, marked], order_by=best_first) > 0
+        later &= marked
+        if key.words == REPEATS:
+            is_repetition |= later
+            continue
+        alike = ibis.row_number().over(group_by=[*content, marked], order_by=best_first) > 0
+        is_repetition |= later & alike
+        again[key.words] = again.get(key.words, ibis.literal(False)) | (later & ~alike)
+    return ({REPEATS: is_repetition} if rules.keys else {}) | again
+
+
+def where_true(conditions: Mapping[str, ir.BooleanValue]) -> ir.ArrayColumn:
+    """The keys whose condition is true in a row, as a list."""
+    if not conditions:
+        return ibis.literal([], type="array<string>")
+    said = [is_so.ifelse(words, ibis.null("string")) for words, is_so in conditions.items()]
+    return ibis.array(said).filter(lambda words: words.notnull())
+
+
+def with_more(rules: Rules, *more: Rule | Key) -> Rules:
+    """The same, and rules that no declaration of `schemas` has."""
+    return replace(
+        rules,
+        rules=(*rules.rules, *(rule for rule in more if isinstance(rule, Rule))),
+        keys=(*rules.keys, *(key for key in more if isinstance(key, Key))),
+    )

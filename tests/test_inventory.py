@@ -1,0 +1,328 @@
+"""What the company holds, by hand; and that what is declared of it is what the code does."""
+
+import ast
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from loyaltylab import schemas
+from loyaltylab.validation import inventory, permissions
+from loyaltylab.validation.nature import COUNTED, KINDS, NATURE, ORIGINS, PERSONAL, USED
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "loyaltylab"
+
+# ---- The declaration.
+
+
+def test_every_canonical_column_is_declared_and_nothing_else():
+    assert {table: set(columns) for table, columns in NATURE.items()} == {
+        table: set(schemas.column_types(table)) for table in schemas.TABLES
+    }
+    assert set(USED) == set(schemas.TABLES)
+    for declared in (USED, COUNTED):
+        for table, columns in declared.items():
+            assert set(columns) <= set(NATURE[table])
+    assert not any(set(COUNTED[table]) & set(USED[table]) for table in COUNTED)
+    assert {n.kind for t in NATURE.values() for n in t.values()} == set(KINDS)
+    assert {n.origin for t in NATURE.values() for n in t.values()} == set(ORIGINS)
+    assert {n.personal for t in NATURE.values() for n in t.values()} == set(PERSONAL)
+
+
+def declared(chosen):
+    return {(t, c) for t, columns in NATURE.items() for c, n in columns.items() if chosen(n)}
+
+
+def test_what_a_data_protection_officer_would_look_for():
+    assert declared(lambda n: n.personal == "directly") == {
+        ("customers", c) for c in ("given_name", "family_name", "email", "phone", "street")
+    }
+    # Business is what is about nobody, and nothing else is.
+    nobody = {("spend", c) for c in schemas.column_types("spend")}
+    assert declared(lambda n: n.personal == "no") == nobody
+    assert declared(lambda n: n.kind == "business") == nobody
+    words = {("surveys", "comment"), ("tickets", "text"), ("feedback", "text")}
+    assert declared(lambda n: n.free_text) == words
+    more = {("customers", "birth_date"), ("visits", "device_id")}
+    assert declared(lambda n: n.care) == words | more
+    assert declared(lambda n: n.kind == "permission") == {
+        ("customers", "consent_analytics"),
+        ("customers", "consent_marketing"),
+        ("erasures", "requested_at"),
+    }
+    opinions = {("surveys", "score"), ("feedback", "rating")} | words
+    assert declared(lambda n: n.kind == "attitudinal") == opinions
+
+
+def test_the_glossary_explains_every_word():
+    table = inventory.glossary()
+    assert table["word"].tolist() == [*KINDS, *ORIGINS, *PERSONAL]
+    assert table["about"].tolist() == ["kind"] * 6 + ["origin"] * 4 + ["personal"] * 3
+    assert table.iloc[6].tolist() == ["origin", "given", ORIGINS["given"]]
+
+
+# ---- What is declared used is what the code reads.
+
+# Modules that know no column of a table by its meaning, or that compute no finding (truth).
+APART = {
+    "contract",
+    "engine",
+    "errors",
+    "files",
+    "intervals",
+    "numbers",
+    "plots",
+    "schemas",
+    "truth",
+}
+PAGES = ("02_linkage", "03_retention", "04_lifetime_value", "05_satisfaction")
+
+
+def code_of(page):
+    """The code of a notebook, without what is held against the truth."""
+    code = []
+    for cell in json.loads((ROOT / "notebooks" / f"{page}.ipynb").read_text("utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        if text.startswith("## Against the truth"):
+            break
+        if cell["cell_type"] == "code":
+            code.append(text)
+    return ast.parse("\n".join(code))
+
+
+def imported(tree):
+    """Modules and packages right below loyaltylab."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "loyaltylab":
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("loyaltylab."):
+            found.add(node.module.split(".")[1])
+    return found - APART
+
+
+def trees(module):
+    file = PACKAGE / f"{module}.py"
+    files = [file] if file.exists() else sorted((PACKAGE / module).glob("*.py"))
+    assert files, module
+    return [ast.parse(file.read_text("utf-8")) for file in files]
+
+
+def read_by(page):
+    """The code that a page runs: module → its trees, the notebook's own under its name."""
+    found, ahead = {page: [code_of(page)]}, imported(code_of(page))
+    while ahead:
+        module = ahead.pop()
+        found[module] = trees(module)
+        ahead |= {name for tree in found[module] for name in imported(tree)} - set(found)
+    return found
+
+
+def names(trees):
+    """Texts and attributes: what a column can be called by."""
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    texts = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    return texts | {n.attr for n in nodes if isinstance(n, ast.Attribute)}
+
+
+def tables_of(code):
+    """Tables that a page asks the lab for."""
+    found = set()
+    for module, its_trees in code.items():
+        calls = [n for tree in its_trees for n in ast.walk(tree) if isinstance(n, ast.Call)]
+        for call in calls if module != "dataset" else []:
+            if isinstance(call.func, ast.Attribute) and call.func.attr == "orders":
+                found.add("orders")
+            if isinstance(call.func, ast.Attribute) and call.func.attr == "table":
+                found |= {arg.value for arg in call.args if isinstance(arg, ast.Constant)}
+    return found & set(schemas.TABLES)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_columns_declared_used_are_those_that_a_page_reads(page):
+    code = read_by(page)
+    read, tables = names([tree for part in code.values() for tree in part]), tables_of(code)
+    assert tables
+    said = {
+        (table, column)
+        for uses in (USED, COUNTED)
+        for table, columns in uses.items()
+        for column, pages in columns.items()
+        if page in pages
+    }
+    assert said
+    assert {table for table, _ in said} <= tables
+    assert {column for _, column in said} <= read
+    for table in tables:
+        nowhere = set(NATURE[table]) - set(USED[table]) - set(COUNTED.get(table, {}))
+        assert not nowhere & read, (table, nowhere & read)
+
+
+def test_the_pages_are_those_that_there_are():
+    there = {path.stem for path in (ROOT / "notebooks").glob("0*.ipynb")}
+    said = {
+        p for uses in (USED, COUNTED) for t in uses.values() for pages in t.values() for p in pages
+    }
+    assert said == {"01_validation", *PAGES} == there - {"00_summary"}
+
+
+def test_what_the_first_page_decides_by():
+    validation = [
+        ast.parse(path.read_text("utf-8"))
+        for path in (PACKAGE / "validation").glob("*.py")
+        if path.stem != "nature"
+    ]
+    read = names(validation)
+    for table, columns in USED.items():
+        checked = {column for column, pages in columns.items() if "01_validation" in pages}
+        assert checked <= set(schemas.TABLES[table].unique or []) | read
+        if {"source", "record_id"} <= set(NATURE[table]):
+            assert {"source", "record_id"} <= checked
+    assert set(permissions.PURPOSES.values()) <= set(USED["customers"])
+
+
+# ---- Exports by hand.
+
+COLUMNS = pd.DataFrame(
+    [
+        ("orders", "orders", "No", "order_id"),
+        ("orders", "orders", "Customer", "record_id"),
+        ("orders", "orders", "Refunded", "returned_amount"),
+        ("customers", "customers.crm", "Nr", "record_id"),
+        ("customers", "customers.crm", "Nachname", "family_name"),
+        ("customers", "customers.crm", "E-Mail", "email"),
+        ("customers", "customers.crm", "Geburtsdatum", "birth_date"),
+        ("customers", "customers.crm", "Werbung", "consent_marketing"),
+        ("customers", "customers.crm", "Umsatz", None),
+        ("customers", "customers.shop", "last", "family_name"),
+        ("tickets", "tickets", "message", "text"),
+        ("visits", "visits", "device_id", "device_id"),
+        ("spend", "spend", "clicks", "clicks"),
+    ],
+    columns=["table", "export", "column", "canonical"],
+)
+
+
+def test_holdings_by_hand():
+    table = inventory.holdings(COLUMNS)
+    assert table["export"].tolist() == [
+        "orders", "customers.crm", "customers.shop", "tickets", "visits", "spend",
+    ]  # fmt: skip
+    crm = table.iloc[1].to_dict()
+    assert crm.pop("free_text") is None or pd.isna(table.loc[1, "free_text"])
+    assert crm == {
+        "table": "customers",
+        "export": "customers.crm",
+        "columns": 6,
+        "kinds": "identity, permission",
+        "origins": "given, made",
+        "direct": 2,  # name and e-mail address
+        "by_record": 3,  # number, birth date, consent
+        "left_out": "Umsatz",
+        "unused": 3,  # name, birth date, what dataset.yml leaves out
+    }
+    assert table["kinds"].tolist()[3:] == ["attitudinal", "identity", "business"]
+    assert table["origins"].tolist()[3:] == ["given", "observed", "reported"]
+    assert table["direct"].tolist() == [0, 2, 1, 0, 0, 0]
+    assert table["by_record"].tolist() == [3, 3, 0, 1, 1, 0]
+    assert table["free_text"].dropna().tolist() == ["message"]
+    assert table["left_out"].dropna().tolist() == ["Umsatz"]
+    assert table["unused"].tolist() == [1, 3, 1, 1, 1, 1]
+
+
+def test_kinds_and_origins_stand_in_the_order_in_which_they_are_explained():
+    names = ["registered_at", "country", "record_id"]
+    columns = pd.DataFrame({"table": "customers", "export": "x", "column": names})
+    told = inventory.holdings(columns.assign(canonical=names)).loc[0]
+    assert told["kinds"] == "identity, descriptive, behavioural"
+    assert told["origins"] == "given, observed, made"
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA])
+def test_unused_by_hand(missing):
+    columns = COLUMNS.astype(object).assign(
+        canonical=COLUMNS["canonical"].astype(object).where(COLUMNS["canonical"].notna(), missing)
+    )
+    columns.index = range(50, 50 + len(columns))
+    table = inventory.unused(columns)
+    assert list(table) == ["table", "export", "column", "canonical", "personal", "use", "advice"]
+    assert table["column"].tolist() == [
+        "Refunded", "Nachname", "Geburtsdatum", "Umsatz", "last", "message", "device_id", "clicks",
+    ]  # fmt: skip
+    assert table.index.tolist() == list(range(8))
+    assert table["canonical"].isna().tolist() == [False] * 3 + [True] + [False] * 4
+    assert table["personal"].tolist() == [
+        "by its record", "directly", "by its record", "not declared", "directly",
+        "by its record", "by its record", "no",
+    ]  # fmt: skip
+    none = "by no page yet"
+    assert table["use"].tolist() == [
+        none, none, "only counted, by 02_linkage", "left out by dataset.yml", *[none] * 4,
+    ]  # fmt: skip
+    advice = table.set_index("column")["advice"]
+    assert advice["Umsatz"] == "leave it out of the export: nothing can read it"
+    assert "returns" in advice["Refunded"]
+    assert "one person" in advice["Nachname"] and "age band" not in advice["Nachname"]
+    assert "one person" in advice["Geburtsdatum"] and "age band" in advice["Geburtsdatum"]
+    assert "topic" in advice["message"]
+    assert "per customer and month" in advice["device_id"] and "device" in advice["device_id"]
+    assert "about persons" in advice["clicks"]
+
+
+def test_what_is_unused_in_short():
+    table = inventory.by_advice(inventory.unused(COLUMNS))
+    assert list(table) == ["table", "columns", "exports", "advice"]
+    assert table[["table", "columns", "exports"]].to_numpy().tolist() == [
+        ["orders", "returned_amount", "orders"],
+        ["customers", "family_name", "customers.crm, customers.shop"],
+        ["customers", "birth_date", "customers.crm"],
+        ["customers", "Umsatz", "customers.crm"],
+        ["tickets", "text", "tickets"],
+        ["visits", "device_id", "visits"],
+        ["spend", "clicks", "spend"],
+    ]
+
+
+def test_every_column_that_could_be_unused_gets_advice_and_none_to_drop_what_linkage_needs():
+    every = [
+        (table, table, column, column) for table in NATURE for column in schemas.column_types(table)
+    ]
+    table = inventory.unused(pd.DataFrame(every, columns=list(COLUMNS)))
+    assert len(table) == len(every) - sum(len(columns) for columns in USED.values())
+    assert table["advice"].str.len().gt(10).all()
+    about = table[table["table"] == "customers"].set_index("canonical")["advice"]
+    for trait in ("given_name", "family_name", "phone", "birth_date", "street", "postcode", "city"):
+        assert about[trait].startswith("keep it only to tell which records are one person")
+    visits = table[table["table"] == "visits"]
+    assert visits["advice"].str.contains("totals per customer and month, not a log").all()
+
+
+def test_columns_to_take_care_with():
+    table = inventory.care(COLUMNS)
+    assert table[["export", "column"]].to_numpy().tolist() == [
+        ["customers.crm", "Geburtsdatum"],
+        ["tickets", "message"],
+        ["visits", "device_id"],
+    ]
+    assert "child" in table.loc[0, "why"] and "free text" in table.loc[1, "why"]
+
+
+def test_exports_of_which_everything_is_used():
+    columns = COLUMNS.head(2)
+    assert inventory.holdings(columns)["unused"].tolist() == [0]
+    assert inventory.unused(columns).empty and inventory.by_advice(inventory.unused(columns)).empty
+    assert inventory.care(columns).empty
+    assert "is used" in inventory.unused_finding(columns)
+
+
+def test_a_canonical_name_that_is_none():
+    with pytest.raises(KeyError, match="emale"):
+        inventory.holdings(COLUMNS.replace({"canonical": {"email": "emale"}}))
+
+
+def test_what_is_unused_in_words():
+    words = inventory.unused_finding(COLUMNS)
+    assert "No page uses 8 of the 13 columns" in words
+    assert "6 columns hold data about persons, and 1 is left out by dataset.yml" in words
