@@ -97,7 +97,7 @@ PAGE_PARTS := $(PAGE_MODULES) $(wildcard src/loyaltylab/template/*)
 
 # FORCE where a file of the dataset, or a folder of its files, is newer than $1 (names may hold
 # spaces). A file copied with its old date (cp -p, unzip) is told by when its entry changed.
-DERIVED := validated quarantine linked results .scratch .checked
+DERIVED := validated quarantine audit linked results .scratch .checked .passed
 newer_raw = $(if $(shell find -L $(D) -mindepth 1 $(foreach made,$(DERIVED),-path $(D)/$(made) -prune -o) \
 	\( -newer $1 -o -cnewer $1 \) -print 2>/dev/null | head -n 1),FORCE)
 # FORCE where the results $1 were deleted, or made anew by hand (in make lab), after notebook $2 ran.
@@ -140,7 +140,15 @@ $(foreach stem,$(filter-out 00_%,$(STEMS)),$(eval \
 	$(call executed,$(stem)): $(call astray,$(D)/results/$(stem).json,$(call executed,$(stem)))))
 $(call executed,01_validation): $(call newer_raw,$(R)/executed/01_validation.ipynb) \
 	$(call astray,$(D)/validated/orders.parquet,$(call executed,01_validation))
-$(call executed,02_linkage): $(call executed,01_validation)
+
+# The gate: what comes after validation waits for data that are good enough, and the page that says
+# what is wrong is made before it. FORCE where it was passed with STRICT=0 and that no longer counts.
+not_strict = $(if $(filter-out 0,$(or $(STRICT),1)),$(shell grep -qs '^not strict' $(D)/.passed && echo FORCE))
+
+$(D)/.passed: $(call executed,01_validation) $(not_strict) | $(R)/01_validation.html
+	@$(PYTHON) -m loyaltylab gate $(D) $@
+
+$(call executed,02_linkage): $(D)/.passed
 $(call executed,$(AFTER_LINKAGE)): $(call executed,02_linkage)
 $(call executed,00_summary): $(call executed,$(filter-out 00_%,$(STEMS)))
 

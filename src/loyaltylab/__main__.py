@@ -33,6 +33,24 @@ def run(notebook: Path, folder: Path, target: Path) -> None:
     execution.run(notebook, target, values, results=lab.results, without=without)
 
 
+def gate(folder: Path, stamp: Path) -> None:
+    from loyaltylab.dataset import Lab
+    from loyaltylab.files import write_text
+    from loyaltylab.validation import quality
+
+    found = quality.gate(Lab(folder.name).results)
+    strict = os.environ.get("STRICT", "1") != "0"
+    if found:
+        advice = (
+            f"Mend the data, or raise thresholds in {folder}/dataset.yml. What is wrong stands in "
+            "01_validation.html; pages after it were not made. STRICT=0 makes them all the same."
+        )
+        if strict:
+            raise LabError("\n".join([*found, advice]))
+        print("\n".join([*found, "STRICT=0: going on all the same."]), file=sys.stderr)
+    write_text(stamp, "strict\n" if strict or not found else "not strict\n")
+
+
 def golden(notebooks: list[Path]) -> None:
     from loyaltylab import dataset, execution
 
@@ -104,6 +122,11 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("folder", type=Path, help="data/<dataset>")
     command.add_argument("--customers", type=int, help="so many instead of what dataset.yml says")
     command.set_defaults(function=simulate)
+
+    command = commands.add_parser("gate", help="stop where the data are worse than they may be")
+    command.add_argument("folder", type=Path, help="data/<dataset>")
+    command.add_argument("stamp", type=Path, help="file to write if the report may go on")
+    command.set_defaults(function=gate)
 
     command = commands.add_parser("golden", help="run notebooks in place, with their defaults")
     command.add_argument("notebooks", type=Path, nargs="+")

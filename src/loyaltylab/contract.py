@@ -251,13 +251,11 @@ class ColumnRule(Strict):
 class Thresholds(Strict):
     """What `make report` still goes on with. Shares from 0 to 1; none: whatever is found.
 
-    put_aside : of each table's rows; score : the lowest data-quality score of an export; revenue :
-    of the revenue read, what rows put aside affect.
+    put_aside : of each table's rows; score : the lowest data-quality score of an export.
     """
 
     put_aside: Share | None = 0.05
     score: Share | None = None
-    revenue: Share | None = None
 
 
 class Dataset(Strict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import ibis.expr.types as ir
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from loyaltylab import plots, schemas
 from loyaltylab.dataset import Lab
 from loyaltylab.numbers import counted
+from loyaltylab.validation import declared
 
 
 def table_profile(table: ir.Table, name: str) -> dict[str, Any]:
@@ -99,40 +101,74 @@ def orders_profile(orders: ir.Table) -> pd.Series:
     return pd.concat([profile.drop("days_with_orders"), pd.Series(more, dtype=object)])
 
 
-def oddities(profile: pd.Series, *, currency: str) -> pd.DataFrame:
-    """Rows that break no rule and deserve a look. Grain: one kind of oddity.
+def oddities(
+    profile: pd.Series, reasons: pd.DataFrame, choices: Mapping[str, str], *, currency: str
+) -> pd.DataFrame:
+    """Orders that may be right or wrong. Grain: one kind of oddity.
 
-    name, what, rows, share (of orders), treatment, definition.
+    profile : of accepted orders; reasons : `Findings.reasons`; choices : name of a choice → "keep" or
+    "put aside". name, what, rows (accepted or put aside for it), share (of orders accepted),
+    treatment, definition.
     """
     far = f"{profile['far_limit']:,.2f} {currency}"
     kinds = [
         (
+            "exact_duplicates",
             "exact_duplicates",
             "orders alike in every column to an earlier one",
             "kept: without an order number they may be second orders",
         ),
         (
             "repeated_customer_days",
+            "same_day_orders",
             "further orders of a customer on one day",
             "kept: they count as one purchase",
         ),
-        ("zero_amounts", "orders worth nothing", "kept: a purchase without revenue"),
         (
+            "zero_amounts",
+            "zero_amounts",
+            "orders worth nothing",
+            "kept: a purchase without revenue",
+        ),
+        (
+            "negative_amounts",
             "negative_amounts",
             "orders below zero",
             "kept: they count as orders and lower the revenue",
         ),
         (
+            "cancelled_orders",
+            "cancelled_orders",
+            "orders and the orders below zero that cancel them, which net out",
+            "kept: both count as orders, and their revenue adds up to nothing",
+        ),
+        (
             "far_amounts",
+            "",
             f"orders above {far}, far beyond the usual",
             "kept: look at the largest by hand",
         ),
     ]
-    table = pd.DataFrame(kinds, columns=["name", "what", "treatment"])
-    table["rows"] = [int(profile[name]) for name in table["name"]]
+    table = pd.DataFrame(kinds, columns=["name", "choice", "what", "treatment"])
+    refused = reasons[(reasons["table"] == "orders") & (reasons["treatment"] == "put aside")]
+    counted_ = refused.groupby("reason")["rows"].sum()
+    aside = [
+        int(sum(counted_.get(rule.words, 0) for rule in declared.CHOICES.get(choice, ())))
+        for choice in table["choice"]
+    ]
+    table["rows"] = [
+        int(profile.get(n, 0)) + n_ for n, n_ in zip(table["name"], aside, strict=True)
+    ]
     table["share"] = table["rows"] / profile["orders"]
+    done = table["choice"].map(lambda choice: choices.get(choice) == "put aside")
+    table["treatment"] = table["treatment"].mask(done, "put aside")
+    both = pd.Series(aside) > 0
+    table["treatment"] = table["treatment"].mask(
+        both & ~done, "put aside where the order number is the same; else " + table["treatment"]
+    )
     fence = f"orders above {far}: the third quartile plus three times the interquartile range"
-    return table.assign(definition=table["what"].where(table["name"] != "far_amounts", fence))
+    table["definition"] = table["what"].where(table["name"] != "far_amounts", fence)
+    return table.drop(columns="choice")
 
 
 def orders_by_week(orders: ir.Table) -> pd.DataFrame:

@@ -78,6 +78,15 @@ def defects_found(lab: Lab) -> pd.DataFrame:
     return table_.astype(dict.fromkeys(["defects", "put_aside", "mended", "right"], "Int64"))
 
 
+def recall_precision(found: pd.DataFrame) -> tuple[float, float]:
+    """From `defects_found`: the share of defects found for the right reason, and of all that was put
+    aside or mended the share that had a defect."""
+    known = found.dropna(subset="kind")
+    acted = found[["put_aside", "mended"]].sum().sum()
+    right = known[["put_aside", "mended"]].sum().sum()
+    return float(known["right"].sum() / known["defects"].sum()), float(right / acted)
+
+
 def _said(lab: Lab) -> ir.Table:
     """Grain: one reason of a row that was put aside, or one kind of mending of a value.
 

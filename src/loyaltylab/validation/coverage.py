@@ -23,7 +23,7 @@ from loyaltylab.numbers import counted
 
 MISSING = "missing "  # before the name of a column: how many of its values a week's rows lack
 
-WEEKS = 4  # on either side of a silence, that say how many rows were usual
+WEEKS = 8  # on either side of a silence, that say how many rows were usual
 FALSE_ALARM = 0.01  # chance that a table with no gap is said to have one
 _DAY = pd.Timedelta(days=1)
 _Days = npt.NDArray[np.int64]
@@ -69,23 +69,23 @@ def weekly(rows: ir.Table, name: str) -> pd.DataFrame:
 def daily(rows: ir.Table, name: str) -> pd.Series:
     """Rows of each day that has any, by day."""
     found = dated(rows, name)
-    counted = found.group_by("_day").agg(rows=found.count()).to_pandas()
-    return counted.set_index(pd.to_datetime(counted["_day"]))["rows"].sort_index()
+    counted_ = found.group_by("_day").agg(rows=found.count()).to_pandas()
+    return counted_.set_index(pd.to_datetime(counted_["_day"]))["rows"].sort_index()
 
 
 def gaps(by_day: pd.Series, *, until: dt.date) -> pd.DataFrame:
     """Runs of days without a row that chance does not explain. Grain: one run, in order of time.
 
-    first and last (its days), days, expected (rows that so many days, of these weekdays, usually
-    have). until : the last day observed; the silence from the last row to it counts as well.
+    by_day : as `daily` gives it. first and last (its days), days, expected (rows that so many days,
+    of these weekdays, usually have). until : the last day observed; the silence from the last row to it counts as well.
 
-    The four weeks before a run and the four after it each say how many rows a week has (the second
-    lowest of the four, so that neither a busy week nor a bulk of rows counts) and how these fall on
-    the weekdays. Of n rows, all would miss the run with the chance (1 + run / weeks)^-n, the run's
-    length in usual weeks: the exact comparison of two Poisson rates (Przyborowski, J. & Wilenski, H.
-    1940, Biometrika 31, 313–323). A run is a gap if, by the weeks before it and by those after it,
-    that chance times the number of runs stays below FALSE_ALARM (Bonferroni), and if it is twice as
-    long as nine in ten of the table's silences: rows that come in batches are silent between them.
+    The WEEKS before a run and those after it each say how many rows a week has (their median, the
+    lower of two, so that neither a busy week nor a bulk of rows counts) and how these fall on the
+    weekdays. Of n rows, all would miss the run with the chance (1 + run / weeks)^-n, the run's length
+    in usual weeks: the exact comparison of two Poisson rates (Przyborowski, J. & Wilenski, H. 1940,
+    Biometrika 31, 313–323). A run is a gap if, by the weeks before it and by those after it, that
+    chance times the number of runs stays below FALSE_ALARM (Bonferroni), and if it is twice as long as
+    nine in ten of the table's silences: rows that come in batches are silent between them.
     """
     times = dict.fromkeys(["first", "last"], "datetime64[ns]")
     columns: dict[str, Any] = times | {"days": int, "expected": float}
@@ -240,3 +240,14 @@ def _strip(name: str, weeks: pd.DataFrame, found: pd.DataFrame | None) -> str:
 
 def _day(day: pd.Timestamp) -> str:
     return f"{day:%-d %B %Y}"
+
+
+def joined(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Tables of several canonical tables as one, with the name of each in the column table."""
+    named = [found.assign(table=name) for name, found in tables.items() if len(found)]
+    table = (
+        pd.concat(named, ignore_index=True)
+        if named
+        else next(iter(tables.values())).assign(table="")
+    )
+    return table[["table", *(name for name in table.columns if name != "table")]]

@@ -9,7 +9,7 @@ import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import ibis.expr.types as ir
 import pandera.ibis as pa
@@ -59,16 +59,26 @@ CHOICES: Mapping[str, tuple[Rule | Key, ...]] = {
 }
 
 
+def chosen(**choices: Choice) -> tuple[str, ...]:
+    """The choices that put orders aside, as `for_table` takes them; the rest keep them.
+
+    Raises LabError on a choice of another name or value.
+    """
+    for name, choice in choices.items():
+        if name not in CHOICES or choice not in get_args(Choice):
+            raise LabError(
+                f'choices: {name} is "{choice}"; expected one of {", ".join(CHOICES)} to be '
+                f"{' or '.join(get_args(Choice))}. Correct it in dataset.yml under parameters."
+            )
+    return tuple(name for name, choice in choices.items() if choice == "put aside")
+
+
 def for_table(dataset: Dataset, table: str, *, put_aside: tuple[str, ...] = ()) -> Rules:
     """All rules of a table.
 
     put_aside : which of CHOICES put an order aside; the others accept it.
-    Raises LabError on a rule of dataset.yml that does not fit its column, and on an unknown choice.
+    Raises LabError on a rule of dataset.yml that does not fit its column.
     """
-    if unknown := set(put_aside) - set(CHOICES):
-        raise LabError(
-            f"choices: {', '.join(sorted(unknown))} unknown; expected some of {', '.join(CHOICES)}."
-        )
     found = rules.compiled(_tightened(dataset, table))
     if dataset.observed_until:
         # What comes after that is also after the last day that can be: one reason will do.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -54,10 +55,21 @@ class _Measure:
     ratio: bool
 
 
+@dataclass(frozen=True)
+class _Usual:
+    """What some weeks say is usual: medians, and the spread of one week and of the median level."""
+
+    weeks: list[int]
+    value: float
+    level: float
+    spread: float  # variance, in sampling variances
+    error: float  # of the median level, as a sampling variance
+
+
 @dataclass
 class _Jump:
     since: int
-    usual: list[int]  # the weeks that it is compared with
+    usual: _Usual
     weeks: list[int]  # those of the changed stretch, at most BASE
     until: int
 
@@ -115,28 +127,33 @@ def _scan(measure: _Measure) -> list[_Jump]:
     """The jumps of a measure, week by week."""
     found: list[_Jump] = []
     judged = [int(i) for i in np.flatnonzero(np.isfinite(measure.level))]
+    if len(judged) <= BASE:
+        return []
     spread = _spread(measure, judged)
-    base = judged[:BASE]
+    usual = _usual(measure, judged[:BASE], spread)
     stretch: _Jump | None = None  # being watched
     former: _Jump | None = None  # the one that made the present usual
     for at, i in enumerate(judged[BASE:], BASE):
-        weeks = judged[at : at + RUN]
-        if stretch and _far(measure, i, base, spread, part=0.5) == _side(measure, stretch):
+        if stretch and _far(measure, i, usual, part=0.5) == _side(measure, stretch):
             stretch.weeks.append(i)
             stretch.until = i
             if len(stretch.weeks) == BASE:
                 if former:
                     former.until = stretch.since - 1
-                former, base, stretch = stretch, stretch.weeks, None
+                former, usual = stretch, _usual(measure, stretch.weeks, spread)
+                stretch = None
             continue
         stretch = None
-        begun = _begins(measure, weeks, base, spread)
-        if not begun or not _sudden(measure, begun, base):
-            base = [*base[1 - BASE :], i]
-        elif former and not _begins(measure, weeks, former.usual, spread):
-            former.until, base, former = i - 1, [*former.usual[1 - BASE :], i], None
+        weeks = judged[at : at + RUN]
+        begun = _begins(measure, weeks, usual)
+        if not begun or not _sudden(measure, begun, usual):
+            usual = _usual(measure, [*usual.weeks[1 - BASE :], i], spread)
+        elif former and not _begins(measure, weeks, former.usual):
+            former.until = i - 1
+            usual = _usual(measure, [*former.usual.weeks[1 - BASE :], i], spread)
+            former = None
         else:
-            stretch = _Jump(i, base, [i], i)
+            stretch = _Jump(i, usual, [i], i)
             found.append(stretch)
     if former:
         former.until = judged[-1]
@@ -146,56 +163,64 @@ def _scan(measure: _Measure) -> list[_Jump]:
 def _spread(measure: _Measure, judged: list[int]) -> float:
     """Variance from one week to the next, in sampling variances; robust, and at least `least`."""
     level, variance = measure.level[judged], measure.variance[judged]
-    if len(level) < 2:
-        return measure.least
     steps = np.diff(level) / np.sqrt(variance[1:] + variance[:-1])
     return max(measure.least, float(_MAD * np.median(np.abs(steps))) ** 2)
 
 
-def _z(measure: _Measure, i: int, base: list[int], spread: float) -> float:
-    """How far a week is from the median of others, in standard errors of that difference."""
-    level, variance = measure.level[base], measure.variance[base]
-    median = np.median(level)
-    around = float(_MAD * np.median(np.abs(level - median) / np.sqrt(variance))) ** 2
-    error = measure.variance[i] + _MEDIAN * variance.mean() / len(base)
-    return float((measure.level[i] - median) / np.sqrt(max(spread, around) * error))
+def _usual(measure: _Measure, weeks: list[int], spread: float) -> _Usual:
+    level, variance = measure.level[weeks], measure.variance[weeks]
+    middle = median(level)
+    around = [_MAD * off for off in np.abs(level - middle) / np.sqrt(variance)]
+    return _Usual(
+        weeks,
+        median(measure.value[weeks]),
+        middle,
+        max(spread, median(around) ** 2),
+        _MEDIAN * variance.mean() / len(weeks),
+    )
 
 
-def _far(measure: _Measure, i: int, base: list[int], spread: float, *, part: float = 1.0) -> int:
-    """1 if a week is far above others, -1 if far below, 0 if neither; part : how far is far."""
-    z = _z(measure, i, base, spread)
-    matters = _matters(measure, measure.value[i], np.median(measure.value[base]), part)
+def _z(measure: _Measure, i: int, usual: _Usual) -> float:
+    """How far a week is from the usual, in standard errors of that difference."""
+    error = usual.spread * (measure.variance[i] + usual.error)
+    return float((measure.level[i] - usual.level) / np.sqrt(error))
+
+
+def _far(measure: _Measure, i: int, usual: _Usual, *, part: float = 1.0) -> int:
+    """1 if a week is far above the usual, -1 if far below, else 0; part : how far is far."""
+    z = _z(measure, i, usual)
+    matters = _matters(measure, measure.value[i], usual.value, part)
     return int(np.sign(z)) if abs(z) >= part * FAR and matters else 0
 
 
-def _begins(measure: _Measure, weeks: list[int], base: list[int], spread: float) -> list[int]:
+def _begins(measure: _Measure, weeks: list[int], usual: _Usual) -> list[int]:
     """Of the next weeks those by which a stretch begins; none if it does not.
 
     The first, if it is far from the usual, or all, if each is half as far the same way.
     """
-    if _far(measure, weeks[0], base, spread):
+    if _far(measure, weeks[0], usual):
         return weeks[:1]
-    side = _far(measure, weeks[0], base, spread, part=0.5)
+    side = _far(measure, weeks[0], usual, part=0.5)
     if not side or len(weeks) < RUN:
         return []
-    same = all(_far(measure, i, base, spread, part=0.5) == side for i in weeks[1:])
-    values = np.median(measure.value[weeks]), np.median(measure.value[base])
-    return weeks if same and _matters(measure, *values, 1.0) else []
+    same = all(_far(measure, i, usual, part=0.5) == side for i in weeks[1:])
+    enough = _matters(measure, median(measure.value[weeks]), usual.value, 1.0)
+    return weeks if same and enough else []
 
 
 def _side(measure: _Measure, jump: _Jump) -> int:
-    return int(np.sign(measure.level[jump.since] - np.median(measure.level[jump.usual])))
+    return int(np.sign(measure.level[jump.since] - jump.usual.level))
 
 
-def _sudden(measure: _Measure, weeks: list[int], base: list[int]) -> bool:
+def _sudden(measure: _Measure, weeks: list[int], usual: _Usual) -> bool:
     """Whether weeks are also not where the line through those before leads."""
-    value, usual = np.median(measure.value[weeks]), np.median(measure.value[base])
-    slope, start, *_ = stats.theilslopes(measure.value[base], base)
-    ahead = start + slope * np.mean(weeks)
-    if (ahead - usual) * (value - usual) <= 0:
+    slope, start, *_ = stats.theilslopes(measure.value[usual.weeks], usual.weeks)
+    led = start + slope * np.mean(weeks) - usual.value
+    went = median(measure.value[weeks]) - usual.value
+    if led * went <= 0:
         return True
-    beyond = abs(value - usual) > abs(ahead - usual)
-    return beyond and _matters(measure, value, ahead, 1.0)
+    beyond = abs(went) > abs(led)
+    return beyond and _matters(measure, usual.value + went, usual.value + led, 1.0)
 
 
 def _matters(measure: _Measure, value: float, usual: float, part: float) -> bool:
@@ -211,10 +236,9 @@ def _change(measure: _Measure, observed: float, usual: float) -> float:
 
 
 def _told(measure: _Measure, jump: _Jump) -> tuple[Any, ...]:
-    usual = float(np.median(measure.value[jump.usual]))
-    observed = float(np.median(measure.value[jump.weeks]))
-    spread = _spread(measure, [int(i) for i in np.flatnonzero(np.isfinite(measure.level))])
-    z = max((_z(measure, i, jump.usual, spread) for i in jump.weeks), key=abs)
+    usual = jump.usual.value
+    observed = float(median(measure.value[jump.weeks]))
+    z = max((_z(measure, i, jump.usual) for i in jump.weeks), key=abs)
     change = _change(measure, observed, usual)
     earlier = _a_year_earlier(measure, jump)
     return (
@@ -233,7 +257,7 @@ def _told(measure: _Measure, jump: _Jump) -> tuple[Any, ...]:
 def _a_year_earlier(measure: _Measure, jump: _Jump) -> float:
     """The change between the same weeks a year earlier; missing if half of them were not observed."""
     medians = []
-    for weeks in (jump.weeks, jump.usual):
+    for weeks in (jump.weeks, jump.usual.weeks):
         then = measure.week.get_indexer(measure.week[weeks] - _YEAR)
         values = measure.value[then[then >= 0]]
         values = values[np.isfinite(values)]
@@ -250,3 +274,30 @@ def _alike(change: float, earlier: float, *, ratio: bool) -> bool:
     if ratio:
         change, earlier = (float(np.log(np.clip(c, 1e-9, 1e9))) for c in (change, earlier))
     return change * earlier > 0 and 0.5 <= earlier / change <= 2
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """Jumps as a reader sees them: table (if there), measure, since, until, usual and observed (rows
+    a week, the median amount, or a share in percent) and what the change was a year earlier."""
+    shown = table.copy()
+    for column in ("usual", "observed"):
+        shown[column] = [
+            _written(measure, value)
+            for measure, value in zip(table["measure"], table[column], strict=True)
+        ]
+    shown["a year earlier"] = [
+        None if pd.isna(change) else f"{change:+.0%}" if _is_share(measure) else f"× {change:.2f}"
+        for measure, change in zip(table["measure"], table["a_year_earlier"], strict=True)
+    ]
+    names = ["measure", "since", "until", "usual", "observed", "a year earlier"]
+    return shown[[*(["table"] if "table" in shown else []), *names]]
+
+
+def _is_share(measure: str) -> bool:
+    return measure.startswith(MISSING)
+
+
+def _written(measure: str, value: float) -> str:
+    if _is_share(measure):
+        return f"{value:.1%}"
+    return f"{value:,.0f} a week" if measure == "rows" else f"{value:,.2f}"

@@ -1,0 +1,173 @@
+"""Quality: how far each export can be trusted, what to mend first, and whether to go on.
+
+Grain in: `Findings`. Grain out: one export, or one reason of one.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import get_args
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+
+from loyaltylab import plots
+from loyaltylab.contract import Thresholds
+from loyaltylab.files import write_json
+from loyaltylab.numbers import Numbers
+from loyaltylab.validation.findings import Findings
+from loyaltylab.validation.rules import Dimension
+
+DIMENSIONS = (*get_args(Dimension), "timeliness")
+GATE = "01_validation.gate.json"  # among the results: what `make report` stops for
+
+# From good, nearly white, to bad.
+_LACK = LinearSegmentedColormap.from_list("lack", ["#F3F8FC", "#F0A46B"])
+_STILL = pd.Timedelta(days=30)
+
+
+def score_card(findings: Findings) -> pd.DataFrame:
+    """Grain: one export. Each dimension in [0, 1], and missing where an export has no such thing.
+
+    completeness (of the cells that should hold a value, those that do), validity, uniqueness and
+    consistency (rows that break no rule of the kind: of a value by itself; that a key or a whole row
+    comes once; between columns or tables), timeliness (days from its first to the last day observed
+    that lie in no gap), score (their mean), and table, export, read. Rows that break a rule and are
+    accepted with a note count as well.
+    """
+    card = findings.exports.set_index("export")
+    cells = findings.columns[findings.columns["expected"]].groupby("export")["present"]
+    read = card["read"].where(card["read"] > 0)
+    broken = findings.broken.pivot_table(
+        index="export", columns="dimension", values="rows", aggfunc="sum"
+    )
+    shares = pd.DataFrame({"completeness": cells.sum() / (cells.size() * read)}, index=card.index)
+    for dimension in ("validity", "uniqueness", "consistency"):
+        rows = broken.get(dimension, pd.Series(dtype=float)).reindex(card.index).fillna(0)
+        shares[dimension] = 1 - rows / read
+    shares["timeliness"] = 1 - card["silent_days"] / card["days"]
+    shares = shares.astype(float)
+    shares["score"] = shares.mean(axis=1)
+    return card[["table", "read"]].join(shares).reset_index()
+
+
+def plot_score_card(card: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Heat map of exports and dimensions; the darker, the more is wrong."""
+    shares = card.set_index("export")[[*DIMENSIONS, "score"]]
+    ax = plots.new_axes(ax, width=6.8, height=1.1 + 0.3 * len(shares))
+    sns.heatmap(
+        1 - shares,
+        ax=ax,
+        cmap=_LACK,
+        vmin=0,
+        vmax=0.1,
+        annot=shares.map(lambda share: "–" if pd.isna(share) else _percent(share)),
+        fmt="",
+        annot_kws={"size": 9, "color": plots.INK},
+        linewidths=1,
+        cbar=False,
+    )
+    ax.grid(visible=False)
+    ax.tick_params(length=0)
+    ax.tick_params(axis="y", rotation=0)
+    ax.xaxis.tick_top()
+    ax.set(xlabel="", ylabel="")
+    return ax
+
+
+def _percent(share: float) -> str:
+    """In percent, and 100 only where nothing is lacking."""
+    return "100%" if share == 1 else f"{min(share, 0.999):.1%}"
+
+
+def describe_score_card(card: pd.DataFrame) -> str:
+    """What plot_score_card shows, in words."""
+    rows = [
+        f"{row['export']} {_percent(row['score'])}"
+        for row in card.sort_values("score").to_dict("records")
+    ]
+    return f"Heat map of {len(card)} exports by five dimensions; scores from the lowest: {', '.join(rows)}."
+
+
+def weakest(card: pd.DataFrame) -> tuple[str, float, str]:
+    """The export with the lowest score, that score, and the dimension that it is lowest in."""
+    row = card.loc[card["score"].idxmin()]
+    return row["export"], row["score"], str(row[list(DIMENSIONS)].astype(float).idxmin())
+
+
+def fix_first(findings: Findings) -> pd.DataFrame:
+    """Grain: one reason of an export, first what affects the most revenue, then the most rows.
+
+    export, owner, reason, treatment, rows, share (of the export's rows), since (the first day of such
+    a row), still (whether one is within 30 days of the export's last; missing if no day is known),
+    example, revenue.
+    """
+    about = findings.exports[["export", "owner", "read", "last_day"]]
+    table = findings.reasons.merge(about, "left", "export", suffixes=("", "_of_export"))
+    table["share"] = table["rows"] / table["read"]
+    still = table["last_day"] >= table["last_day_of_export"] - _STILL
+    table["still"] = still.where(table["last_day"].notna()).astype("boolean")
+    table = table.rename(columns={"first_day": "since"})
+    names = ["export", "owner", "reason", "treatment", "rows", "share", "since", "still", "example"]
+    ranked = table.sort_values(
+        ["revenue", "rows", "export", "reason"], ascending=[False, False, True, True]
+    )
+    return ranked[[*names, "revenue"]].reset_index(drop=True)
+
+
+def failures(findings: Findings, card: pd.DataFrame, thresholds: Thresholds) -> list[str]:
+    """What is beyond the thresholds, a sentence each; empty if the report may go on."""
+    found = []
+    tables = findings.exports.groupby("table", sort=False)[["read", "quarantined"]].sum()
+    limit = thresholds.put_aside
+    for table, row in tables.iterrows():
+        if limit is not None and row["quarantined"] > limit * row["read"]:
+            share = row["quarantined"] / row["read"]
+            found.append(
+                f"{table}: {share:.1%} of {row['read']:,} rows were put aside; at most {limit:.1%} "
+                "may be (thresholds.put_aside)."
+            )
+    lowest = thresholds.score
+    for row in card.to_dict("records"):
+        if lowest is not None and row["score"] < lowest:
+            found.append(
+                f"{row['export']}: the data-quality score is {_percent(row['score'])}; at least "
+                f"{lowest:.1%} is asked for (thresholds.score)."
+            )
+    return found
+
+
+def save_gate(results: Path, found: list[str]) -> None:
+    """Write what `make report` stops for, whole or not at all."""
+    write_json(results / GATE, found)
+
+
+def gate(results: Path) -> list[str]:
+    """What `save_gate` wrote."""
+    return list(json.loads((results / GATE).read_text("utf-8")))
+
+
+def record(numbers: Numbers, findings: Findings, card: pd.DataFrame) -> None:
+    """Record validation.rows_read|rows_accepted|rows_quarantined of each table, and
+    validation.score of each export."""
+    meanings = {
+        "read": "rows in the raw files, those that could not be read included",
+        "accepted": "rows that keep every rule of their table",
+        "quarantined": "rows put aside with their reasons",
+    }
+    tables = findings.exports.groupby("table", sort=False)[list(meanings)].sum()
+    for table, row in tables.iterrows():
+        for part, meaning in meanings.items():
+            name = f"validation.rows_{part}.{table}"
+            numbers.record(name, row[part], unit="rows", n=row["read"], definition=meaning)
+    for row in card.to_dict("records"):
+        numbers.record(
+            f"validation.score.{row['export']}",
+            row["score"],
+            unit="share",
+            n=row["read"],
+            definition="mean of completeness, validity, uniqueness, consistency and timeliness",
+        )
