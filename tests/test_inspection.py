@@ -313,7 +313,7 @@ def test_as_a_command(project):
 def test_a_file_that_must_not_be_read(project, check, monkeypatch):
     path = project.folder / "raw" / "sales.csv"
     if os.geteuid() == 0:  # who may read everything
-        monkeypatch.setattr(inspection.sources.os, "access", lambda *_: False)
+        monkeypatch.setattr(os, "access", lambda *_: False)
     else:
         monkeypatch.setattr(Project, "files", lambda _: {})
         path.chmod(0)

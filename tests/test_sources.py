@@ -17,6 +17,7 @@ from loyaltylab.errors import LabError
 
 QUOTE = "a quote that is not closed, or closed amid text"
 FIELDS = "wrong number of fields"
+LONG = "longer than 131,072 characters"
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,14 @@ def test_csv_keeps_text_as_it_is(read):
     )
 
 
+@pytest.mark.parametrize("spoilt", ["", "spoilt\n"])
+def test_blanks_before_a_quote_are_no_text_and_others_are(read, spoilt):
+    content = 'a,b\n1, "2,3"\n" ""x""", y\n "1\n2", "3"\n' + spoilt
+    assert read(content)[:3] == numbered(
+        {"a": "1", "b": "2,3"}, {"a": ' "x"', "b": " y"}, {"a": "1\n2", "b": "3"}
+    )
+
+
 def test_without_quotes_a_quote_is_a_sign_like_others(read):
     content = 'a,b\n"1,2\n3",4\n'
     assert read(content, quote="") == numbered({"a": '"1', "b": "2"}, {"a": '3"', "b": "4"})
@@ -120,9 +129,11 @@ def test_encoding(read):
         (b'"1"x,2', QUOTE, '"1"x,2'),
         (b'"1\n2",3,4', FIELDS, '"1\n2",3,4'),
         (b"1,M\xfcller", "not text", r"1,M\xfcller"),
-        (b"1,\xff,3", "not text", r"1,\xff,3"),  # two things at once
-        (b"1," + b"x" * 200_000, "longer than 131,072 characters", "1," + "x" * 200_000),
-        (b'1,"' + b"x" * 200_000, "longer than 131,072 characters", '1,"' + "x" * 200_000),
+        (b"1,\xff,3", FIELDS, r"1,\xff,3"),  # two things at once
+        (b'1,"\xff', QUOTE, r'1,"\xff'),
+        (b"a,b", "repeats the header", "a,b"),
+        (b"1," + b"x" * 200_000, LONG, "1," + "x" * 131_070 + " … (200,002 characters)"),
+        (b'1,"' + b"x" * 200_000, LONG, '1,"' + "x" * 131_069 + " … (200,003 characters)"),
     ],
 )
 def test_csv_unreadable_row_takes_no_other_with_it(read, bad, problem, line):
@@ -151,6 +162,28 @@ def test_csv_bytes_unknown_to_the_encoding(read):
         (1, "not text", r"\x81,2"),
         (2, {"a": "3", "b": "4"}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "options"),
+    [
+        (b"a,b\n1,M\xfcller\n", {}),
+        (b'a,b\n1,"M\xfcller"\n', {}),
+        (b"a,b\n1,M\x81ller\n", {"encoding": "cp1252"}),
+        (b"a b\n1 M\xfcller\n", {"format": "text"}),
+        (b"1M\xfcller\n", {"format": "fixed", "names": ["a", "b"], "widths": [1, 6]}),
+        (b'{"a": 1, "b": "M\xfcller"}\n', {"format": "jsonl"}),
+    ],
+)
+def test_bytes_that_are_no_text_leave_a_row_its_fields(con, tmp_path, content, options):
+    """Its keys stay known, and nobody takes it for a row that is not there."""
+    (tmp_path / "a.csv").write_bytes(content)
+    (source,) = sources.find(tmp_path, File.model_validate({"path": "a.csv"} | options))
+    (row,) = sources.read(con, source).to_pyarrow().to_pylist()
+    letter = r"\x81" if "encoding" in options else r"\xfc"
+    assert row["fields"] == {"a": "1", "b": f"M{letter}ller"}
+    assert (row["row"], row["problem"]) == (1, "not text")
+    assert row["line"] == content.splitlines()[-1].decode(errors="backslashreplace")
 
 
 @pytest.mark.parametrize("content", ["a,b\n", "a,b"])
@@ -260,7 +293,9 @@ def test_rows_out_are_records_in(read, text):
         fields = line.split(",")
         while len(fields) > 2 and not fields[-1]:
             fields.pop()
-        if len(fields) == 2:
+        if fields == ["a", "b"]:
+            assert (what[0], what[1].rstrip(",")) == ("repeats the header", "a,b")
+        elif len(fields) == 2:
             assert what == [{"a": fields[0] or None, "b": fields[1] or None}]
         else:
             assert what == [FIELDS, line]
@@ -323,6 +358,15 @@ def test_json_lines(read):
         (5, nothing | {"b": "true"}),
         (6, "not a JSON object", '{"id": "'),
     ]
+
+
+def test_a_key_given_twice_leaves_open_which_counts(con, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"a": 1}\n{"a": 2, "a": 3}\n')
+    (source,) = sources.find(tmp_path, File.model_validate("a.jsonl"))
+    first, second = sources.read(con, source).order_by("row").to_pyarrow().to_pylist()
+    assert (first["fields"], first["problem"], first["line"]) == ({"a": "1"}, None, None)
+    assert (second["fields"], second["problem"]) == (None, "a key given twice")
+    assert second["line"] == '{"a": 2, "a": 3}'
 
 
 def test_json_lines_of_a_later_key(read):

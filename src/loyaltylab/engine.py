@@ -183,12 +183,12 @@ def mark_unknown(
 
 # Not Ibis' own hash(), which is 32 bits wide on Spark, and twice as slow as it need be on DuckDB.
 @ibis.udf.scalar.builtin(name="hash")  # type: ignore[untyped-decorator]
-def _duckdb_hash(key) -> dt.uint64:  # type: ignore[no-untyped-def,valid-type]
+def _duckdb_hash(key) -> dt.uint64:  # type: ignore[no-untyped-def]
     """DuckDB's hash of a struct."""
 
 
 @ibis.udf.scalar.builtin(name="xxhash64")  # type: ignore[untyped-decorator]
-def _spark_hash(key) -> dt.int64:  # type: ignore[no-untyped-def,valid-type]
+def _spark_hash(key) -> dt.int64:  # type: ignore[no-untyped-def]
     """Spark's hash of a struct."""
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from loyaltylab.execution import parameter_problems
 from loyaltylab.validation import cleaning, declared
 
 LOOKED_AT = 1000  # rows of each file
+# So many numbers of three digits behind the mark, and none of other than three, are no accident.
+SUSPICIOUS = 10
 
 
 def problems(folder: Path, *, notebooks: Path) -> list[str]:
@@ -54,13 +58,18 @@ def _table_problems(con: Any, dataset: Dataset, folder: Path, table: TableName) 
     except LabError as error:
         found.append(str(error))
     for file in dataset.tables[table]:
+        there: dict[str, set[str]] = {}
         try:
             for source in sources.find(folder, file):
                 raw = sources.read(con, source, first=LOOKED_AT)
                 rows += raw.count().to_pyarrow().as_py()
+                columns = validation.mapping(table, raw["fields"].type().names, source)
+                there[source.label] = set(columns)
                 with sources.whole([source.label]):
                     found += _unreadable_rows(raw, table, source)
-                    found += _unreadable_columns(raw, table, source, dataset.currency)
+                    found += _unreadable_columns(raw, table, source, columns, dataset.currency)
+                    found += _doubtful_numbers(raw, table, source, columns)
+            found += _unlike(table, there)
         except LabError as error:
             found += [_named(table, line) for line in str(error).splitlines()]
     if table == "orders" and not rows and not found:
@@ -84,12 +93,33 @@ def _unreadable_rows(raw: ir.Table, table: str, source: sources.Source) -> list[
     ]
 
 
+def _unlike(table: str, there: Mapping[str, set[str]]) -> list[str]:
+    """Columns that some files of a pattern have and others lack, where they would read as empty."""
+    anywhere = set().union(*there.values())
+    return [
+        f"{table}: expected {', '.join(sorted(anywhere - columns))} in {label} as in the other files "
+        "of its pattern, found no such column. Export it again, or give the file an entry of its own."
+        for label, columns in there.items()
+        if anywhere - columns
+    ]
+
+
 def _unreadable_columns(
-    raw: ir.Table, table: str, source: sources.Source, currency: str
+    raw: ir.Table,
+    table: str,
+    source: sources.Source,
+    columns: Mapping[str, str],
+    currency: str,
 ) -> list[str]:
     """Columns of which no value is what it should be: the file, not a row, is misread."""
-    file, (rows, _) = source.file, validation.typed(raw, table, source, currency=currency)
-    columns = validation.mapping(table, raw["fields"].type().names, source)
+    file, types = source.file, dict(raw["fields"].type().items())
+    if nested := sorted({c for c in columns.values() if types[c].is_nested()}):
+        return [
+            f'{table}: expected one value a row in column "{column}" of {source.label}, found lists or '
+            "records. Export it flat, or map another column in dataset.yml."
+            for column in nested
+        ]
+    rows, _ = validation.typed(raw, table, source, currency=currency)
     reasons = {n: schemas.unreadable(n, t) for n, t in schemas.column_types(table).items()}
     counted = (
         rows.aggregate(
@@ -112,6 +142,40 @@ def _unreadable_columns(
             + ", or map another column, in dataset.yml."
         )
     return found
+
+
+def _doubtful_numbers(
+    raw: ir.Table, table: str, source: sources.Source, columns: Mapping[str, str]
+) -> list[str]:
+    """Columns whose numbers may be 1234 as much as 1.234, and dataset.yml does not say which."""
+    if "thousands" in source.file.model_fields_set:
+        return []
+    mark = source.file.decimal
+    counted: dict[str, ir.Value] = {}
+    for name, dtype in schemas.column_types(table).items():
+        given = raw["fields"][columns[name]] if name in columns else ibis.null("string")
+        # Parquet's own numbers cannot be misread.
+        if (
+            name in columns
+            and given.type().is_string()
+            and (dtype.is_decimal() or dtype.is_integer())
+        ):
+            text = given.strip()
+            counted[f"marked_{name}"] = text.contains(mark).sum()
+            thousands = rf"^[+-]?[1-9][0-9]{{0,2}}{re.escape(mark)}[0-9]{{3}}$"
+            counted[f"thousands_{name}"] = text.re_search(thousands).sum()
+    if not counted:
+        return []
+    row = raw.aggregate(**counted).to_pyarrow().to_pylist()[0]
+    return [
+        f'{table}: expected decimals in column "{column}" of {source.label}, found three digits behind '
+        f'every "{mark}", which may stand before thousands. Set thousands and decimal in dataset.yml; '
+        'thousands: "" if they are decimals.'
+        for name, column in columns.items()
+        if f"marked_{name}" in row
+        and row[f"marked_{name}"] == row[f"thousands_{name}"]
+        and (row[f"marked_{name}"] or 0) >= SUSPICIOUS
+    ]
 
 
 def _shape(raw: ir.Table, column: str) -> str:

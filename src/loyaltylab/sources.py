@@ -9,81 +9,26 @@ No row is left out.
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import glob
-import importlib.util
 import itertools
-import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
-from python_calamine import CalamineError, CalamineWorkbook
 
-from loyaltylab import records
-from loyaltylab.contract import File
+from loyaltylab import headers, records, workbooks
 from loyaltylab.errors import LabError
+from loyaltylab.headers import Header, holds_values
+from loyaltylab.locations import Source, find, refuse_another_kind
 from loyaltylab.records import Record
 
-PACKAGE = "package:"
+__all__ = ["Source", "find", "holds_values", "read", "whole"]
+
 CHUNK = 20_000  # rows that pass from Python to the engine at once
-
-
-@dataclass(frozen=True)
-class Source:
-    """One file on disk: where it is, what messages call it, and how dataset.yml says to read it."""
-
-    path: Path
-    label: str
-    file: File
-
-
-def find(folder: Path, file: File) -> list[Source]:
-    """The files that an entry of dataset.yml means, in order of their names.
-
-    Raises LabError if there is none, or if one is empty, is no file or must not be read.
-    """
-    if file.path.startswith(PACKAGE):
-        paths = {file.path: _inside_package(file.path.removeprefix(PACKAGE))}
-    elif not (folder / file.path).exists() and any(mark in file.path for mark in "*?["):
-        found = (p for p in sorted(folder.glob(file.path)) if not p.name.startswith((".", "~$")))
-        paths = {p.relative_to(folder).as_posix(): p for p in found}
-        if not paths:
-            raise LabError(
-                f"{file.path}: expected files of such names, found none in {folder.name}/. "
-                "Put them there, or correct path in dataset.yml."
-            )
-    else:
-        paths = {file.path: folder / file.path}
-    if problems := [words for label, path in paths.items() if (words := _unfit(label, path))]:
-        raise LabError("\n".join(problems))
-    return [Source(path, label, file) for label, path in paths.items()]
-
-
-def _unfit(label: str, path: Path) -> str:
-    if not path.exists():
-        return f"{label} does not exist. Put it there, or correct path in dataset.yml."
-    if not path.is_file():
-        return f"{label}: expected a file, found a folder. Name the file in it."
-    if not os.access(path, os.R_OK):
-        return f"{label}: expected a file to read, found one without the permission. Allow it."
-    if path.stat().st_size == 0:
-        return f"{label} is empty: expected a table with rows. Export it again."
-    return ""
-
-
-def _inside_package(inner: str) -> Path:
-    package, _, rest = inner.partition("/")
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
-        raise LabError(f'package "{package}" is not installed: expected it to hold {rest}.')
-    return Path(spec.submodule_search_locations[0]) / rest
+CHUNK_SIZE = 4_000_000  # fields of them, or so: of a wide file fewer rows pass at once
 
 
 def read(con: Any, source: Source, *, first: int | None = None) -> ir.Table:
@@ -101,6 +46,8 @@ def read(con: Any, source: Source, *, first: int | None = None) -> ir.Table:
         "excel": _read_excel,
     }
     try:
+        if source.file.format not in ("parquet", "excel"):
+            refuse_another_kind(source)
         return readers[source.file.format](con, source, first)
     except UnicodeError:
         raise LabError(
@@ -121,72 +68,41 @@ def whole(labels: Sequence[str]) -> Iterator[None]:
         ) from error
 
 
-def holds_values(names: Iterable[str]) -> bool:
-    """Whether a first row looks like values, which no message may repeat, rather than like names."""
-    return any(re.search(r"@|[0-9]{4}|^[\W\d_]+$", name) for name in names)
-
-
-def _names(given: Iterable[str], source: Source) -> list[str]:
-    """The columns' names: stripped, all different, a column without one called by its place."""
-    names = [n.strip() or f"column {place}" for place, n in enumerate(given, 1)]
-    folded = [name.lower() for name in names]
-    twice = [name for name, low in zip(names, folded, strict=True) if folded.count(low) > 1]
-    if twice and holds_values(names):
-        raise LabError(
-            f"{source.label}: expected a header, found what look like values in the first row. "
-            "Give names in dataset.yml."
-        )
-    if twice:
-        told = " and ".join(f'"{name}"' for name in twice[:2])
-        raise LabError(
-            f"{source.label}: expected names that differ, found columns {told}. "
-            "Rename one in the export; upper and lower case are the same here."
-        )
-    return names
-
-
-def _with_header(rows: Iterator[Record], source: Source) -> tuple[list[str], Iterator[Record]]:
-    """The names, from the file's entry or else from its first record, and the records after it."""
-    if source.file.names:
-        return source.file.names, rows
-    header = next(rows, Record("", []))
-    if header.fields is None:
-        raise LabError(
-            f"{source.label}: expected a header in the first row; it cannot be read "
-            f"({header.problem}). Correct encoding or quote in dataset.yml, or the export."
-        )
-    if not any(name.strip() for name in header.fields):
-        raise LabError(f"{source.label} is empty: expected a table with rows. Export it again.")
-    return _names(header.fields, source), rows
-
-
 def _read_csv(con: Any, source: Source, first: int | None) -> ir.Table:
     file = source.file
     lines = records.lines(source.path, file.encoding)
     rows = records.of_csv(lines, delimiter=file.delimiter, quote=file.quote)
-    names, rows = _with_header(rows, source)
+    header, rows = headers.taken_off(rows, source)
     if file.encoding == "utf-8":
         try:
-            return _read_clean_csv(con, source, names, first)
-        except duckdb.InvalidInputException:
+            return _read_clean_csv(con, source, header, first)
+        except duckdb.Error:  # of several kinds: a line of 100 MB is "not implemented"
             pass  # some row is broken; row by row tells which
-    return _stored(con, names, records.of_width(rows, len(names)), first)
+    return _stored(con, header.names, records.of_width(rows, len(header.names)), first)
 
 
-def _read_clean_csv(con: Any, source: Source, names: list[str], first: int | None) -> ir.Table:
+def _read_clean_csv(con: Any, source: Source, header: Header, first: int | None) -> ir.Table:
     """All of the file by the engine, many times faster than row by row.
 
-    Raises duckdb.InvalidInputException if one row is not as it should be.
+    Raises duckdb.Error if one row is not as it should be.
     """
-    file, name = source.file, ibis.util.gen_name("csv")
+    file, name, names = source.file, ibis.util.gen_name("csv"), header.names
     columns = ", ".join(f"c{i}: 'VARCHAR'" for i in range(len(names)))
     fields = ", ".join(f"{_quoted(n)}: c{i}" for i, n in enumerate(names))
-    header = 0 if file.names else 1
+    given = header.record.fields or [] if header.record else []
+    same = [f"c{i} IS NOT DISTINCT FROM nullif({_quoted(g)}, '')" for i, g in enumerate(given)]
+    repeats = " AND ".join(same[: len(names)]) or "false"
+    line = _quoted(header.record.line if header.record else "")
     con.raw_sql(f"""
         CREATE TEMP TABLE {name} AS
-        SELECT *, NULL::VARCHAR AS problem, NULL::VARCHAR AS line
+        SELECT CASE WHEN problem IS NULL THEN fields END AS fields, "row", problem,
+            CASE WHEN problem IS NOT NULL THEN {line} END AS line
         FROM (
-            SELECT {{{fields}}} AS fields, row_number() OVER () - {header} AS "row"
+            SELECT {{{fields}}} AS fields, row_number() OVER () - {len(given) > 0:d} AS "row",
+                CASE WHEN {repeats} THEN {_quoted(headers.REPEATED)}
+                    -- A file put onto another: its first row is read right, row by row.
+                    WHEN starts_with(c0, {_quoted(records.MARK)})
+                    THEN error('a mark of byte order') END AS problem
             FROM read_csv({_quoted(glob.escape(str(source.path)))}, columns = {{{columns}}},
                 auto_detect = false, header = false, nullstr = '', delim = {_quoted(file.delimiter)},
                 quote = {_quoted(file.quote)}, escape = {_quoted(file.quote)},
@@ -197,8 +113,8 @@ def _read_clean_csv(con: Any, source: Source, names: list[str], first: int | Non
 
 def _read_text(con: Any, source: Source, first: int | None) -> ir.Table:
     rows = records.of_text(records.lines(source.path, source.file.encoding))
-    names, rows = _with_header(rows, source)
-    return _stored(con, names, records.of_width(rows, len(names)), first)
+    header, rows = headers.taken_off(rows, source)
+    return _stored(con, header.names, records.of_width(rows, len(header.names)), first)
 
 
 def _read_fixed(con: Any, source: Source, first: int | None) -> ir.Table:
@@ -210,21 +126,23 @@ def _read_fixed(con: Any, source: Source, first: int | None) -> ir.Table:
 # CASE, since AND may ask json_type of a text that is no JSON, which is an error.
 _IS_OBJECT = """CASE WHEN json_valid(fields."text") THEN json_type(fields."text") = 'OBJECT'
     ELSE false END"""
+_KEYS = 'json_keys(fields."text")'
 
 
 def _read_jsonl(con: Any, source: Source, first: int | None) -> ir.Table:
-    lines = records.of_lines(records.lines(source.path, source.file.encoding))
+    lines = records.of_json(records.lines(source.path, source.file.encoding))
     raw = _stored(con, ["text"], lines, None).get_name()
     # Keys of all lines: one that the first lines lack is still a column.
     keys = con.raw_sql(f"""
-        SELECT DISTINCT unnest(CASE WHEN {_IS_OBJECT} THEN json_keys(fields."text") END) AS k
+        SELECT DISTINCT unnest(CASE WHEN {_IS_OBJECT} THEN {_KEYS} END) AS k
         FROM {raw} ORDER BY k""").fetchall()
     if not keys:
         raise LabError(
-            f"{source.label}: expected a JSON object a line; it has none. Correct format."
+            f"{source.label}: expected a JSON object a line; it has none. "
+            "Export it as JSON lines, or correct format."
         )
     pointers = ["/" + key.replace("~", "~0").replace("/", "~1") for (key,) in keys]
-    names = _names([key for (key,) in keys], source)
+    names = headers.named([key for (key,) in keys], source)
     fields = ", ".join(
         f'{_quoted(name)}: json_extract_string(fields."text", {_quoted(pointer)})'
         for name, pointer in zip(names, pointers, strict=True)
@@ -232,57 +150,71 @@ def _read_jsonl(con: Any, source: Source, first: int | None) -> ir.Table:
     name = ibis.util.gen_name("jsonl")
     con.raw_sql(f"""
         CREATE TEMP TABLE {name} AS
-        SELECT CASE WHEN good THEN {{{fields}}} END AS fields, "row",
-            CASE WHEN NOT good THEN coalesce(problem, 'not a JSON object') END AS problem,
-            CASE WHEN NOT good THEN coalesce(line, fields."text") END AS line
-        FROM (SELECT *, {_IS_OBJECT} AS good FROM {raw}) ORDER BY "row" {_limit(first)}""")
+        SELECT CASE WHEN known THEN {{{fields}}} END AS fields, "row", problem,
+            CASE WHEN problem IS NOT NULL THEN coalesce(line, fields."text") END AS line
+        FROM (
+            SELECT * REPLACE (CASE WHEN NOT object THEN coalesce(problem, 'not a JSON object')
+                    WHEN twice THEN 'a key given twice' ELSE problem END AS problem),
+                object AND NOT twice AS known
+            FROM (
+                SELECT *, {_IS_OBJECT} AS object,
+                    CASE WHEN {_IS_OBJECT} THEN len({_KEYS}) > len(list_distinct({_KEYS}))
+                        ELSE false END AS twice
+                FROM {raw}
+            )
+        ) ORDER BY "row" {_limit(first)}""")
     con.drop_table(raw)
     return con.table(name)
 
 
 def _read_parquet(con: Any, source: Source, first: int | None) -> ir.Table:
+    path = _quoted(glob.escape(str(source.path)))
+    name = ibis.util.gen_name("parquet")
     try:
-        table = con.read_parquet(glob.escape(str(source.path)), file_row_number=True)
+        # Names as they are in the file, of which the engine would call a second "a" "a_1".
+        given = con.raw_sql(f"DESCRIBE SELECT * FROM read_parquet({path})").fetchall()
+        there = con.raw_sql(f"SELECT name, num_children FROM parquet_schema({path})").fetchall()
+        headers.named(_top_level(there), source)
+        fields = ", ".join(f"{_quoted(n)}: {_as_value(n, dtype)}" for n, dtype, *_ in given)
+        # The engine's own number of the row, where no column of the file has taken its name.
+        shadowed = any(n.lower() == "file_row_number" for n, *_ in given)
+        number = "row_number() OVER ()" if shadowed else "file_row_number + 1"
+        con.raw_sql(f"""
+            CREATE TEMP VIEW {name} AS
+            SELECT {{{fields}}} AS fields, {number} AS "row",
+                NULL::VARCHAR AS problem, NULL::VARCHAR AS line
+            FROM read_parquet({path}) {_limit(first)}""")
     except duckdb.Error:
         raise LabError(
             f"{source.label}: expected a Parquet file; it cannot be read as one. Export it again."
         ) from None
-    names = [name for name in table.columns if name != "file_row_number"]
-    table = table.limit(first) if first else table
-    return table.select(
-        fields=ibis.struct({name: table[name] for name in names}),
-        row=table["file_row_number"] + 1,
-        problem=ibis.null("string"),
-        line=ibis.null("string"),
-    )
+    return con.table(name)
+
+
+def _as_value(name: str, dtype: str) -> str:
+    """A column of a Parquet file; bytes, as some systems write their texts, are text if they can be."""
+    column = _identifier(name)
+    return f"coalesce(try(decode({column})), {column}::VARCHAR)" if dtype == "BLOB" else column
+
+
+def _top_level(schema: Sequence[tuple[str, int | None]]) -> list[str]:
+    """The columns' names, from the tree that a Parquet file holds, written branch by branch."""
+    names, left = [], [1]  # branches still to come, at each depth
+    for name, children in schema:
+        while left[-1] == 0:
+            left.pop()
+        left[-1] -= 1
+        if len(left) == 2:
+            names.append(name)
+        if children:
+            left.append(children)
+    return names
 
 
 def _read_excel(con: Any, source: Source, first: int | None) -> ir.Table:
-    try:
-        book = CalamineWorkbook.from_path(source.path)
-        sheet = source.file.sheet or book.sheet_names[0]
-        if sheet not in book.sheet_names:
-            raise LabError(
-                f'{source.label}: sheet "{sheet}" not found; it has {", ".join(book.sheet_names)}. '
-                "Correct sheet in dataset.yml."
-            )
-        cells = book.get_sheet_by_name(sheet).to_python()
-    except CalamineError:
-        raise LabError(
-            f"{source.label}: expected an Excel workbook; it cannot be read as one. Save it again."
-        ) from None
-    texts = ([_as_text(cell, source.file) for cell in row] for row in cells)
-    names, rows = _with_header((Record("", row) for row in texts if any(row)), source)
-    return _stored(con, names, records.of_width(rows, len(names)), first)
-
-
-def _as_text(cell: Any, file: File) -> str:
-    """A cell as the text that dataset.yml says to expect."""
-    if isinstance(cell, dt.date):
-        return cell.strftime(file.date_format) if file.date_format else str(cell)
-    if isinstance(cell, float):
-        return (str(int(cell)) if cell.is_integer() else str(cell)).replace(".", file.decimal)
-    return str(cell)
+    filled = (Record("\t".join(texts), texts) for texts in workbooks.rows(source))
+    header, rows = headers.taken_off(filled, source)
+    return _stored(con, header.names, records.of_width(rows, len(header.names)), first)
 
 
 def _stored(con: Any, names: list[str], rows: Iterator[Record], first: int | None) -> ir.Table:
@@ -295,7 +227,8 @@ def _stored(con: Any, names: list[str], rows: Iterator[Record], first: int | Non
         "problem VARCHAR, line VARCHAR)"
     )
     numbered = enumerate(itertools.islice(rows, first), 1)
-    while chunk := list(itertools.islice(numbered, CHUNK)):
+    at_once = min(CHUNK, CHUNK_SIZE // max(len(names), 1) + 1)
+    while chunk := list(itertools.islice(numbered, at_once)):
         table = pa.table(
             {
                 "fields": pa.array([r.fields for _, r in chunk], pa.list_(pa.string())),
@@ -307,7 +240,7 @@ def _stored(con: Any, names: list[str], rows: Iterator[Record], first: int | Non
         con.con.register("chunk", table)
         con.raw_sql(f"""
             INSERT INTO {name}
-            SELECT CASE WHEN problem IS NULL THEN {{{struct}}} END, "row", problem, line
+            SELECT CASE WHEN fields IS NOT NULL THEN {{{struct}}} END, "row", problem, line
             FROM chunk""")
         con.con.unregister("chunk")
     return con.table(name)

@@ -17,7 +17,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from loyaltylab import plots
 from loyaltylab.contract import Thresholds
 from loyaltylab.files import write_json
-from loyaltylab.numbers import Numbers
+from loyaltylab.numbers import Numbers, counted
 from loyaltylab.validation.findings import Findings
 from loyaltylab.validation.rules import Dimension
 
@@ -85,16 +85,20 @@ def _percent(share: float) -> str:
 
 def describe_score_card(card: pd.DataFrame) -> str:
     """What plot_score_card shows, in words."""
-    rows = [
-        f"{row['export']} {_percent(row['score'])}"
-        for row in card.sort_values("score").to_dict("records")
+    rows = card.sort_values(["score", "export"])
+    told = [
+        f"{export} {_percent(score)}"
+        for export, score in zip(rows["export"], rows["score"], strict=True)
     ]
-    return f"Heat map of {len(card)} exports by five dimensions; scores from the lowest: {', '.join(rows)}."
+    return (
+        f"Heat map of {counted(len(card), 'export')} by five dimensions; scores from the lowest: "
+        f"{', '.join(told)}."
+    )
 
 
 def weakest(card: pd.DataFrame) -> tuple[str, float, str]:
     """The export with the lowest score, that score, and the dimension that it is lowest in."""
-    row = card.loc[card["score"].idxmin()]
+    row = card.sort_values(["score", "export"]).iloc[0]
     return row["export"], row["score"], str(row[list(DIMENSIONS)].astype(float).idxmin())
 
 
@@ -131,10 +135,10 @@ def failures(findings: Findings, card: pd.DataFrame, thresholds: Thresholds) -> 
                 "may be (thresholds.put_aside)."
             )
     lowest = thresholds.score
-    for row in card.to_dict("records"):
-        if lowest is not None and row["score"] < lowest:
+    for score in card.to_dict("records"):
+        if lowest is not None and score["score"] < lowest:
             found.append(
-                f"{row['export']}: the data-quality score is {_percent(row['score'])}; at least "
+                f"{score['export']}: the data-quality score is {_percent(score['score'])}; at least "
                 f"{lowest:.1%} is asked for (thresholds.score)."
             )
     return found
@@ -163,11 +167,11 @@ def record(numbers: Numbers, findings: Findings, card: pd.DataFrame) -> None:
         for part, meaning in meanings.items():
             name = f"validation.rows_{part}.{table}"
             numbers.record(name, row[part], unit="rows", n=row["read"], definition=meaning)
-    for row in card.to_dict("records"):
+    for score in card.to_dict("records"):
         numbers.record(
-            f"validation.score.{row['export']}",
-            row["score"],
+            f"validation.score.{score['export']}",
+            score["score"],
             unit="share",
-            n=row["read"],
+            n=score["read"],
             definition="mean of completeness, validity, uniqueness, consistency and timeliness",
         )

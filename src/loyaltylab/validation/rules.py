@@ -272,8 +272,9 @@ def found(
     empty if all could), `_whole` (false if not even its fields could be told), and `_part` and
     `_row` (where it stands in the files). others : table → its rows, for references; a reference to
     a table that is not there says nothing.
-    The result is a temporary table of the engine. It has `_reasons`, for which a row is put aside, and `_notes`, with which it is accepted; one of
-    them may be empty. Of rows with one key, the first that breaks no other rule is right.
+    The result is a temporary table of the engine. It has `_reasons`, for which a row is put aside,
+    and `_notes`, with which it is accepted; one of them may be empty. Of rows with one key, the first
+    that breaks no other rule is right.
     """
     rows = _with_markers(con, rows, rules, others or {})
     refusing, noting = _conditions(rows, rules)

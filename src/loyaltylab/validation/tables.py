@@ -73,20 +73,14 @@ class Checked:
     @property
     def quarantined(self) -> ir.Table:
         """Grain: one refused row; columns file, row, reasons, original (the fields as JSON, or a row
-        that could not be read as it stands), and the canonical columns as far as they could be read."""
+        that could not be read as it stands)."""
         files = [
             _originals(part, self.refused.filter(self.refused["_part"] == number))
             for number, part in enumerate(self.parts)
         ]
         originals = ibis.union(*files) if len(files) > 1 else files[0]
         joined = self.refused.join(originals, ["_part", "_row"]).order_by("_part", "_row")
-        return joined.select(
-            file="file",
-            row="_row",
-            reasons="_reasons",
-            original="original",
-            **{name: name for name in schemas.column_types(self.table)},
-        )
+        return joined.select(file="file", row="_row", reasons="_reasons", original="original")
 
     @property
     def audited(self) -> ir.Table:
@@ -314,7 +308,8 @@ def check(
     """
     wanted = declared.for_table(dataset, table, put_aside=put_aside)
     cleaning.define(con)
-    parts, typed_, changed = [], [], []
+    parts: list[Part] = []
+    typed_, changed = [], []
     entries = dataset.tables[table]
     for export, file in zip(export_names(table, entries), entries, strict=True):
         for source in sources.find(folder, file):
