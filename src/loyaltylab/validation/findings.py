@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import ibis
+import ibis.expr.datatypes as dtypes
 import ibis.expr.types as ir
 import pandas as pd
 
 from loyaltylab import engine, schemas
-from loyaltylab.contract import Engine
+from loyaltylab.contract import Engine, File
 from loyaltylab.dataset import Lab
 from loyaltylab.sources import shape
 from loyaltylab.validation import coverage, tables
@@ -47,7 +48,8 @@ class Findings:
         value, letters as x and digits as 9; missing if there is none), revenue (of the orders that
         it affects; missing if it is about none).
     broken : one row an export and dimension; rows (that break a rule of it).
-    changes : one row a kind of cleaning of a column; column (canonical), kind, values.
+    changes : one row a kind of cleaning of a column; column (canonical), kind, values. Of texts that
+        were changed, and of dates and numbers that are read by a format of their file's own.
     """
 
     exports: pd.DataFrame
@@ -85,7 +87,7 @@ def validate(lab: Lab, *, put_aside: tuple[str, ...] = (), cancelled_within: int
         labels = checked.labels().select("_part", "export")
         parts["exports"].append(_exports(checked, labels))
         parts["columns"].append(_columns(checked, labels))
-        parts["changes"].append(_changes(checked, labels))
+        parts["changes"].append(_changes(checked, labels, parts["columns"][-1]))
         told = _told(checked, labels)
         parts["reasons"].append(_reasons(checked, told))
         parts["broken"].append(_broken(checked, told))
@@ -173,13 +175,34 @@ def _columns(checked: Checked, labels: ir.Table) -> pd.DataFrame:
     return table.astype({"present": "Int64", "expected": bool})
 
 
-def _changes(checked: Checked, labels: ir.Table) -> pd.DataFrame:
+def _changes(checked: Checked, labels: ir.Table, columns: pd.DataFrame) -> pd.DataFrame:
     rows = checked.cleaned.join(labels, "_part")
     one = rows.select("export", "column", kind=rows["kinds"].unnest())
     counted = one.group_by("export", "column", "kind").agg(values=one.count())
-    table = checked.con.execute(counted.order_by("export", ibis.desc("values"), "column", "kind"))
+    texts = checked.con.execute(counted)
+    present = columns.set_index(["export", "canonical"])["present"]
+    read_as = [
+        (part.export, name, kind, present[part.export, name])
+        for part in {part.export: part for part in checked.parts}.values()
+        for name in part.columns
+        if (kind := _format(part.source.file, schemas.column_types(checked.table)[name]))
+    ]
+    formats = pd.DataFrame(read_as, columns=list(texts.columns))
+    table = pd.concat([texts, formats[formats["values"] > 0]]) if read_as else texts
+    table = table.sort_values(
+        ["export", "values", "column", "kind"], ascending=[True, False, True, True]
+    ).astype({"values": "int64"})
     table.insert(0, "table", checked.table)
     return table
+
+
+def _format(file: File, dtype: dtypes.DataType) -> str:
+    """How values of the type are written in a file, where it is not as everywhere; else empty."""
+    if dtype.is_timestamp() and file.date_format:
+        return f"date read as {file.date_format}"
+    marks = [f'"{file.decimal}" before decimals'] if file.decimal != "." else []
+    marks += [f'"{file.thousands}" before thousands'] if file.thousands else []
+    return f"number read with {' and '.join(marks)}" if marks and dtype.is_numeric() else ""
 
 
 def _told(checked: Checked, labels: ir.Table) -> ir.Table:
@@ -229,7 +252,9 @@ def _example(checked: Checked, told: ir.Table, export: str, reason: str) -> str 
                 (told["reason"] == reason) & (told["export"] == export) & (told["_part"] == number)
             ).select("_row")
             values = part.raw.rename(_row="row").semi_join(rows, "_row")
-            forms.append(values.select(form=shape(values["fields"][part.columns[name]])))
+            given = values["fields"][part.columns[name]].cast("string")
+            # A byte that is no text is shown as one sign.
+            forms.append(values.select(form=shape(given.re_replace(r"\\x[0-9a-f]{2}", "?"))))
     if not forms:
         return None
     found = ibis.union(*forms) if len(forms) > 1 else forms[0]

@@ -73,6 +73,7 @@ def plot_score_card(card: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.grid(visible=False)
     ax.tick_params(length=0)
     ax.tick_params(axis="y", rotation=0)
+    ax.tick_params(axis="x", labelsize=9)
     ax.xaxis.tick_top()
     ax.set(xlabel="", ylabel="")
     return ax
