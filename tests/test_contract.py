@@ -8,13 +8,13 @@ from loyaltylab import contract
 from loyaltylab.engine import DuckDB, Engine
 from loyaltylab.errors import LabError
 
-TOP = "title, description, simulated, currency, observed_until, engine, simulation, tables, parameters"
+TOP = "title, description, simulated, currency, observed_until, engine, simulation, tables, rules, thresholds, parameters"
 TABLES = (
     "orders, order_lines, customers, surveys, tickets, visits, spend, feedback, erasures"  # design
 )
 OF_FILE = (
     "path, format, source, delimiter, quote, names, widths, encoding, decimal, thousands, "
-    "date_format, sheet, columns"
+    "date_format, sheet, country, owner, columns"
 )
 ORDERS = "dataset.yml under tables.orders: "
 

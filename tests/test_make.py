@@ -27,7 +27,8 @@ def copy_of_project(folder):
     ):
         source = ROOT / part
         if source.is_dir():
-            derived = ("validated", "quarantine", "linked", "results", ".checked", "__pycache__")
+            derived = ("validated", "quarantine", "audit", "linked", "results", "__pycache__")
+            derived += (".checked", ".passed", ".scratch")
             derived += ("raw", "truth")  # of the demo, which make simulates
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns(*derived))
         else:
@@ -338,3 +339,43 @@ def test_a_conda_environment_without_the_lab_says_how_to_get_it(built, tmp_path)
     done = make(built, "report", "DATASET=cdnow", **conda)
     assert done.returncode != 0
     assert "conda env update --file environment.yml" in done.stderr
+
+
+def test_data_beyond_the_thresholds_stop_the_report_after_its_first_page(built):
+    """20 of 200 dates that cannot be, where one row in twenty may be put aside."""
+    folder = built / "data" / "bad"
+    folder.mkdir()
+    (folder / "dataset.yml").write_text(
+        "title: Bad\ncurrency: EUR\ntables:\n  orders: {path: orders.csv, source: shop}\n"
+    )
+    days = [f"2024-{i % 12 + 1:02}-{31 if i % 10 == 1 else i % 28 + 1:02}" for i in range(200)]
+    bad = sum(day[5:] in ("02-31", "04-31", "06-31", "09-31", "11-31") for day in days)
+    rows = [f"{i},c{i % 40},{day},{i % 7 + 5}\n" for i, day in enumerate(days)]
+    (folder / "orders.csv").write_text("order_id,record_id,ordered_at,amount\n" + "".join(rows))
+    says = f"orders: {bad / 200:.1%} of 200 rows were put aside; at most 5.0% may be"
+    pages = built / "reports" / "bad"
+
+    stopped = make(built, "-j2", "report", "DATASET=bad")
+    assert stopped.returncode != 0
+    assert says in stopped.stderr and "STRICT=0" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert (pages / "01_validation.html").exists()
+    assert not (pages / "02_linkage.html").exists() and not (pages / "index.html").exists()
+    assert not (pages / "executed" / "02_linkage.ipynb").exists()
+
+    went_on = make(built, "-j2", "report", "DATASET=bad", "STRICT=0")
+    assert went_on.returncode == 0, went_on.stderr
+    assert says in went_on.stderr and (pages / "index.html").exists()
+    again = make(built, "report", "DATASET=bad", "STRICT=0")
+    assert again.stdout == "Open reports/bad/index.html\n"
+
+    # That it was let through once does not make the data good.
+    stopped = make(built, "report", "DATASET=bad")
+    assert stopped.returncode != 0 and says in stopped.stderr
+    assert "01_validation" not in stopped.stdout.replace("01_validation.html", "")
+
+    with (folder / "dataset.yml").open("a") as text:
+        text.write("thresholds: {put_aside: 0.5}\n")
+    passed = make(built, "data/bad/.passed", "DATASET=bad")
+    assert passed.returncode == 0, passed.stderr
+    assert (folder / ".passed").read_text() == "strict\n"

@@ -4,8 +4,10 @@ import ibis
 import pandas as pd
 import pytest
 
-from loyaltylab import profile, schemas, validation
+from loyaltylab import schemas, validation
 from loyaltylab.dataset import Lab
+from loyaltylab.validation import profile
+from loyaltylab.validation.declared import CHOICES
 
 ORDERS = pd.DataFrame(
     [
@@ -48,12 +50,15 @@ def test_profile_by_hand(orders):
 
 def test_oddities_count_what_the_profile_counts(orders):
     facts = profile.orders_profile(orders)
-    table = profile.oddities(facts, currency="EUR").set_index("name")
+    none = pd.DataFrame(columns=["table", "reason", "treatment", "rows"])
+    table = profile.oddities(facts, none, dict.fromkeys(CHOICES, "keep"), currency="EUR")
+    table = table.set_index("name")
     assert table["rows"].to_dict() == {
         "exact_duplicates": 1,
         "repeated_customer_days": 2,
         "zero_amounts": 1,
         "negative_amounts": 1,
+        "cancelled_orders": 0,
         "far_amounts": 1,
     }
     assert table.loc["repeated_customer_days", "share"] == pytest.approx(2 / 6)
@@ -65,6 +70,40 @@ def test_oddities_count_what_the_profile_counts(orders):
     assert table.loc["negative_amounts", "treatment"] == (
         "kept: they count as orders and lower the revenue"
     )
+
+
+def test_oddities_put_aside_are_counted_and_said(orders):
+    facts = profile.orders_profile(orders.filter(orders["amount"] > 0))
+    reasons = pd.DataFrame(
+        [
+            ("orders", "amount is below 0", "put aside", 1),
+            ("orders", "amount is 0", "put aside", 1),
+            ("orders", "repeats an earlier row", "put aside", 4),  # of one order number
+            ("orders", "amount is netted by a later cancellation", "put aside", 3),
+            ("orders", "amount is below 0 and cancels an earlier order", "put aside", 3),
+            ("spend", "amount is below 0", "put aside", 9),
+        ],
+        columns=["table", "reason", "treatment", "rows"],
+    )
+    choices = dict.fromkeys(CHOICES, "put aside") | dict.fromkeys(
+        ["exact_duplicates", "same_day_orders"], "keep"
+    )
+    table = profile.oddities(facts, reasons, choices, currency="EUR").set_index("name")
+    assert table["rows"].drop("far_amounts").to_dict() == {
+        "exact_duplicates": 5,
+        "repeated_customer_days": 2,
+        "zero_amounts": 1,
+        "negative_amounts": 1,
+        "cancelled_orders": 6,
+    }
+    said = table["treatment"].to_dict()
+    assert (
+        said["zero_amounts"] == said["negative_amounts"] == said["cancelled_orders"] == "put aside"
+    )
+    assert said["exact_duplicates"].startswith(
+        "put aside where the order number is the same; else kept"
+    )
+    assert said["repeated_customer_days"] == "kept: they count as one purchase"
 
 
 VISITS = pd.DataFrame(

@@ -22,8 +22,7 @@ tables: {orders: raw/orders.csv}
 def lab(tmp_path, monkeypatch):
     (tmp_path / "notebooks").mkdir()
     folder = tmp_path / "data" / "small"
-    for part in ("truth", "quarantine"):
-        (folder / part).mkdir(parents=True)
+    (folder / "truth").mkdir(parents=True)
     (folder / "dataset.yml").write_text(YML)
     records = [("shop", "1", "p"), ("shop", "2", "q"), ("guest", "1", "p"), ("a:b", "1", "r")]
     pd.DataFrame(records, columns=["source", "record_id", "person"]).to_parquet(
@@ -31,21 +30,6 @@ def lab(tmp_path, monkeypatch):
     )
     people = {"person": ["p", "q", "r"], "left_at": [pd.NaT, pd.Timestamp("2024-02-01"), pd.NaT]}
     pd.DataFrame(people).to_parquet(folder / "truth" / "people.parquet")
-    defects = [
-        ("raw/orders.csv", 1, "negative_amount"),
-        ("raw/orders.csv", 2, "impossible_date"),
-        ("raw/orders.csv", 3, "impossible_date"),
-        ("raw/crm.csv", 2, "markup"),
-    ]
-    pd.DataFrame(defects, columns=["file", "row", "kind"]).to_parquet(
-        folder / "truth" / "defects.parquet"
-    )
-    aside = {"orders": [("raw/orders.csv", 2), ("raw/orders.csv", 3), ("raw/orders.csv", 9)],
-             "customers": [("raw/crm.csv", 3), ("raw/orders.csv", 2)]}  # fmt: skip
-    for name, rows in aside.items():
-        pd.DataFrame(rows, columns=["file", "row"]).assign(more="x").to_parquet(
-            folder / "quarantine" / f"{name}.parquet"
-        )
     monkeypatch.chdir(tmp_path)
     return Lab("small")
 
@@ -60,16 +44,6 @@ def test_persons_replace_records_and_lose_no_row(lab):
     found = truth.persons(lab, orders).to_pandas()
     assert sorted(found["person_id"].fillna("?")) == ["?", "p", "p", "p", "q"]
     assert set(found.columns) == {"source", "record_id", "person_id"}
-
-
-def test_defects_found_and_rows_put_aside_without_one(lab):
-    found = truth.defects_found(lab)
-    known = found.dropna(subset="kind").set_index("kind")
-    assert known["defects"].to_dict() == {"impossible_date": 2, "markup": 1, "negative_amount": 1}
-    assert known["put_aside"].to_dict() == {"impossible_date": 2, "markup": 0, "negative_amount": 0}
-    assert known.index[0] == "impossible_date"
-    wrongly = found[found["kind"].isna()]
-    assert wrongly["put_aside"].tolist() == [2]  # row 9 of the orders, row 3 of the CRM
 
 
 def test_pairs_of_records_of_one_person(lab):

@@ -77,7 +77,8 @@ def gaps(by_day: pd.Series, *, until: dt.date) -> pd.DataFrame:
     """Runs of days without a row that chance does not explain. Grain: one run, in order of time.
 
     by_day : as `daily` gives it. first and last (its days), days, expected (rows that so many days,
-    of these weekdays, usually have). until : the last day observed; the silence from the last row to it counts as well.
+    of these weekdays, usually have). until : the last day observed; the silence from the last row to
+    it counts as well.
 
     The WEEKS before a run and those after it each say how many rows a week has (their median, the
     lower of two, so that neither a busy week nor a bulk of rows counts) and how these fall on the

@@ -308,10 +308,10 @@ def _with_markers(
         rows = engine.mark_repeated(con, rows, key.values(rows), into=f"_again_{number}")
     for number, reference in enumerate(rules.references):
         into = f"_unknown_{number}"
-        if reference.table not in others:
+        there = others.get(reference.table)
+        if there is None or not {*reference.columns} <= {*there.columns}:
             rows = rows.mutate(**{into: ibis.literal(False)})
             continue
-        there = others[reference.table]
         rows = engine.mark_unknown(con, rows, reference.columns, there=there, into=into)
         if reference.within:
             first = reference.columns[0]
