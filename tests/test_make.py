@@ -342,17 +342,16 @@ def test_a_conda_environment_without_the_lab_says_how_to_get_it(built, tmp_path)
 
 
 def test_data_beyond_the_thresholds_stop_the_report_after_its_first_page(built):
-    """20 of 200 dates that cannot be, where one row in twenty may be put aside."""
+    """One date in five cannot be, where one row in twenty may be put aside."""
     folder = built / "data" / "bad"
     folder.mkdir()
     (folder / "dataset.yml").write_text(
         "title: Bad\ncurrency: EUR\ntables:\n  orders: {path: orders.csv, source: shop}\n"
     )
-    days = [f"2024-{i % 12 + 1:02}-{31 if i % 10 == 1 else i % 28 + 1:02}" for i in range(200)]
-    bad = sum(day[5:] in ("02-31", "04-31", "06-31", "09-31", "11-31") for day in days)
+    days = [f"2024-{i % 12 + 1:02}-{i % 28 + 1:02}" if i % 5 else "2024-02-31" for i in range(200)]
     rows = [f"{i},c{i % 40},{day},{i % 7 + 5}\n" for i, day in enumerate(days)]
     (folder / "orders.csv").write_text("order_id,record_id,ordered_at,amount\n" + "".join(rows))
-    says = f"orders: {bad / 200:.1%} of 200 rows were put aside; at most 5.0% may be"
+    says = "orders: 20.0% of 200 rows were put aside; at most 5.0% may be"
     pages = built / "reports" / "bad"
 
     stopped = make(built, "-j2", "report", "DATASET=bad")

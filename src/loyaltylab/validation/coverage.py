@@ -69,8 +69,8 @@ def weekly(rows: ir.Table, name: str) -> pd.DataFrame:
 def daily(rows: ir.Table, name: str) -> pd.Series:
     """Rows of each day that has any, by day."""
     found = dated(rows, name)
-    counted_ = found.group_by("_day").agg(rows=found.count()).to_pandas()
-    return counted_.set_index(pd.to_datetime(counted_["_day"]))["rows"].sort_index()
+    by_day = found.group_by("_day").agg(rows=found.count()).to_pandas()
+    return by_day.set_index(pd.to_datetime(by_day["_day"]))["rows"].sort_index()
 
 
 def gaps(by_day: pd.Series, *, until: dt.date) -> pd.DataFrame:

@@ -85,16 +85,18 @@ def jumps(weeks: pd.DataFrame) -> pd.DataFrame:
     that is a change the same way, half to twice as far).
 
     A stretch begins where a week is FAR from the median of the eight usual weeks before it and
-    differs by RATIO, or POINTS, both from that median and from where the straight line through those
-    weeks leads (Theil, H. 1950; Sen, P. K. 1968, JASA 63, 1379–1389): growth is no jump. So does a
-    RUN of weeks of which each is half as far and whose median differs as much. A stretch ends where
-    a week is not half as far; after eight weeks it is the new usual, until weeks are as before it
-    again. The spread is the largest of the sampling error (Poisson of rows, binomial of shares,
-    on the scales of Anscombe, F. J. 1948, Biometrika 35, 246–254, that make it constant), of the
-    median absolute deviation of the eight weeks, and of that of all differences from one week to the
-    next, which a jump does not move (Rice, J. 1984, Ann. Statist. 12, 1215–1230). The spread of a
-    median amount is known from the last two alone, and falls with the root of the week's rows.
-    Weeks cut short, and the first eight, are not judged.
+    differs by RATIO, or POINTS, both from that median and from where the straight line through
+    those weeks leads (Theil, H. 1950; Sen, P. K. 1968, JASA 63, 1379–1389): growth is no jump. So
+    does a RUN of weeks of which each is half as far and whose median differs as much. A stretch
+    ends where a week is not half as far; eight weeks in a row of which none is usual are the new
+    usual, until weeks are as before them again.
+
+    The spread is the largest of the sampling error (Poisson of rows, binomial of shares, on the
+    scales of Anscombe, F. J. 1948, Biometrika 35, 246–254, that make it constant), of the median
+    absolute deviation of the eight weeks, and of that of all differences from one week to the next,
+    which a jump does not move (Rice, J. 1984, Ann. Statist. 12, 1215–1230). The spread of a median
+    amount is known from the last two alone, and falls with the root of the week's rows. Weeks cut
+    short, and the first eight, are not judged.
     """
     found = [_told(measure, jump) for measure in _measures(weeks) for jump in _scan(measure)]
     return pd.DataFrame(found, columns=list(COLUMNS)).astype(COLUMNS)
@@ -133,28 +135,32 @@ def _scan(measure: _Measure) -> list[_Jump]:
     usual = _usual(measure, judged[:BASE], spread)
     stretch: _Jump | None = None  # being watched
     former: _Jump | None = None  # the one that made the present usual
+    away: list[int] = []  # weeks since the last that was usual
     for at, i in enumerate(judged[BASE:], BASE):
+        weeks = judged[at : at + RUN]
         if stretch and _far(measure, i, usual, part=0.5) == _side(measure, stretch):
             stretch.weeks.append(i)
             stretch.until = i
-            if len(stretch.weeks) == BASE:
-                if former:
-                    former.until = stretch.since - 1
-                former, usual = stretch, _usual(measure, stretch.weeks, spread)
-                stretch = None
-            continue
-        stretch = None
-        weeks = judged[at : at + RUN]
-        begun = _begins(measure, weeks, usual)
-        if not begun or not _sudden(measure, begun, usual):
-            usual = _usual(measure, [*usual.weeks[1 - BASE :], i], spread)
-        elif former and not _begins(measure, weeks, former.usual):
-            former.until = i - 1
-            usual = _usual(measure, [*former.usual.weeks[1 - BASE :], i], spread)
-            former = None
         else:
+            stretch = None
+            begun = _begins(measure, weeks, usual)
+            if not begun or not _sudden(measure, begun, usual):
+                usual, away = _usual(measure, [*usual.weeks[1 - BASE :], i], spread), []
+                continue
+            if former and not _begins(measure, weeks, former.usual):
+                former.until = i - 1
+                usual = _usual(measure, [*former.usual.weeks[1 - BASE :], i], spread)
+                former, away = None, []
+                continue
             stretch = _Jump(i, usual, [i], i)
             found.append(stretch)
+        away.append(i)
+        if len(away) == BASE:
+            if former:
+                former.until = away[0] - 1
+            # Weeks that went to and fro are usual from now on, and the last of them is over.
+            former = stretch if len(stretch.weeks) > BASE / 2 else None
+            usual, stretch, away = _usual(measure, away, spread), None, []
     if former:
         former.until = judged[-1]
     return found
@@ -215,12 +221,8 @@ def _side(measure: _Measure, jump: _Jump) -> int:
 def _sudden(measure: _Measure, weeks: list[int], usual: _Usual) -> bool:
     """Whether weeks are also not where the line through those before leads."""
     slope, start, *_ = stats.theilslopes(measure.value[usual.weeks], usual.weeks)
-    led = start + slope * np.mean(weeks) - usual.value
-    went = median(measure.value[weeks]) - usual.value
-    if led * went <= 0:
-        return True
-    beyond = abs(went) > abs(led)
-    return beyond and _matters(measure, usual.value + went, usual.value + led, 1.0)
+    ahead = float(start + slope * np.mean(weeks))
+    return _matters(measure, median(measure.value[weeks]), ahead, 1.0)
 
 
 def _matters(measure: _Measure, value: float, usual: float, part: float) -> bool:
@@ -273,7 +275,7 @@ def _alike(change: float, earlier: float, *, ratio: bool) -> bool:
         return False
     if ratio:
         change, earlier = (float(np.log(np.clip(c, 1e-9, 1e9))) for c in (change, earlier))
-    return change * earlier > 0 and 0.5 <= earlier / change <= 2
+    return 0.5 <= earlier / change <= 2
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
