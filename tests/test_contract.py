@@ -8,7 +8,10 @@ from loyaltylab import contract
 from loyaltylab.engine import DuckDB, Engine
 from loyaltylab.errors import LabError
 
-TOP = "title, description, simulated, currency, observed_until, engine, simulation, tables, rules, thresholds, parameters"
+TOP = (
+    "title, description, simulated, currency, observed_until, engine, simulation, tables, rules, "
+    "thresholds, parameters"
+)
 TABLES = (
     "orders, order_lines, customers, surveys, tickets, visits, spend, feedback, erasures"  # design
 )

@@ -13,6 +13,7 @@ import pytest
 from loyaltylab import engine, schemas
 from loyaltylab.contract import Engine
 from loyaltylab.validation import coverage
+from loyaltylab.validation import jumps as jumps_module
 from loyaltylab.validation.categories import AT_MOST, CATEGORIES, categories
 from loyaltylab.validation.jumps import COLUMNS, jumps
 
@@ -627,7 +628,7 @@ def test_jumps_are_written_in_the_units_of_their_measure():
         ("amount", day, day, 19.9, 1990.0, 100.0, 9.0, np.nan, False),
         ("missing phone", day, day, 0.051, 0.5, 0.449, 9.0, 0.1, False),
     ]
-    table = jumps.readable(pd.DataFrame(rows, columns=list(jumps.COLUMNS)))
+    table = jumps_module.readable(pd.DataFrame(rows, columns=list(jumps_module.COLUMNS)))
     assert table[["usual", "observed", "a year earlier"]].values.tolist()[0] == [
         "1,200 a week",
         "2,400 a week",
