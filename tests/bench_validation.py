@@ -65,8 +65,8 @@ OURS = """
     })
     wanted = declared.for_table(dataset, "orders", put_aside=("negative_amounts",))
     assert len(wanted.rules) + len(wanted.keys) + len(wanted.references) == 20
-    began = time.monotonic()
     con = engine.connect(Engine(duckdb=DuckDB(threads=2)), spill=Path("spill"))
+    began = time.monotonic()
     orders = con.read_parquet("orders.parquet", file_row_number=True)
     orders = orders.rename(_row="file_row_number").mutate(
         _part=ibis.literal(0), _unreadable=ibis.literal([], type="array<string>"),
@@ -86,8 +86,8 @@ POINTBLANK = """
     import ibis
     import pointblank as pb
 
-    began = time.monotonic()
     con = ibis.duckdb.connect(threads=2)
+    began = time.monotonic()
     orders = con.read_parquet("orders.parquet", table_name="orders")
     people = con.read_parquet("people.parquet", table_name="people")
     check = (

@@ -38,7 +38,10 @@ def _duckdb(settings: DuckDB, spill: Path) -> ibis.BaseBackend:
         options["memory_limit"] = settings.memory_limit
     if settings.threads:
         options["threads"] = str(settings.threads)
-    return ibis.duckdb.connect(**options)
+    con = ibis.duckdb.connect(**options)
+    # It would be drawn into the page of a notebook whose query takes long.
+    con.raw_sql("SET enable_progress_bar = false")
+    return con
 
 
 def spark_lacks() -> str:
@@ -142,7 +145,8 @@ def mark_repeated(con: Any, rows: ir.Table, key: Mapping[str, ir.Value], *, into
     if con.name == "duckdb":
         # Sorting hashes here takes a third of the time and memory that DuckDB needs to group as
         # many different values (measured at 10 million).
-        found = np.concatenate([_twice(values) for values in _sorted(con, hashes)])
+        parts = _parts(con, rows)
+        found = np.concatenate([_twice(values) for values in _sorted(con, hashes, parts)])
         repeated = ibis.memtable({"_hash": found}) if len(found) else None
     else:
         counted = hashes.group_by("_hash").agg(n=hashes.count())
@@ -165,7 +169,7 @@ def mark_unknown(
         of_there, known = _hash(con, {name: there[name] for name in columns})
         asked = rows.filter(whole).select(_hash=hashed)
         given = there.filter(known).select(_hash=of_there)
-        parts = _parts(con, asked)
+        parts = _parts(con, rows)
         both = zip(_sorted(con, asked, parts), _sorted(con, given, parts), strict=True)
         found = np.concatenate([_without(values, others) for values, others in both])
         missing = ibis.memtable({"_hash": found}) if len(found) else None
@@ -198,13 +202,13 @@ def _hash(con: Any, key: Mapping[str, ir.Value]) -> tuple[ir.Value, ir.BooleanVa
     return hashed(ibis.struct(dict(key))), ibis.and_(*(value.notnull() for value in key.values()))
 
 
-def _parts(con: Any, hashes: ir.Table) -> int:
-    return 1 + int(con.execute(hashes.count())) // _AT_ONCE
+def _parts(con: Any, rows: ir.Table) -> int:
+    """In how many parts to sort the hashes of so many rows."""
+    return 1 + int(con.execute(rows.count())) // _AT_ONCE
 
 
-def _sorted(con: Any, hashes: ir.Table, parts: int | None = None) -> Iterator[Hashes]:
+def _sorted(con: Any, hashes: ir.Table, parts: int) -> Iterator[Hashes]:
     """The column `_hash`, a part of all values at a time, each sorted."""
-    parts = parts or _parts(con, hashes)
     for part in range(parts):
         some = hashes.filter(hashes["_hash"] % parts == part) if parts > 1 else hashes
         values = np.asarray(con.raw_sql(con.compile(some)).fetchnumpy()["_hash"])
