@@ -6,6 +6,7 @@ both. Everything else in the package is plain Ibis.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
@@ -39,8 +41,9 @@ def _duckdb(settings: DuckDB, spill: Path) -> ibis.BaseBackend:
     if settings.threads:
         options["threads"] = str(settings.threads)
     con = ibis.duckdb.connect(**options)
-    # It would be drawn into the page of a notebook whose query takes long.
-    con.raw_sql("SET enable_progress_bar = false")
+    # It would stand among what a command prints; Jupyter has none, and cannot switch it off.
+    with contextlib.suppress(duckdb.InvalidInputException):
+        con.raw_sql("SET enable_progress_bar = false")
     return con
 
 
