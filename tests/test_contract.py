@@ -19,13 +19,21 @@ OF_FILE = (
     "path, format, source, delimiter, quote, names, widths, encoding, decimal, thousands, "
     "date_format, sheet, country, owner, columns"
 )
+OF_RULE = (
+    "required, unique, min, max, allowed, pattern, at_least, at_most, references, note"  # design
+)
 ORDERS = "dataset.yml under tables.orders: "
+AMOUNT = "dataset.yml under rules.orders.amount: "
 
 
 def yml(file="", more="", *, title="Shop", currency="EUR"):
     """A right dataset.yml but for what is given: keys of the file of orders, and further lines."""
     orders = "{path: raw/a.csv, source: shop" + (f", {file}" if file else "") + "}"
     return f"title: {title}\ncurrency: {currency}\ntables:\n  orders: {orders}\n{more}\n"
+
+
+def ruled(rule):
+    return yml(more=f"rules: {{orders: {{amount: {{{rule}}}}}}}")
 
 
 def load(folder, text):
@@ -91,6 +99,28 @@ def test_a_table_of_several_files(tmp_path):
 )
 def test_engine(tmp_path, given, expected):
     assert load(tmp_path, yml(more=f"engine: {given}")).engine == expected
+
+
+def test_rules(tmp_path):
+    text = ruled("required: true, min: 0.5, max: 2024-12-31, allowed: [1, EUR, true]")
+    told = load(tmp_path, text).rules["orders"]["amount"]
+    assert told.required and not told.unique and not told.note
+    # A day is a text until its column says what it is.
+    assert (told.min, told.max, told.allowed) == (0.5, "2024-12-31", [1, "EUR", True])
+    assert (told.pattern, told.at_least, told.at_most, told.references) == (None,) * 4
+    assert load(tmp_path, yml()).rules == {}
+
+
+def test_thresholds(tmp_path):
+    told = load(tmp_path, yml()).thresholds
+    assert (told.put_aside, told.score) == (0.05, None)
+    told = load(tmp_path, yml(more="thresholds: {put_aside: null, score: 0.9}")).thresholds
+    assert (told.put_aside, told.score) == (None, 0.9)
+
+
+def test_a_file_has_an_owner_and_a_country(tmp_path):
+    (file,) = load(tmp_path, yml("owner: Shop team, country: DE")).tables["orders"]
+    assert (file.owner, file.country) == ("Shop team", "DE")
 
 
 @pytest.mark.parametrize("given", ["1998-06-30", "'1998-06-30'"])
@@ -263,6 +293,78 @@ def test_observed_until(tmp_path, given):
             yml(more="engine: {duckdb: {threads: 0}}"),
             "dataset.yml under engine.duckdb: threads is 0; expected 1 or more.",
         ),
+        # Rules.
+        (
+            yml(more="rules: {ordrs: {amount: {min: 1}}}"),
+            f'dataset.yml under rules: unknown key "ordrs"; expected one of {TABLES}. '
+            'Did you mean "orders"?',
+        ),
+        (
+            yml(more="rules: {orders: 5}"),
+            "dataset.yml under rules: orders is 5; expected keys below it.",
+        ),
+        (
+            yml(more="rules: {orders: {amount: 5}}"),
+            "dataset.yml under rules.orders: amount is 5; expected keys below it.",
+        ),
+        (
+            ruled("mn: 1"),
+            f'{AMOUNT}unknown key "mn"; expected one of {OF_RULE}. Did you mean "min"?',
+        ),
+        (
+            ruled("min: [1]"),
+            f"{AMOUNT}min is [1]; expected one value: a number, a text, or true or false.",
+        ),
+        (ruled("max: .nan"), f"{AMOUNT}max is nan; expected a finite number."),
+        (ruled("allowed: 5"), f"{AMOUNT}allowed is 5; expected a list."),
+        (ruled("allowed: []"), f"{AMOUNT}allowed is []; expected at least one value."),
+        (
+            ruled("allowed: [1, .inf]"),
+            "dataset.yml under rules.orders.amount.allowed: 2 is inf; expected a finite number.",
+        ),
+        (ruled("pattern: 5"), f"{AMOUNT}pattern is 5; expected a text; put it in quotes."),
+        *(
+            (
+                ruled(f"pattern: '{pattern}'"),
+                f"{AMOUNT}pattern is {pattern!r}; expected a regular expression without looking "
+                "around or back.",
+            )
+            for pattern in ("[", "(?=a)", "(?<!a)b", r"(a)\1", "(?>a)", "a++", r"\Z", "a{1001}")
+        ),
+        (ruled("required: perhaps"), f"{AMOUNT}required is 'perhaps'; expected true or false."),
+        *(
+            (
+                ruled(f"note: true, {key}: true"),
+                "dataset.yml under rules.orders.amount: expected required and unique without note: "
+                "they put rows aside.",
+            )
+            for key in ("required", "unique")
+        ),
+        (ruled("at_least: 5"), f"{AMOUNT}at_least is 5; expected a text; put it in quotes."),
+        # Thresholds.
+        (
+            yml(more="thresholds: {scroe: 1}"),
+            'dataset.yml under thresholds: unknown key "scroe"; expected one of put_aside, '
+            'score. Did you mean "score"?',
+        ),
+        (
+            yml(more="thresholds: {put_aside: 5}"),
+            "dataset.yml under thresholds: put_aside is 5; expected 1 or less.",
+        ),
+        (
+            yml(more="thresholds: {score: -0.1}"),
+            "dataset.yml under thresholds: score is -0.1; expected 0 or more.",
+        ),
+        (
+            yml(more="thresholds: {score: much}"),
+            "dataset.yml under thresholds: score is 'much'; expected a number.",
+        ),
+        (yml(more="thresholds: 5"), "dataset.yml: thresholds is 5; expected keys below it."),
+        (
+            yml("country: Germany"),
+            f"{ORDERS}country is 'Germany'; expected an ISO 3166 code such as DE.",
+        ),
+        (yml("owner: 5"), f"{ORDERS}owner is 5; expected a text; put it in quotes."),
         # A later entry of a list.
         (
             "title: A\ncurrency: EUR\ntables:\n  orders:\n  - a.csv\n  - {path: b.csv, decimal: x}",

@@ -3,16 +3,22 @@
 import datetime as dt
 from decimal import Decimal
 
+import ibis
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from loyaltylab import engine, retention
 from loyaltylab.contract import DuckDB, Engine
 from loyaltylab.errors import LabError
 from loyaltylab.lifetime_value import summarise
 from loyaltylab.purchases import purchase_days
+from loyaltylab.schemas import TABLES, column_types
+from loyaltylab.validation import cancellations, declared, rules
+from tests.shop import MARKERS
 
 
 def setting(con, name):
@@ -58,6 +64,65 @@ def test_spark_without_java(tmp_path, monkeypatch):
         engine.connect(Engine(spark="local[2]"), spill=tmp_path)
 
 
+# ---- Keys that come twice, and keys that are nowhere.
+
+
+def keyed(con, pairs, name):
+    """A table of the engine with the columns i, a and b."""
+    table = pa.table(
+        {
+            "i": pa.array(range(len(pairs)), pa.int64()),
+            "a": pa.array([a for a, _ in pairs], pa.string()),
+            "b": pa.array([b for _, b in pairs], pa.int64()),
+        }
+    )
+    return con.create_table(name, table, temp=True, overwrite=True)
+
+
+def told(con, rows, into):
+    return con.to_pyarrow(rows.select("i", into).order_by("i"))[into].to_pylist()
+
+
+PAIRS = st.lists(
+    st.tuples(st.sampled_from(["x", "y", "", None]), st.sampled_from([1, 2, -1, None])), max_size=12
+)
+
+
+@pytest.fixture(scope="module")
+def con(tmp_path_factory):
+    return engine.connect(Engine(), spill=tmp_path_factory.mktemp("spill"))
+
+
+@pytest.mark.parametrize("at_once", [1 << 24, 3, 1])
+@settings(max_examples=15, deadline=None)
+@given(pairs=PAIRS, others=PAIRS)
+def test_keys_against_counting(con, at_once, pairs, others):
+    """However few hashes are sorted at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_AT_ONCE", at_once)
+        rows, there = keyed(con, pairs, "pairs"), keyed(con, others, "others")
+        key = {"a": rows["a"], "b": rows["b"]}
+        repeated = engine.mark_repeated(con, rows, key, into="again")
+        again = [pairs.count(pair) > 1 and None not in pair for pair in pairs]
+        assert told(con, repeated, "again") == again
+        unknown = engine.mark_unknown(con, rows, ["a", "b"], there=there, into="unknown")
+        missing = [pair not in others and None not in pair for pair in pairs]
+        assert told(con, unknown, "unknown") == missing
+        assert unknown.columns == (*rows.columns, "unknown")
+
+
+def test_many_keys_in_parts(con, monkeypatch):
+    """Every key is in one part alone, each part in its turn."""
+    n = 20_000
+    pairs = [(str(i // 2 if i < 1000 else i), i % 7 if i >= 1000 else 0) for i in range(n)]
+    rows, there = keyed(con, pairs, "many"), keyed(con, pairs[: n // 2], "half")
+    monkeypatch.setattr(engine, "_AT_ONCE", 3000)
+    repeated = engine.mark_repeated(con, rows, {"a": rows["a"], "b": rows["b"]}, into="again")
+    assert told(con, repeated, "again") == [i < 1000 for i in range(n)]
+    unknown = engine.mark_unknown(con, rows, ["a", "b"], there=there, into="unknown")
+    assert told(con, unknown, "unknown") == [i >= n // 2 for i in range(n)]
+
+
 # ---- Both engines on the same file.
 
 
@@ -84,6 +149,7 @@ def engines(tmp_path_factory):
         pytest.skip(lacks)
     spill = tmp_path_factory.mktemp("spill")
     spark = engine.connect(Engine(spark="local[2]"), spill=spill)
+    spark.raw_sql("SET spark.sql.shuffle.partitions=2")  # rows here are few
     yield engine.connect(Engine(), spill=spill), spark
     spark.disconnect()
 
@@ -145,6 +211,67 @@ def test_tables_of_retention_are_the_same_on_both(engines, orders_file, table):
     duckdb, spark = on_both(engines, orders_file, table)
     assert len(duckdb) > 1
     pd.testing.assert_frame_equal(duckdb, spark, check_dtype=False)
+
+
+@pytest.fixture(scope="module")
+def raw_orders_file(tmp_path_factory):
+    """Orders as validation reads them: keys twice and missing, amounts below 0, some unreadable."""
+    n, start = 120, dt.datetime(2024, 1, 1)
+    types = ibis.schema(column_types("orders") | MARKERS).to_pyarrow()
+    rows = [
+        dict.fromkeys(types.names)
+        | {
+            "order_id": [None, *map(str, range(50))][i * 13 % 51],
+            "source": "ab"[i % 2],
+            "record_id": [None, "1", "2", "3"][i * 7 // 3 % 4],
+            "ordered_at": None if i % 29 == 5 else start + dt.timedelta(hours=i * 11 % 240),
+            "amount": None if i % 31 == 3 else Decimal([-2, -1, 0, 1, 2][i * i % 5]),
+            "currency": [None, "EUR", "USD"][i * 5 % 3],
+            "margin": Decimal(1) if i % 17 == 0 else None,
+            "_part": i % 2,
+            "_row": i // 2 + 1,
+            "_unreadable": ["amount is not a number"] if i % 31 == 3 else [],
+            "_whole": True,
+        }
+        for i in range(n)
+    ]
+    path = tmp_path_factory.mktemp("raw") / "orders.parquet"
+    pq.write_table(pa.Table.from_pylist(rows + rows[:20], schema=types), path)
+    known = path.with_name("customers.parquet")
+    pq.write_table(pa.table({"source": ["a", "a"], "record_id": ["1", "2"]}), known)
+    return path
+
+
+def test_keys_are_the_same_on_both(engines, raw_orders_file):
+    answers = []
+    for con in engines:
+        rows = con.read_parquet(str(raw_orders_file))
+        there = con.read_parquet(str(raw_orders_file.with_name("customers.parquet")))
+        key = {name: rows[name] for name in ("source", "record_id", "ordered_at")}
+        rows = engine.mark_repeated(con, rows, key, into="again")
+        rows = engine.mark_unknown(con, rows, ["source", "record_id"], there=there, into="unknown")
+        names = ["_part", "_row", "again", "unknown"]
+        answers.append(con.to_pyarrow(rows.select(names).order_by(names)).to_pylist())
+    assert {row["again"] for row in answers[0]} == {row["unknown"] for row in answers[0]}
+    assert {row["again"] for row in answers[0]} == {True, False}
+    assert answers[0] == answers[1]
+
+
+def test_rules_and_cancellations_are_the_same_on_both(engines, raw_orders_file):
+    wanted = rules.compiled(TABLES["orders"])
+    chosen = [rule for some in declared.CHOICES.values() for rule in some]
+    wanted = rules.with_more(wanted, *chosen, declared.repeated_exports("orders"))
+    answers = []
+    for con in engines:
+        rows = con.read_parquet(str(raw_orders_file)).distinct()
+        there = con.read_parquet(str(raw_orders_file.with_name("customers.parquet")))
+        marked = cancellations.mark(con, rows, within=3)
+        found = rules.found(con, marked, wanted, others={"customers": there})
+        names = ["_part", "_row", "_reasons", "_notes"]
+        answers.append(con.to_pyarrow(found.select(names).order_by("_part", "_row")).to_pylist())
+    said = {words for row in answers[0] for words in (*row["_reasons"], *row["_notes"])}
+    assert {cancellations.CANCELS, cancellations.CANCELLED, "record_id is no customer's"} <= said
+    assert answers[0] == answers[1]
 
 
 def in_words(table, *order):

@@ -1,21 +1,23 @@
-"""Rules: each broken once by hand, each row kept, and CDNOW's own figures."""
+"""Validation: raw files to accepted and quarantined rows, each row kept, and CDNOW's own figures."""
 
 import datetime as dt
 import json
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import ibis
-import pandera.ibis as pandera
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loyaltylab import contract, engine, profile, schemas, validation
+from loyaltylab import contract, engine, schemas, validation
 from loyaltylab.dataset import Lab
 from loyaltylab.errors import LabError
+from loyaltylab.validation import profile, tables
+from tests.shop import Shop, accepted, orders, refused
 
 ROOT = Path(__file__).parents[1]
 MONEY = schemas.MONEY
@@ -26,46 +28,9 @@ def con(tmp_path_factory):
     return engine.connect(engine.Engine(), spill=tmp_path_factory.mktemp("spill"))
 
 
-class Shop:
-    """A dataset of one or two files, and what validation makes of it."""
-
-    def __init__(self, con, folder):
-        self.con, self.folder = con, folder
-
-    def check(self, *files, table="orders", until=None):
-        entries = []
-        for number, (content, options) in enumerate(files):
-            path = options.pop("path", f"{number}.csv")
-            data = content if isinstance(content, bytes) else content.encode()
-            (self.folder / path).write_bytes(data)
-            entries.append({"path": path} | options)
-        given = {"title": "A", "currency": "EUR", "tables": {"orders": entries, table: entries}}
-        dataset = contract.Dataset.model_validate(
-            given | ({"observed_until": until} if until else {})
-        )
-        self.con.drop_table(f"checked_{table}", force=True)
-        return validation.check(self.con, dataset, self.folder, table)
-
-
 @pytest.fixture
 def shop(con, tmp_path):
     return Shop(con, tmp_path)
-
-
-def accepted(checked, *columns):
-    rows = checked.accepted.to_pyarrow().to_pylist()
-    return [tuple(row[name] for name in columns) for row in rows]
-
-
-def refused(checked):
-    rows = checked.quarantined.to_pyarrow().to_pylist()
-    return {row["row"]: row["reasons"] for row in rows}
-
-
-def orders(*rows, **options):
-    """One file of orders with the columns order_id, record_id, ordered_at and amount."""
-    text = "order_id;record_id;ordered_at;amount\n" + "".join(row + "\n" for row in rows)
-    return text, {"source": "shop", "delimiter": ";"} | options
 
 
 def test_each_rule_broken_once(shop):
@@ -83,6 +48,8 @@ def test_each_rule_broken_once(shop):
             "i;9;;inf",
             ";10;2024-06-30 23:59;10",
             ";10;2024-06-30 23:59;10",  # no order_id, so no second order of one
+            "a;1;2024-01-05;10",
+            "j;11;2024-01-05;-5",
         ),
         until="2024-06-30",
     )
@@ -92,17 +59,19 @@ def test_each_rule_broken_once(shop):
         4: ["ordered_at is not a date"],
         5: ["ordered_at is before 1950-01-01"],
         6: ["ordered_at is after observed_until, 2024-06-30"],
-        7: ["order_id appears again"],
+        7: ["order_id appears again, with other values"],
         8: ["record_id is missing"],
         9: ["row cannot be read: wrong number of fields"],
         10: ["amount is not a number", "ordered_at is missing"],
+        13: ["repeats an earlier row"],
     }
     assert accepted(checked, "order_id", "record_id", "amount") == [
         ("a", "1", 10),
         (None, "10", 10),
         (None, "10", 10),
+        ("j", "11", -5),
     ]
-    assert validation.counts(checked) == {"read": 12, "accepted": 3, "quarantined": 9}
+    assert validation.counts(checked) == {"read": 14, "accepted": 4, "quarantined": 10}
     assert validation.reason_counts(checked).head(2).to_records(index=False).tolist() == [
         ("amount is not a number", 2),
         ("amount is missing", 1),
@@ -112,10 +81,10 @@ def test_each_rule_broken_once(shop):
 def test_another_currency_is_not_added_up(shop):
     text = "order_id,record_id,ordered_at,amount,currency\n"
     rows = ["a,1,2024-01-05,10,EUR", "b,2,2024-01-05,10,", "c,3,2024-01-05,10,eur"]
-    rows += ["d,4,2024-01-05,10,USD", "d,4,2024-01-05,9,EUR", "e,5,2024-01-05,x,€"]
+    rows += ["d,4,2024-01-05,10,USD", "d,4,2024-01-05,9,€", "e,5,2024-01-05,x,$"]
     checked = shop.check((text + "\n".join(rows), {"source": "shop"}))
     assert refused(checked) == {
-        4: ["currency is not EUR", "order_id appears again"],
+        4: ["currency is not EUR", "order_id appears again, with other values"],
         6: ["amount is not a number", "currency is not EUR"],
     }
     # Of order d the row that breaks no other rule is kept, though it is the second.
@@ -144,9 +113,9 @@ def test_the_first_good_row_of_an_order_is_kept(shop):
     assert accepted(checked, "source", "record_id") == [("shop", "2"), ("till", "5")]
     reasons = [r["reasons"] for r in checked.quarantined.to_pyarrow().to_pylist()]
     assert reasons == [
-        ["amount is not a number", "order_id appears again"],
-        ["order_id appears again"],
-        ["order_id appears again"],
+        ["amount is not a number", "order_id appears again, with other values"],
+        ["order_id appears again, with other values"],
+        ["order_id appears again, with other values"],
     ]
 
 
@@ -390,9 +359,7 @@ def test_read_is_accepted_plus_quarantined(shop, lines, last):
 
 def test_a_lost_row_would_be_noticed(shop):
     checked = shop.check(orders("a;1;2024-01-05;1", "b;2;2024-01-05;x"))
-    lost = validation.Checked(
-        "orders", checked.rows.filter(checked.rows["_row"] == 1), checked.read
-    )
+    lost = replace(checked, rows=checked.rows.filter(checked.rows["_row"] == 2))
     with pytest.raises(RuntimeError, match="orders: 2 rows read"):
         validation.counts(lost)
 
@@ -424,9 +391,9 @@ def test_another_table_may_be_empty(shop):
 
 
 def test_many_files(shop):
-    checked = shop.check(*[orders(f"{i};1;2024-01-05;1") for i in range(60)])
+    checked = shop.check(*[orders(f"{i};1;2024-01-05;1") for i in range(30)])
     assert [order_id for (order_id,) in accepted(checked, "order_id")] == [
-        str(i) for i in range(60)
+        str(i) for i in range(30)
     ]
 
 
@@ -447,38 +414,91 @@ def test_a_column_may_serve_twice(shop):
     assert accepted(checked, "order_id", "record_id") == [("1", "1")]
 
 
-# ---- The declaration.
+# ---- Choices about orders.
+
+
+def test_what_is_put_aside_only_if_asked(shop):
+    rows = [
+        "a;1;2024-01-05;10",
+        "b;1;2024-01-06;-10",
+        "c;1;2024-01-05 20:00;3",
+        "d;2;2024-01-05;0",
+        "e;2;2024-01-06;-1",
+        ";3;2024-01-05;1",
+        ";3;2024-01-05;1",
+    ]
+    chosen = {
+        (): {},
+        ("negative_amounts",): {5: ["amount is below 0"]},
+        ("cancelled_orders",): {
+            1: ["amount is netted by a later cancellation"],
+            2: ["amount is below 0 and cancels an earlier order"],
+        },
+        ("zero_amounts",): {4: ["amount is 0"]},
+        ("exact_duplicates",): {7: ["repeats an earlier row"]},
+        ("same_day_orders",): {
+            3: ["ordered_at is on the day of an earlier order"],
+            7: ["repeats an earlier row"],
+        },
+    }
+    for put_aside, expected in chosen.items():
+        checked = shop.check(orders(*rows), put_aside=put_aside, cancelled_within=14)
+        assert refused(checked) == expected, put_aside
+    # Beyond the days that are given, an amount below 0 cancels nothing.
+    checked = shop.check(orders(*rows), put_aside=("negative_amounts",), cancelled_within=0)
+    assert refused(checked) == {2: ["amount is below 0"], 5: ["amount is below 0"]}
+
+
+# ---- Exports that overlap.
+
+
+def test_a_file_that_comes_again(shop):
+    """Without order ids, rows of a second file repeat those of the first, as often as there; where
+    the files have them, a row that lacks its own is left alone."""
+    rows = [";1;2024-01-05;1", ";1;2024-01-05;1", "broken", ";2;2024-01-05;1"]
+    checked = shop.check(orders(*rows), orders(*rows, ";1;2024-01-05;1"))
+    assert validation.counts(checked) == {"read": 9, "accepted": 7, "quarantined": 2}
+
+    def plain(*rows):
+        text = "record_id;ordered_at;amount\n" + "".join(row[1:] + "\n" for row in rows)
+        return text, {"source": "shop", "delimiter": ";"}
+
+    checked = shop.check(plain(*rows), plain(*rows, ";1;2024-01-05;1"))
+    found = checked.quarantined.to_pyarrow().to_pylist()
+    unread = ["row cannot be read: wrong number of fields"]
+    assert [(r["file"], r["row"], r["reasons"]) for r in found] == [
+        ("0.csv", 3, unread),
+        ("1.csv", 1, ["repeats an earlier row"]),
+        ("1.csv", 2, ["repeats an earlier row"]),
+        ("1.csv", 3, unread),
+        ("1.csv", 4, ["repeats an earlier row"]),
+    ]
+
+
+def test_rows_that_cannot_be_read_repeat_nothing(shop):
+    checked = shop.check(
+        orders("x", "y", "a;1;2024-01-05;1"), put_aside=("exact_duplicates", "same_day_orders")
+    )
+    unread = ["row cannot be read: wrong number of fields"]
+    assert refused(checked) == {1: unread, 2: unread}
 
 
 @pytest.mark.parametrize(
-    "column",
+    ("files", "names"),
     [
-        pandera.Column(MONEY, pandera.Check.gt(0)),
-        pandera.Column(MONEY, pandera.Check(lambda t: t)),
-        pandera.Column(MONEY, pandera.Check.in_range(0, 10, include_max=False)),
-        pandera.Column(MONEY, pandera.Check.ge(0, ignore_na=False)),
-        pandera.Column(MONEY, unique=True),
+        (["a.csv"], ["orders"]),
+        ([{"path": "a.csv", "source": "shop"}, {"path": "b.csv", "source": "till"}],
+         ["orders.shop", "orders.till"]),
+        ([{"path": "a.csv", "source": "shop"}, "b.csv", {"path": "c.csv", "source": "shop"}],
+         ["orders.1", "orders.2", "orders.3"]),
     ],
-)
-def test_a_rule_that_cannot_be_compiled_is_refused(column):
-    rows = ibis.memtable({"amount": [1]})
-    with pytest.raises(LabError, match=r"amount.* cannot be compiled"):
-        schemas.reasons(rows, pandera.DataFrameSchema({"amount": column}))
+)  # fmt: skip
+def test_names_of_exports(files, names):
+    entries = [contract.File.model_validate(file) for file in files]
+    assert tables.export_names("orders", entries) == names
 
 
-def test_a_rule_of_the_table_is_refused():
-    schema = pandera.DataFrameSchema({"amount": pandera.Column(MONEY)}, checks=pandera.Check.ge(0))
-    with pytest.raises(LabError, match="of the whole table cannot be compiled"):
-        schemas.reasons(ibis.memtable({"amount": [1]}), schema)
-
-
-@pytest.mark.parametrize("table", schemas.TABLES)
-def test_every_table_compiles(con, table):
-    types = schemas.column_types(table)
-    empty = ibis.memtable([], schema=types | {"_unreadable": "array<string>", "_order": "int64"})
-    assert (
-        con.to_pyarrow(empty.select(r=schemas.reasons(empty, schemas.TABLES[table]))).num_rows == 0
-    )
+# ---- The declaration.
 
 
 def test_ranges_and_choices(shop):
@@ -491,9 +511,9 @@ def test_ranges_and_choices(shop):
     ]
     checked = shop.check((text + "\n".join(rows), {"source": "s"}), table="surveys")
     assert refused(checked) == {
-        2: ["score is not within 0 to 10"],
+        2: ["score is outside the instrument's scale"],
         3: ["instrument is none of nps, csat, ces"],
-        4: ["sent_at is missing", "score is not within 0 to 10"],
+        4: ["sent_at is missing", "score is outside the instrument's scale"],
     }
 
 
@@ -505,18 +525,19 @@ def test_cdnow(con, monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("LOYALTYLAB_DERIVED", str(tmp_path))
     lab = Lab("cdnow")
-    counts, reasons = validation.validate(lab)
-    assert counts.to_dict("records") == [
-        {"table": "orders", "read": 69_659, "accepted": 69_659, "quarantined": 0}
-    ]
-    assert reasons.empty
+    findings = validation.validate(lab)
+    (counted,) = findings.exports.to_dict("records")
+    assert (counted["export"], counted["read"], counted["accepted"]) == ("orders", 69_659, 69_659)
+    assert counted["quarantined"] == 0
+    assert findings.reasons.empty and findings.broken.empty
+    assert findings.changes[["kind", "values"]].values.tolist() == [["date read as %Y%m%d", 69_659]]
     found = profile.orders_profile(lab.orders())
     assert found["customers"] == 23_570
     assert found["exact_duplicates"] == 255
     assert found["zero_amounts"] == 80
     assert found["repeated_customer_days"] == 2_068
     assert lab.table("orders").columns == tuple(schemas.column_types("orders"))
-    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["orders.parquet"] * 2
+    assert sorted(p.name for p in tmp_path.glob("cdnow/[a-z]*/*")) == ["orders.parquet"] * 3
 
 
 def test_a_table_no_longer_named_is_removed(monkeypatch, tmp_path):
@@ -529,12 +550,12 @@ def test_a_table_no_longer_named_is_removed(monkeypatch, tmp_path):
     more = contract + "  erasures: {path: erasures.csv, source: shop}\n"
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LOYALTYLAB_DERIVED", raising=False)
-    for text, tables in ((more, ["erasures", "orders"]), (contract, ["orders"])):
+    for text, there in ((more, ["erasures", "orders"]), (contract, ["orders"])):
         (folder / "dataset.yml").write_text(text)
         lab = Lab("a")
         validation.validate(lab)
-        for derived in (lab.validated, lab.quarantine):
-            assert sorted(p.stem for p in derived.iterdir()) == tables
+        for derived in (lab.validated, lab.quarantine, lab.audit):
+            assert sorted(p.stem for p in derived.iterdir()) == there
 
 
 def test_two_runs_write_the_same_bytes(shop, tmp_path):
@@ -543,7 +564,10 @@ def test_two_runs_write_the_same_bytes(shop, tmp_path):
     for run in "ab":
         checked = shop.check(orders(*rows, "broken"))
         folder = tmp_path / run
-        validation.write(shop.con, checked, validated=folder / "v", quarantine=folder / "q")
+        counted = validation.write(
+            checked, validated=folder / "v", quarantine=folder / "q", audit=folder / "a"
+        )
+        assert counted == validation.counts(checked)
         written.append([p.read_bytes() for p in sorted(folder.rglob("*.parquet"))])
     assert written[0] == written[1]
-    assert len(written[0]) == 2
+    assert len(written[0]) == 3

@@ -133,6 +133,13 @@ def parse_number(
     return text.re_search("[eE]").ifelse(text.try_cast(_ROOM).try_cast(dtype), value)
 
 
+def keep(con: Any, rows: ir.Table, name: str) -> ir.Table:
+    """The rows as a temporary table, computed once. Spark has none such: there it is a view."""
+    if con.name == "duckdb":
+        return con.create_table(ibis.util.gen_name(name), rows, temp=True)
+    return con.create_view(ibis.util.gen_name(name), rows)
+
+
 Hashes = np.ndarray[Any, np.dtype[Any]]
 _AT_ONCE = 1 << 24  # hashes sorted at once: 128 MB
 

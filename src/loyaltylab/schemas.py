@@ -257,6 +257,13 @@ TABLES: Mapping[str, pa.DataFrameSchema] = {
     ),
 }
 
+# What rows of other tables may refer to: table → its columns. Tables are checked in this order, before
+# all others; so a row refers to a table further up.
+REFERRED: Mapping[str, tuple[str, ...]] = {
+    "customers": ("source", "record_id"),
+    "orders": ("source", "record_id", "order_id"),
+}
+
 # When a row of the table happened; order_lines has no time of its own.
 MAIN_TIME: Mapping[str, str] = {
     "orders": "ordered_at",

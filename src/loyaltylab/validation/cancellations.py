@@ -10,6 +10,8 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
+from loyaltylab import engine
+
 CANCELS = "amount is below 0 and cancels an earlier order"
 CANCELLED = "amount is netted by a later cancellation"
 
@@ -17,9 +19,9 @@ CANCELLED = "amount is netted by a later cancellation"
 def mark(con: Any, rows: ir.Table, *, within: int) -> ir.Table:
     """Adds _cancels and _cancelled: whether an order cancels another one, and whether one does it.
 
-    rows : orders with _part and _row. A cancellation has the amount, and the margin where it is
-    known, of an order of the same customer with the other sign, and comes at most `within` days
-    after it. Each cancels one order, the latest that fits and is not cancelled already, as a closing
+    rows : orders with _part and _row. A cancellation has the amount and the margin of an order of the
+    same customer with the other sign (or both lack a margin), and comes at most `within` days after
+    it. Each cancels one order, the latest that fits and is not cancelled already, as a closing
     bracket closes the last one that is open.
     """
     negative = rows.filter(rows["amount"] < 0)
@@ -28,14 +30,14 @@ def mark(con: Any, rows: ir.Table, *, within: int) -> ir.Table:
         return rows.mutate(**none)
     signed = rows.mutate(_worth=rows["amount"].abs(), _sign=rows["amount"].sign().cast("int64"))
     signed = signed.filter(signed["_sign"] != 0)
-    signed = signed.mutate(
-        _gain=(signed["margin"] * signed["_sign"]).coalesce(-signed["_worth"] - 1)
-    )
-    wanted = ["source", "record_id", "_worth", "_gain"]
+    # Keys that are missing would not be joined.
+    gain = signed["margin"] * signed["_sign"]
+    signed = signed.mutate(_gain=gain.coalesce(0), _known=gain.notnull())
+    wanted = ["source", "record_id", "_worth", "_gain", "_known"]
     signed = signed.select(*wanted, "_sign", "ordered_at", "_part", "_row")
     cancelling = signed.filter(signed["_sign"] < 0).select(*wanted).distinct()
     pairs = _pairs(signed.semi_join(cancelling, wanted), wanted, within)
-    held = con.create_table(ibis.util.gen_name("cancellations"), pairs, temp=True)
+    held = engine.keep(con, pairs, "cancellations")
     joined = rows.left_join(held, ["_part", "_row"])
     return joined.mutate(
         _cancels=joined["_sign"].fill_null(0) < 0, _cancelled=joined["_sign"].fill_null(0) > 0

@@ -6,8 +6,11 @@ after the other, each an expression of the last one's result, so that a value sa
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gettext
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -24,14 +27,21 @@ CONTROLS = "control characters or hard spaces"
 SPACES = "spaces around it"
 FORM = "letters composed in another way"
 
-# UTF-8 read as Windows' Western letters: the first byte of two or three as a letter from Â to ï, the
-# others as one of the signs that stand for 80 to BF there.
-_FOLLOWING = "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ\u00a0-\u00bf"
-_SUSPECT = f"[Â-ß][{_FOLLOWING}]|[à-ï][{_FOLLOWING}][{_FOLLOWING}]"
+# UTF-8 read as Windows' Western letters: its first byte as a letter, the others as one of the signs
+# that stand for 80 to BF there. One such sequence is enough where it stands for a letter or sign of
+# Europe (or Vietnam); of others there must be two, or a right "Spaß…" or "NESCAFÉ®" would be misread.
+_FOLLOWING = "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ\u0080-\u00bf"
+_EUROPE = f"[Â-ÅÎ-Ñ][{_FOLLOWING}]|È[˜™š›]|Æ[°¡]|[áâï][{_FOLLOWING}]{{2}}|ð[{_FOLLOWING}]{{3}}"
+_ANY = f"(?:[Â-ß][{_FOLLOWING}]|[à-ï][{_FOLLOWING}]{{2}}|[ð-ô][{_FOLLOWING}]{{3}})"
+_SUSPECT = f"{_EUROPE}|{_ANY}[\\s\\S]*{_ANY}"
 # What shows as nothing; the tab and line ends are space.
 _UNSEEN = "[\\x00-\\x08\\x0e-\\x1f\\x7f-\\x9f\u200b\u2060\ufeff]"
 _CONTROLS = "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\u200b\u2060\ufeff]"
-_HARD_SPACES = "[\\t\\n\\r\u00a0\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+_WIDE = (
+    "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"  # spaces that do not break, or of another width
+)
+_ENDS = f"^[\\s\u2028\u2029{_WIDE}]+|[\\s\u2028\u2029{_WIDE}]+$"
+_HARD_SPACES = f"[\\t\\n\\r\u2028\u2029{_WIDE}]"
 
 
 class Step(NamedTuple):
@@ -46,7 +56,13 @@ _MACROS = {
     "seen_line": f"""regexp_replace(regexp_replace(x, '{_CONTROLS}', '', 'g'),
         '{_HARD_SPACES}', ' ', 'g')""",
     "seen_text": f"regexp_replace(x, '{_UNSEEN}', '', 'g')",
+    "within_space": f"regexp_replace(x, '{_ENDS}', '', 'g')",
     "composed": "nfc_normalize(x)",
+    # Signs between may hide it: of a value without them too.
+    "suspect_line": f"""regexp_matches(x, '{_SUSPECT}')
+        OR regexp_matches(composed(trim(seen_line(x))), '{_SUSPECT}')""",
+    "suspect_text": f"""regexp_matches(x, '{_SUSPECT}')
+        OR regexp_matches(composed(within_space(seen_text(x))), '{_SUSPECT}')""",
 }
 
 
@@ -66,18 +82,31 @@ def _seen_text(text: str) -> str:  # type: ignore[empty-body]
     """Text of several lines without control characters."""
 
 
+@ibis.udf.scalar.builtin(name="within_space")  # type: ignore[untyped-decorator]
+def _within_space(text: str) -> str:  # type: ignore[empty-body]
+    """Text without any kind of space around it."""
+
+
+@ibis.udf.scalar.builtin(name="suspect_line")  # type: ignore[untyped-decorator]
+def _suspect_line(text: str) -> bool:  # type: ignore[empty-body]
+    """Whether one line holds what looks like letters misread."""
+
+
+@ibis.udf.scalar.builtin(name="suspect_text")  # type: ignore[untyped-decorator]
+def _suspect_text(text: str) -> bool:  # type: ignore[empty-body]
+    """Whether text of several lines does."""
+
+
 @ibis.udf.scalar.builtin(name="composed")  # type: ignore[untyped-decorator]
 def _composed(text: str) -> str:  # type: ignore[empty-body]
     """Letters in Unicode's composed form (NFC)."""
 
 
 @ibis.udf.scalar.python  # type: ignore[untyped-decorator]
-def _reread(text: str) -> str:
-    """Text whose UTF-8 was read as Windows-1252, read again; any other as it is."""
-    try:
-        return text.encode("cp1252").decode("utf-8")
-    except UnicodeError:
-        return text
+def _reread(text: str, one_line: bool) -> str:
+    """Text whose UTF-8 was read as Windows-1252, read again as often as that happened; any other as
+    it is."""
+    return reread(text, one_line)
 
 
 @ibis.udf.scalar.python  # type: ignore[untyped-decorator]
@@ -97,17 +126,43 @@ def _country_code(text: str) -> str:
     return country_code(text)
 
 
+# What a sign stands for in Windows-1252, and the five bytes that stand for none there.
+_BYTES = {chr(byte): byte for byte in range(256)}
+_BYTES |= {bytes([b]).decode("cp1252", "ignore"): b for b in range(128, 160)}
+
+
+def reread(text: str, one_line: bool) -> str:
+    """As `_reread`."""
+    for some in (text, _bare(text, one_line)):
+        if re.search(_SUSPECT, some):
+            with contextlib.suppress(KeyError, UnicodeDecodeError):
+                return reread(bytes(_BYTES[sign] for sign in some).decode(), one_line)
+    return text
+
+
+def _bare(text: str, one_line: bool) -> str:
+    """What the steps after it make of a text."""
+    if one_line:
+        text = re.sub(_HARD_SPACES, " ", re.sub(_CONTROLS, "", text)).strip(" ")
+    else:
+        text = re.sub(_ENDS, "", re.sub(_UNSEEN, "", text))
+    return unicodedata.normalize("NFC", text)
+
+
+# And not from the same place alone, without its area code.
+_POSSIBLE = phonenumbers.ValidationResult.IS_POSSIBLE
+
+
 @functools.lru_cache(1 << 16)
 def dialled(text: str, country: str) -> str:
     """As `_e164`."""
-    international = "+" + text[2:] if text.startswith("00") and not country else text
-    try:
-        number = phonenumbers.parse(international, country or None)
-    except phonenumbers.NumberParseException:
-        return text
-    if not phonenumbers.is_possible_number(number):
-        return text
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    # Nearly everywhere 00 is dialled for +, if not in the country that the number is from.
+    for written in (text, re.sub("^00", "+", text)):
+        with contextlib.suppress(phonenumbers.NumberParseException):
+            number = phonenumbers.parse(written, country or None)
+            if phonenumbers.is_possible_number_with_reason(number) == _POSSIBLE:
+                return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return text
 
 
 @functools.lru_cache(1 << 12)
@@ -138,7 +193,7 @@ def _country_names() -> dict[str, str]:
     # What people write, and no list has.
     return (
         names
-        | {"uk": "GB", "great britain": "GB", "england": "GB", "großbritannien": "GB"}
+        | {"uk": "GB", "great britain": "GB", "england": "GB", "grossbritannien": "GB"}
         | {
             "storbritannia": "GB",
             "usa": "US",
@@ -164,11 +219,12 @@ def steps(
     given : canonical text column → its raw text, of all that the file has; name : one of them;
     currency : that of the dataset.
     """
-    text = given[name]
-    found = [Step(MISREAD, text.re_search(_SUSPECT).ifelse(_reread(text), text))]
-    seen = _seen_text if name in schemas.FREE_TEXTS else _seen_line
+    text, one_line = given[name], name not in schemas.FREE_TEXTS
+    suspect, seen = (_suspect_line, _seen_line) if one_line else (_suspect_text, _seen_text)
+    found = [Step(MISREAD, suspect(text).ifelse(_reread(text, one_line), text))]
     found.append(Step(CONTROLS, seen(found[-1].text)))
-    found.append(Step(SPACES, found[-1].text.strip()))
+    text = found[-1].text
+    found.append(Step(SPACES, text.strip() if one_line else _within_space(text)))
     found.append(Step(FORM, _composed(found[-1].text)))
     text = found[-1].text
     if name == "email":

@@ -5,6 +5,7 @@ dataset.yml can add a rule and so tighten what is accepted; it cannot take one a
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping
@@ -80,10 +81,12 @@ def for_table(dataset: Dataset, table: str, *, put_aside: tuple[str, ...] = ()) 
     Raises LabError on a rule of dataset.yml that does not fit its column.
     """
     found = rules.compiled(_tightened(dataset, table))
-    if dataset.observed_until:
-        # What comes after that is also after the last day that can be: one reason will do.
-        others = [r for r in found.rules if not r.words.endswith(f" is after {schemas.LATEST}")]
-        found = replace(found, rules=(*others, *_observed(table, dataset.observed_until)))
+    if until := dataset.observed_until:
+        others = found.rules
+        if until.isoformat() <= schemas.LATEST:
+            # What comes after the last day that can be is also after that: one reason will do.
+            others = tuple(r for r in others if not r.words.endswith(f" is after {schemas.LATEST}"))
+        found = replace(found, rules=(*others, *_observed(table, until)))
     if table == "orders":
         chosen = [rule for name in put_aside for rule in CHOICES[name]]
         found = rules.with_more(found, _currency(dataset), *chosen)
@@ -136,7 +139,7 @@ def _tightened(dataset: Dataset, table: str) -> pa.DataFrameSchema:
         for other, words, kept in _between(rule):
             whole.append(_pair(columns, name, other, words, kept, f"{where}.{name}", rule.note))
         if rule.references:
-            linked.append(_reference(name, rule, f"{where}.{name}"))
+            linked.append(_reference(dataset, table, name, rule))
     metadata = {"references": [*schemas.references(schema), *linked]}
     return pa.DataFrameSchema(columns, checks=whole, unique=schema.unique, metadata=metadata)
 
@@ -159,8 +162,17 @@ def _checks(rule: ColumnRule, declared: pa.Column, where: str) -> list[pa.Check]
     if rule.pattern is not None:
         if not declared.dtype.type.is_string():
             raise LabError(f"{where}: pattern is for texts; {where.rsplit('.', 1)[1]} is none.")
-        found.append(pa.Check.str_matches(f"{rule.pattern}$", **note))
+        found.append(_whole_match(rule.pattern, **note))
     return found
+
+
+def _whole_match(pattern: str, **note: Any) -> pa.Check:
+    # pandera's own would match the start alone, and an a|b with a $ behind it only b to its end.
+    return pa.Check(
+        lambda data: data.table[data.key].re_search(f"^(?:{pattern})$"),
+        name=f"does not match {pattern}",
+        **note,
+    )
 
 
 def _bound(given: Any, declared: pa.Column, where: str) -> Any:
@@ -169,7 +181,9 @@ def _bound(given: Any, declared: pa.Column, where: str) -> Any:
     if kind.is_timestamp():
         expected = 'a day such as "2024-12-31"'
         if isinstance(given, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", given):
-            return given
+            with contextlib.suppress(ValueError):
+                dt.date.fromisoformat(given)
+                return given
     elif kind.is_numeric():
         expected = "a number"
         if isinstance(given, int | float) and not isinstance(given, bool):
@@ -217,15 +231,23 @@ def _pair(
     )
 
 
-def _reference(name: str, rule: ColumnRule, where: str) -> schemas.Reference:
-    table, _, column = str(rule.references).partition(".")
+def _reference(dataset: Dataset, table: str, name: str, rule: ColumnRule) -> schemas.Reference:
     # By name: the two sides of a reference are columns called alike.
-    known = schemas.TABLES.get(table)
-    if known is None or column != name or column not in known.columns:
-        able = [t for t, s in schemas.TABLES.items() if name in s.columns]
-        raise LabError(
-            f"{where}: references is {rule.references!r}; expected a table that has {name}, as "
-            f"{' or '.join(f'{t}.{name}' for t in able)}."
-        )
-    words = f"{name} is in no row of {table}"
-    return schemas.Reference((name,), table, words, note=rule.note)
+    able = [
+        f"{other}.{name}"
+        for other, columns in schemas.REFERRED.items()
+        if name in columns and other in dataset.tables and _comes_before(other, table)
+    ]
+    if rule.references not in able:
+        said = f"dataset.yml under rules.{table}.{name}: references is {rule.references!r}"
+        if not able:
+            raise LabError(f"{said}; no table of the dataset can be asked for {name}. Remove it.")
+        raise LabError(f"{said}; expected {' or '.join(able)}.")
+    other = rule.references.partition(".")[0]
+    return schemas.Reference((name,), other, f"{name} is in no row of {other}", note=rule.note)
+
+
+def _comes_before(other: str, table: str) -> bool:
+    """Whether the rows of other are known by the time that those of table are checked."""
+    order = [*schemas.REFERRED, table]
+    return order.index(other) < order.index(table)

@@ -26,8 +26,6 @@ from loyaltylab.validation.tables import Checked
 
 # What `validate` writes, each a folder of the dataset with a Parquet file a table.
 WRITTEN = ("validated", "quarantine", "audit")
-# Tables that rows of others refer to; they are checked first.
-_PARENTS = ("customers", "orders")
 # What tells whose revenue a row is about.
 _ABOUT = ("source", "record_id", "order_id", "amount", "currency")
 
@@ -72,7 +70,8 @@ def validate(lab: Lab, *, put_aside: tuple[str, ...] = (), cancelled_within: int
     days: dict[str, pd.Series] = {}
     # Raw files are read by DuckDB, whatever engine works on the accepted rows.
     reading = Engine(duckdb=lab.spec.engine.duckdb)
-    for table in sorted(lab.spec.tables, key=lambda name: name not in _PARENTS):
+    parents = [name for name in schemas.REFERRED if name in lab.spec.tables]
+    for table in [*parents, *(name for name in lab.spec.tables if name not in parents)]:
         con = engine.connect(reading, spill=lab.scratch)
         checked = tables.check(
             con,
@@ -93,7 +92,7 @@ def validate(lab: Lab, *, put_aside: tuple[str, ...] = (), cancelled_within: int
         parts["broken"].append(_broken(checked, told))
         days |= _days(checked, labels)
         con.to_parquet(told, lab.scratch / f"told-{table}.parquet")
-        if table in _PARENTS:
+        if table in parents:
             con.to_parquet(_referred(checked), lab.scratch / f"keys-{table}.parquet")
         con.disconnect()  # and what it held is gone before the next table
     place = {table: number for number, table in enumerate(lab.spec.tables)}
@@ -113,7 +112,7 @@ def validate(lab: Lab, *, put_aside: tuple[str, ...] = (), cancelled_within: int
 
 def _parents(con: Any, scratch: Path) -> dict[str, ir.Table]:
     """The keys of tables that were checked before, of those that have any."""
-    paths = {name: scratch / f"keys-{name}.parquet" for name in _PARENTS}
+    paths = {name: scratch / f"keys-{name}.parquet" for name in schemas.REFERRED}
     held = {name: con.read_parquet(glob.escape(str(p))) for name, p in paths.items() if p.exists()}
     return {
         name: keys.select(known)
@@ -125,8 +124,7 @@ def _parents(con: Any, scratch: Path) -> dict[str, ir.Table]:
 def _referred(checked: Checked) -> ir.Table:
     """The keys by which rows of other tables refer to one of this, of all rows that were read: a row
     put aside is there all the same."""
-    keys = [name for name in checked.rows.columns if name in ("source", "record_id", "order_id")]
-    return checked.rows.select(*keys).distinct()
+    return checked.rows.select(*schemas.REFERRED[checked.table]).distinct()
 
 
 def _exports(checked: Checked, labels: ir.Table) -> pd.DataFrame:

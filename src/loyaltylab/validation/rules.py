@@ -7,13 +7,15 @@ that breaks any the list of those it breaks; the same on DuckDB and on Spark.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import ibis
 import ibis.expr.types as ir
 import pandera.ibis as pa
+from pandera.api.function_dispatch import Dispatcher
 from pandera.api.ibis.types import IbisData
 
 from loyaltylab import engine, schemas
@@ -71,7 +73,9 @@ class Rules:
 
 
 def _typed(column: ir.Column, bound: Any) -> ir.Value:
-    return ibis.literal(bound).cast(column.type())
+    # Numbers stay as they are: 2.5 as a whole number would be another bound.
+    literal = ibis.literal(bound)
+    return literal.cast(column.type()) if column.type().is_timestamp() else literal
 
 
 def _when(column: ir.Column, at_a_time: str, otherwise: str) -> str:
@@ -79,23 +83,40 @@ def _when(column: ir.Column, at_a_time: str, otherwise: str) -> str:
 
 
 def _sided(statistics: Mapping[str, Any], side: str, column: ir.Column) -> ir.BooleanValue:
-    bound = _typed(column, statistics[f"{side}_value"])
+    given = statistics[f"{side}_value"]
+    bound = _typed(column, given)
     if statistics.get(f"include_{side}", True):
-        return column >= bound if side == "min" else column <= bound
+        return column >= bound if side == "min" else _until(column, given) <= bound
     return column > bound if side == "min" else column < bound
 
 
-def _listed(values: Sequence[Any]) -> str:
-    return ", ".join(str(value) for value in values)
+def _until(column: ir.Column, bound: Any) -> ir.Column:
+    """What is held against a last value allowed: a day as such holds all its hours."""
+    is_day = column.type().is_timestamp() and len(str(bound)) == len("2024-12-31")
+    return column.truncate("D") if is_day else column
+
+
+def _listed(values: Iterable[Any]) -> str:
+    # A set has an order of its own in each run.
+    ordered = sorted(values, key=str) if isinstance(values, Set) else values
+    return ", ".join(str(value) for value in ordered)
+
+
+def _pattern(statistics: Mapping[str, Any]) -> str:
+    given = statistics["pattern"]
+    return given.pattern if isinstance(given, re.Pattern) else given
 
 
 def _length(column: ir.Column, statistics: Mapping[str, Any]) -> tuple[str, ir.BooleanValue]:
-    exact = statistics["exact_value"]
-    least, most = exact or statistics["min_value"] or 0, exact or statistics["max_value"]
-    kept = column.length() >= least
+    exact, least, most = (statistics.get(f"{name}_value") for name in ("exact", "min", "max"))
+    length = column.length()
+    if exact is not None:
+        return f"has not {exact} characters", length == exact
     if most is None:
-        return f"has fewer than {least} characters", kept
-    return f"has not {least} to {most} characters", kept & (column.length() <= most)
+        return f"has fewer than {least} characters", length >= least
+    if least is None:
+        return f"has more than {most} characters", length <= most
+    return f"has not {least} to {most} characters", length.between(least, most)
 
 
 # A check → (what a value does that fails it, the condition that a present value must meet), by
@@ -112,11 +133,9 @@ _CHECKS: dict[str, _Compiled] = {
         f"is not {_when(c, 'after', 'above')} {s['min_value']}",
         c > _typed(c, s["min_value"]),
     ),
-    # A day as the last one allowed holds all its hours.
     "less_than_or_equal_to": lambda c, s: (
         f"is {_when(c, 'after', 'above')} {s['max_value']}",
-        (c.truncate("D") if c.type().is_timestamp() and _is_day(s["max_value"]) else c)
-        <= _typed(c, s["max_value"]),
+        _until(c, s["max_value"]) <= _typed(c, s["max_value"]),
     ),
     "less_than": lambda c, s: (
         f"is not {_when(c, 'before', 'below')} {s['max_value']}",
@@ -134,15 +153,12 @@ _CHECKS: dict[str, _Compiled] = {
         f"is one of {_listed(s['forbidden_values'])}",
         c.notin([_typed(c, value) for value in s["forbidden_values"]]),
     ),
-    # From the start, as pandera matches.
+    # From the start, as pandera matches; in brackets, or of a|b only a would stand there.
     "str_matches": lambda c, s: (
-        f"does not match {s['pattern']}",
-        c.re_search(f"^({s['pattern']})"),
+        f"does not match {_pattern(s)}",
+        c.re_search(f"^({_pattern(s)})"),
     ),
-    "str_contains": lambda c, s: (
-        f"does not contain {s['pattern']}",
-        c.re_search(str(s["pattern"])),
-    ),
+    "str_contains": lambda c, s: (f"does not contain {_pattern(s)}", c.re_search(_pattern(s))),
     "str_startswith": lambda c, s: (
         f"does not start with {s['string']}",
         c.startswith(s["string"]),
@@ -152,13 +168,9 @@ _CHECKS: dict[str, _Compiled] = {
 }
 
 
-def _is_day(bound: Any) -> bool:
-    return len(str(bound)) == len("2024-12-31")
-
-
 def _custom(check: pa.Check, rows: ir.Table, key: str) -> ir.BooleanValue:
     """The condition of a check by a function of ours, which is one of rows rather than of a table."""
-    met = check._check_fn(IbisData(rows, key))
+    met = check._check_fn(IbisData(rows, key), **check._check_kwargs)
     if not isinstance(met, ir.BooleanColumn):
         raise LabError(
             f'rules: check "{check.name}" of {key} cannot be compiled; expected a function that '
@@ -167,30 +179,53 @@ def _custom(check: pa.Check, rows: ir.Table, key: str) -> ir.BooleanValue:
     return met
 
 
-def _is_custom(check: pa.Check) -> bool:
-    named = check.name is not None and not check.name.startswith("<")  # as a lambda's own name does
-    return named and not pa.Check.is_builtin_check(check.name)
+def _builtin(check: pa.Check) -> str | None:
+    """pandera's name of a check that is one of its own."""
+    return check._check_fn.__name__ if isinstance(check._check_fn, Dispatcher) else None
+
+
+def _is_known(check: pa.Check) -> bool:
+    """Whether all that a check says is compiled, its words included."""
+    if check.element_wise or check.groupby or check.n_failure_cases is not None:
+        return False
+    if not check.ignore_na or type(check) is not pa.Check:
+        return False
+    name = _builtin(check)
+    if name is None:  # a condition of ours; a lambda's own name says nothing
+        return check.error is None and not check.name.startswith("<")
+    usual = getattr(pa.Check, name)(**check.statistics)
+    return name in _CHECKS and (check.name, check.error) == (name, usual.error)
+
+
+# What a table or a column of pandera may ask for beside its checks → how it stands where it does not.
+_OPTIONS: dict[str, Any] = {
+    "strict": False,
+    "ordered": False,
+    "regex": False,
+    "parsers": [],
+    "coerce": False,
+    "index": None,
+    "default": None,
+    "unique_column_names": False,
+    "add_missing_columns": False,
+    "on_missing_columns": None,
+    "on_missing": None,
+    "drop_invalid_rows": False,
+    "report_duplicates": "all",
+}
 
 
 def _refuse_unknown(schema: pa.DataFrameSchema) -> None:
     """Raise LabError on what `compiled` would leave out of a declaration."""
-    unknown = [
-        f'check "{check.name}" of the whole table, as it stands'
-        for check in schema.checks
-        if not _is_custom(check) or _is_more(check)
-    ]
-    unknown += [
-        f"{option}={getattr(schema, option)!r} of the whole table"
-        for option, usual in {"strict": False, "ordered": False, "parsers": []}.items()
-        if getattr(schema, option) not in (usual, None)
-    ]
-    for name, column in schema.columns.items():
-        if column.regex or column.parsers:
-            unknown.append(f"{'regex=True' if column.regex else 'a parser'} of {name}")
-        for check in column.checks:
-            known = _is_custom(check) or check.name in _CHECKS
-            if not known or _is_more(check):
-                unknown.append(f'check "{check.name}" of {name}, as it stands')
+    parts = [("the whole table", schema, _OPTIONS | {"dtype": None})]
+    parts += [(name, column, _OPTIONS) for name, column in schema.columns.items()]
+    unknown = []
+    for where, declared, options in parts:
+        given = {name: getattr(declared, name, usual) for name, usual in options.items()}
+        unknown += [f"{k}={v!r} of {where}" for k, v in given.items() if v != options[k]]
+        for check in declared.checks:
+            if not _is_known(check) or (declared is schema and _builtin(check)):
+                unknown.append(f'check "{check.name}" of {where}, as it stands')
     if unknown:
         raise LabError(
             f"rules: {'; '.join(unknown)} cannot be compiled; expected checks that are a condition "
@@ -198,15 +233,10 @@ def _refuse_unknown(schema: pa.DataFrameSchema) -> None:
         )
 
 
-def _is_more(check: pa.Check) -> bool:
-    """Whether a check asks for more than its condition."""
-    return bool(check.element_wise or check.groupby or check.n_failure_cases) or not check.ignore_na
-
-
 def _column_rule(name: str, check: pa.Check) -> Callable[[ir.Table], tuple[str, ir.BooleanValue]]:
-    if _is_custom(check):
+    if (known := _builtin(check)) is None:
         return lambda rows: (str(check.name), _custom(check, rows, name))
-    return lambda rows: _CHECKS[str(check.name)](rows[name], check.statistics)
+    return lambda rows: _CHECKS[known](rows[name], check.statistics)
 
 
 def compiled(schema: pa.DataFrameSchema) -> Rules:
@@ -274,7 +304,7 @@ def found(
     a table that is not there says nothing.
     The result is a temporary table of the engine. It has `_reasons`, for which a row is put aside,
     and `_notes`, with which it is accepted; one of them may be empty. Of rows with one key, the first
-    that breaks no other rule is right.
+    that breaks no rule of its own and no reference is right.
     """
     rows = _with_markers(con, rows, rules, others or {})
     refusing, noting = _conditions(rows, rules)
@@ -289,14 +319,14 @@ def found(
         _reasons=rows["_whole"].ifelse(reasons, rows["_unreadable"]),
         _notes=rows["_whole"].ifelse(where_true(noting), ibis.literal([], type="array<string>")),
     )
-    held = con.create_table(ibis.util.gen_name("suspects"), wanted, temp=True)
+    held = engine.keep(con, wanted, "suspects")
+    held = _with_places(held, rules)
     repeats = _repetitions(held, rules)
-    dropped = [
-        name for name in held.columns if name.startswith(("_again_", "_unknown_", "_cancel"))
-    ]
+    markers = ("_again_", "_unknown_", "_place_", "_cancel")
+    dropped = [name for name in held.columns if name.startswith(markers)]
     held = held.mutate(_reasons=held["_reasons"].concat(where_true(repeats))).drop(*dropped)
     held = held.filter((held["_reasons"].length() > 0) | (held["_notes"].length() > 0))
-    return con.create_table(ibis.util.gen_name("found"), held, temp=True)
+    return engine.keep(con, held, "found")
 
 
 def _with_markers(
@@ -305,7 +335,10 @@ def _with_markers(
     """Adds _again_n, whether the n-th key may be that of another row too, and _unknown_n, whether
     the n-th reference leads nowhere."""
     for number, key in enumerate(rules.keys):
-        rows = engine.mark_repeated(con, rows, key.values(rows), into=f"_again_{number}")
+        into = f"_again_{number}"
+        rows = engine.mark_repeated(con, rows, key.values(rows), into=into)
+        # Of a row whose fields could not be told, nothing is known to be that of another one.
+        rows = rows.mutate(**{into: rows[into] & rows["_whole"]})
     for number, reference in enumerate(rules.references):
         into = f"_unknown_{number}"
         there = others.get(reference.table)
@@ -334,20 +367,31 @@ def _conditions(
     return refusing, noting
 
 
+def _with_places(held: ir.Table, rules: Rules) -> ir.Table:
+    """Adds _place_n, for each key that counts across files: the how manieth of its file a row is."""
+    for number, key in enumerate(rules.keys):
+        if key.across_files:
+            alike = [*key.values(held).values(), held["_part"], held[f"_again_{number}"]]
+            place = ibis.row_number().over(group_by=alike, order_by=_best_first(held))
+            held = held.mutate(**{f"_place_{number}": place})
+    return held
+
+
+def _best_first(held: ir.Table) -> list[ir.Value]:
+    return [held["_reasons"].length() > 0, held["_part"], held["_row"]]
+
+
 def _repetitions(held: ir.Table, rules: Rules) -> dict[str, ir.BooleanValue]:
     """Of the rows that may share a key: which repeat which, in words."""
     again: dict[str, ir.BooleanValue] = {}
-    best_first = [held["_reasons"].length() > 0, held["_part"], held["_row"]]
+    best_first = _best_first(held)
     content = [held[name] for name in held.columns if not name.startswith("_")]
     is_repetition = ibis.literal(False)
     for number, key in enumerate(rules.keys):
         values = list(key.values(held).values())
         marked = held[f"_again_{number}"]
         if key.across_files:
-            place = ibis.row_number().over(
-                group_by=[*values, held["_part"], marked], order_by=best_first
-            )
-            values = [*values, place]
+            values = [*values, held[f"_place_{number}"]]
         later = ibis.row_number().over(group_by=[*values, marked], order_by=best_first) > 0
         later &= marked
         if key.words == REPEATS:
