@@ -144,8 +144,18 @@ Hashes = np.ndarray[Any, np.dtype[Any]]
 _AT_ONCE = 1 << 24  # hashes sorted at once: 128 MB
 
 
-def mark_repeated(con: Any, rows: ir.Table, key: Mapping[str, ir.Value], *, into: str) -> ir.Table:
+def mark_repeated(
+    con: Any,
+    rows: ir.Table,
+    key: Mapping[str, ir.Value],
+    *,
+    into: str,
+    onto: ir.Table | None = None,
+) -> ir.Table:
     """Adds `into`: whether another row may have the same key; a row that lacks a part of it has none.
+
+    onto : the same rows with further columns, to be marked instead; so that many marks are each
+    computed from rows that have none yet.
 
     "May", since keys are compared by a hash: true wherever a key is twice, and false where it is
     once, but for a collision.
@@ -162,14 +172,20 @@ def mark_repeated(con: Any, rows: ir.Table, key: Mapping[str, ir.Value], *, into
         counted = hashes.group_by("_hash").agg(n=hashes.count())
         repeated = counted.filter(counted["n"] > 1)
     again = whole & hashed.isin(repeated["_hash"]) if repeated is not None else ibis.literal(False)
-    return rows.mutate(**{into: again})
+    return (rows if onto is None else onto).mutate(**{into: again})
 
 
 def mark_unknown(
-    con: Any, rows: ir.Table, columns: Sequence[str], *, there: ir.Table, into: str
+    con: Any,
+    rows: ir.Table,
+    columns: Sequence[str],
+    *,
+    there: ir.Table,
+    into: str,
+    onto: ir.Table | None = None,
 ) -> ir.Table:
     """Adds `into`: whether no row of `there` has the same values in these columns; a row that lacks
-    one of them is not marked.
+    one of them is not marked. onto : as in `mark_repeated`.
 
     On DuckDB values are compared by a hash of 64 bits: that of 10 million different ones a single one
     passes for one of a million others has a chance of 1 in 2 million.
@@ -186,12 +202,14 @@ def mark_unknown(
         unknown = (
             whole & hashed.isin(missing["_hash"]) if missing is not None else ibis.literal(False)
         )
-        return rows.mutate(**{into: unknown})
+        return (rows if onto is None else onto).mutate(**{into: unknown})
+    rows = rows if onto is None else onto
     renamed = {f"{into}_{name}": name for name in columns}
     known_keys = there.select(*columns).distinct().rename(renamed).mutate(_there=True)
     joined = rows.left_join(
         known_keys, [rows[name] == known_keys[new] for new, name in renamed.items()]
     )
+    whole = ibis.and_(*(joined[name].notnull() for name in columns))
     return joined.mutate(**{into: whole & joined["_there"].isnull()}).drop("_there", *renamed)
 
 

@@ -334,9 +334,10 @@ def _with_markers(
 ) -> ir.Table:
     """Adds _again_n, whether the n-th key may be that of another row too, and _unknown_n, whether
     the n-th reference leads nowhere."""
+    bare = rows
     for number, key in enumerate(rules.keys):
         into = f"_again_{number}"
-        rows = engine.mark_repeated(con, rows, key.values(rows), into=into)
+        rows = engine.mark_repeated(con, bare, key.values(bare), into=into, onto=rows)
         # Of a row whose fields could not be told, nothing is known to be that of another one.
         rows = rows.mutate(**{into: rows[into] & rows["_whole"]})
     for number, reference in enumerate(rules.references):
@@ -345,7 +346,7 @@ def _with_markers(
         if there is None or not {*reference.columns} <= {*there.columns}:
             rows = rows.mutate(**{into: ibis.literal(False)})
             continue
-        rows = engine.mark_unknown(con, rows, reference.columns, there=there, into=into)
+        rows = engine.mark_unknown(con, bare, reference.columns, there=there, into=into, onto=rows)
         if reference.within:
             first = reference.columns[0]
             known = con.to_pyarrow(there.select(first).distinct())[first].to_pylist()
