@@ -173,7 +173,7 @@ test: $(TEST_READY) ## check everything: notebooks against their stored outputs,
 	rm -rf .build/nbval
 	LOYALTYLAB_DERIVED="$(CURDIR)/.build/nbval" IPYTHONDIR="$(CURDIR)/.build/ipython" \
 		$(PYTHON) -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(IN_ORDER)
-	$(PYTHON) -m pytest tests
+	$(PYTHON) -m pytest -n 2 --dist loadfile tests
 
 golden: $(REPORT_READY) $(DEMO) ## run the notebooks in place: their outputs become what the tests expect
 	rm -rf .build/golden
