@@ -171,6 +171,17 @@ def test_which_tables_can_be_referred_to(table, name, tables, able):
     assert able in str(error.value)
 
 
+def test_a_reference_is_added_to_those_there_are():
+    given = dataset(
+        {"order_lines": {"order_id": {"references": "orders.order_id"}, "quantity": {"min": 1}}}
+    )
+    found = declared.for_table(given, "order_lines").references
+    assert [one.words for one in found] == [
+        "order_id is in no order",
+        "order_id is in no row of orders",
+    ]
+
+
 # ---- The last day observed.
 
 

@@ -329,11 +329,29 @@ def failing(con, kind, check, values):
     return sorted(ours), sorted(theirs)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(case=comparisons() | text_checks())
 def test_checks_as_pandera_judges_them(con, case):
     ours, theirs = failing(con, *case)
     assert ours == theirs
+
+
+ENDS = [(low, high) for low in (True, False) for high in (True, False)]
+EDGES = [CHECK.in_range(0, 2, include_min=a, include_max=b) for a, b in ENDS]
+EDGES += [getattr(CHECK, name)(bound) for name in ("ge", "gt", "le", "lt", "eq", "ne")
+          for bound in (0.5, 1.5, 2, 0.00005)]  # fmt: skip
+EDGES += [CHECK.isin([0.5, 2]), CHECK.notin([0.5, 2]), CHECK.isin([]), CHECK.notin([])]
+EDGES += [CHECK(lambda d: d.table[d.key].coalesce(-1) >= 0, name="is below 0")]
+
+
+@pytest.mark.parametrize("kind", [MONEY, NUMBER, WHOLE], ids=str)
+def test_edges_as_pandera_judges_them(con, kind):
+    """Bounds that the column's type has no place for, and open ends."""
+    values = [0, 1, 2, 3, None] if kind == WHOLE else [0, 0.0001, 0.5, 1, 1.5, 2, 2.5, None]
+    values = [v if v is None or kind != MONEY else Decimal(str(v)) for v in values]
+    for check in EDGES:
+        ours, theirs = failing(con, kind, check, values)
+        assert ours == theirs, check
 
 
 @pytest.mark.parametrize("value", [True, False])
@@ -703,6 +721,31 @@ def test_the_first_of_a_file_repeats_the_first_of_another(con):
     assert judged(con, rows, wanted, TYPES) == {
         (1, 1): ([REPEATS], []),
         (1, 2): ([REPEATS], []),
+    }
+
+
+def test_the_first_row_of_a_key_that_is_right(con):
+    """By file, then by row, wherever it lies; one that breaks another rule is not right."""
+    key = {"source": "a", "id": "a"}
+    rows = [
+        key | {"amount": Decimal(2), "_part": 1, "_row": 1},
+        key | {"amount": Decimal(1), "_part": 0, "_row": 3},
+        key | {"amount": Decimal(-1), "_part": 0, "_row": 1},
+        key | {"amount": Decimal(1), "_part": 0, "_row": 2},
+    ]
+    assert judged(con, rows, Rules((NEGATIVE,), (ID,)), TYPES) == {
+        (0, 1): ([NEGATIVE.words, ID.words], []),
+        (0, 3): ([REPEATS], []),
+        (1, 1): ([ID.words], []),
+    }
+
+
+def test_a_row_that_could_not_be_read_has_no_notes(con):
+    lacks = Rule("amount is usual", "validity", lambda rows: rows["amount"].isnull(), note=True)
+    rows = [{}, {"_unreadable": ["row cannot be read: x"], "_whole": False}]
+    assert judged(con, rows, Rules((lacks,)), TYPES) == {
+        (0, 1): ([], ["amount is usual"]),
+        (0, 2): (["row cannot be read: x"], []),
     }
 
 

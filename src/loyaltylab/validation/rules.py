@@ -193,8 +193,8 @@ def _is_known(check: pa.Check) -> bool:
     name = _builtin(check)
     if name is None:  # a condition of ours; a lambda's own name says nothing
         return check.error is None and not check.name.startswith("<")
-    usual = getattr(pa.Check, name)(**check.statistics)
-    return name in _CHECKS and (check.name, check.error) == (name, usual.error)
+    # Words of its own would be left out; pandera's begin with the name.
+    return name in _CHECKS and check.name == name and str(check.error).startswith(f"{name}(")
 
 
 # What a table or a column of pandera may ask for beside its checks → how it stands where it does not.
@@ -258,7 +258,10 @@ def compiled(schema: pa.DataFrameSchema) -> Rules:
                 Rule(
                     f"{name} {words}",
                     "validity",
-                    lambda rows, rule=rule: ~rule(rows)[1],  # type: ignore[misc]
+                    lambda rows, name=name, rule=rule: (  # type: ignore[misc]
+                        # A missing value breaks none, whatever a condition makes of it.
+                        rows[name].notnull() & ~rule(rows)[1]
+                    ),
                     bool(check.raise_warning),
                 )
             )
