@@ -167,8 +167,12 @@ def dialled(text: str, country: str) -> str:
     for written in (text, re.sub("^00", "+", text)):
         with contextlib.suppress(phonenumbers.NumberParseException):
             number = phonenumbers.parse(written, country or None)
-            if phonenumbers.is_possible_number_with_reason(number) == _POSSIBLE:
-                return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+            if phonenumbers.is_possible_number_with_reason(number) != _POSSIBLE:
+                continue
+            form = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+            # Of noughts that no number begins with, it drops one each time that it is asked.
+            if phonenumbers.parse(form) == number:
+                return form
     return text
 
 
