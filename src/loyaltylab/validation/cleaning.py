@@ -160,6 +160,10 @@ def _bare(text: str, one_line: bool) -> str:
 _POSSIBLE = phonenumbers.ValidationResult.IS_POSSIBLE
 
 
+def _formatted(number: phonenumbers.PhoneNumber) -> str:
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
 @functools.lru_cache(1 << 16)
 def dialled(text: str, country: str) -> str:
     """As `_e164`."""
@@ -169,9 +173,9 @@ def dialled(text: str, country: str) -> str:
             number = phonenumbers.parse(written, country or None)
             if phonenumbers.is_possible_number_with_reason(number) != _POSSIBLE:
                 continue
-            form = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+            form = _formatted(number)
             # Of noughts that no number begins with, it drops one each time that it is asked.
-            if phonenumbers.parse(form) == number:
+            if _formatted(phonenumbers.parse(form)) == form:
                 return form
     return text
 
