@@ -3,6 +3,7 @@
 import datetime as dt
 
 import ibis
+import pandas as pd
 import pyarrow as pa
 
 from loyaltylab import contract, schemas, validation
@@ -80,3 +81,13 @@ def types_of(table):
 
 def day(text):
     return dt.datetime.fromisoformat(text)
+
+
+def table(rows, name):
+    """The canonical table of these rows (dictionaries), in an engine."""
+    types = schemas.column_types(name)
+    frame = pd.DataFrame(rows, columns=list(types))
+    for column, dtype in types.items():
+        if dtype.is_timestamp():
+            frame[column] = pd.to_datetime(frame[column], format="mixed")
+    return ibis.memtable(frame, schema=ibis.schema(types))

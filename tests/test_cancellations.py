@@ -7,15 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loyaltylab import engine
 from loyaltylab.validation import cancellations
 from tests.shop import as_table, types_of
-
-
-@pytest.fixture(scope="module")
-def con(tmp_path_factory):
-    return engine.connect(engine.Engine(), spill=tmp_path_factory.mktemp("spill"))
-
 
 FIRST = dt.datetime(2024, 1, 1)
 

@@ -10,28 +10,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loyaltylab import engine, schemas
-from loyaltylab.contract import Engine
+from loyaltylab import schemas
 from loyaltylab.validation import coverage
 from loyaltylab.validation import jumps as jumps_module
 from loyaltylab.validation.categories import AT_MOST, CATEGORIES, categories
 from loyaltylab.validation.jumps import COLUMNS, jumps
+from tests.shop import table
 
 DAY = pd.Timedelta(days=1)
 
 
 def spans(found, first="since", last="until"):
     return list(zip(found[first], found[last], strict=True))
-
-
-def table(rows, name):
-    """The canonical table of these rows (dictionaries), in an engine."""
-    types = schemas.column_types(name)
-    frame = pd.DataFrame(rows, columns=list(types))
-    for column, dtype in types.items():
-        if dtype.is_timestamp():
-            frame[column] = pd.to_datetime(frame[column], format="mixed")
-    return ibis.memtable(frame, schema=ibis.schema(types))
 
 
 def feedback(counts, *, start="2024-01-01"):
@@ -576,16 +566,6 @@ def test_weeks_without_rows_and_beyond_a_table_differ_in_the_figure():
 
 
 # ---- Both engines on the same file.
-
-
-@pytest.fixture(scope="module")
-def engines(tmp_path_factory):
-    if lacks := engine.spark_lacks():
-        pytest.skip(lacks)
-    spill = tmp_path_factory.mktemp("spill")
-    spark = engine.connect(Engine(spark="local[2]"), spill=spill)
-    yield engine.connect(Engine(), spill=spill), spark
-    spark.disconnect()
 
 
 @pytest.mark.parametrize(

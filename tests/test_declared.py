@@ -4,21 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loyaltylab import contract, engine, schemas
+from loyaltylab import contract, schemas
 from loyaltylab.errors import LabError
 from loyaltylab.validation import declared, rules
 from tests.shop import Shop, noted, orders, refused
-
-
-@pytest.fixture(scope="module")
-def con(tmp_path_factory):
-    return engine.connect(engine.Engine(), spill=tmp_path_factory.mktemp("spill"))
-
-
-@pytest.fixture
-def shop(con, tmp_path):
-    return Shop(con, tmp_path)
-
 
 HEADER = "order_id,source,record_id,ordered_at,amount,margin,returned_amount,channel\n"
 ROWS = """a,shop,1,2024-01-05 10:00,10,3,,web

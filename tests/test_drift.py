@@ -15,23 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyaltylab import engine, schemas
+from loyaltylab import engine
 from loyaltylab.contract import Engine
 from loyaltylab.errors import LabError
 from loyaltylab.validation import drift
 from loyaltylab.validation.categories import AT_MOST
 from loyaltylab.validation.snapshot import remember, size_class, size_of, snapshot
-
-
-def table(rows, name):
-    """The canonical table of these rows (dictionaries), in an engine."""
-    types = schemas.column_types(name)
-    frame = pd.DataFrame(rows, columns=list(types))
-    for column, dtype in types.items():
-        if dtype.is_timestamp():
-            frame[column] = pd.to_datetime(frame[column], format="mixed")
-    return ibis.memtable(frame, schema=ibis.schema(types))
-
+from tests.shop import table
 
 ORDERS = [
     {"ordered_at": "2024-01-30 10:00", "amount": Decimal(100), "channel": "web"},

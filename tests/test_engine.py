@@ -88,11 +88,6 @@ PAIRS = st.lists(
 )
 
 
-@pytest.fixture(scope="module")
-def con(tmp_path_factory):
-    return engine.connect(Engine(), spill=tmp_path_factory.mktemp("spill"))
-
-
 @pytest.mark.parametrize("at_once", [1 << 24, 3, 1])
 @settings(max_examples=15, deadline=None)
 @given(pairs=PAIRS, others=PAIRS)
@@ -141,17 +136,6 @@ def orders_file(tmp_path_factory):
     }
     pq.write_table(pa.table(table), path)
     return path
-
-
-@pytest.fixture(scope="module")
-def engines(tmp_path_factory):
-    if lacks := engine.spark_lacks():
-        pytest.skip(lacks)
-    spill = tmp_path_factory.mktemp("spill")
-    spark = engine.connect(Engine(spark="local[2]"), spill=spill)
-    spark.raw_sql("SET spark.sql.shuffle.partitions=2")  # rows here are few
-    yield engine.connect(Engine(), spill=spill), spark
-    spark.disconnect()
 
 
 def on_both(engines, orders_file, query):

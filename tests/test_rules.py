@@ -12,18 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandera.api.parsers import Parser
 
-from loyaltylab import engine, schemas
+from loyaltylab import schemas
 from loyaltylab.errors import LabError
 from loyaltylab.schemas import FLAG, MONEY, NUMBER, TEXT, TIME, WHOLE, Reference
 from loyaltylab.validation import declared, rules
 from loyaltylab.validation.rules import REPEATS, Key, Rule, Rules
 from tests.shop import as_table, day, judged, types_of
-
-
-@pytest.fixture(scope="module")
-def con(tmp_path_factory):
-    return engine.connect(engine.Engine(), spill=tmp_path_factory.mktemp("spill"))
-
 
 # ---- Each rule of every table, broken once.
 

@@ -11,18 +11,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from loyaltylab import engine, records, sources
+from loyaltylab import records, sources
 from loyaltylab.contract import File
 from loyaltylab.errors import LabError
 
 QUOTE = "a quote that is not closed, or closed amid text"
 FIELDS = "wrong number of fields"
 LONG = "longer than 131,072 characters"
-
-
-@pytest.fixture(scope="module")
-def con(tmp_path_factory):
-    return engine.connect(engine.Engine(), spill=tmp_path_factory.mktemp("spill"))
 
 
 @pytest.fixture

@@ -17,20 +17,10 @@ from loyaltylab import contract, engine, schemas, validation
 from loyaltylab.dataset import Lab
 from loyaltylab.errors import LabError
 from loyaltylab.validation import profile, tables
-from tests.shop import Shop, accepted, orders, refused
+from tests.shop import accepted, orders, refused
 
 ROOT = Path(__file__).parents[1]
 MONEY = schemas.MONEY
-
-
-@pytest.fixture(scope="module")
-def con(tmp_path_factory):
-    return engine.connect(engine.Engine(), spill=tmp_path_factory.mktemp("spill"))
-
-
-@pytest.fixture
-def shop(con, tmp_path):
-    return Shop(con, tmp_path)
 
 
 def test_each_rule_broken_once(shop):

@@ -1,0 +1,28 @@
+"""What many test files start from."""
+
+import pytest
+
+from loyaltylab import engine
+from tests.shop import Shop
+
+
+@pytest.fixture(scope="module")
+def con(tmp_path_factory):
+    return engine.connect(engine.Engine(), spill=tmp_path_factory.mktemp("spill"))
+
+
+@pytest.fixture
+def shop(con, tmp_path):
+    return Shop(con, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory):
+    """DuckDB and Spark."""
+    if lacks := engine.spark_lacks():
+        pytest.skip(lacks)
+    spill = tmp_path_factory.mktemp("spill")
+    spark = engine.connect(engine.Engine(spark="local[2]"), spill=spill)
+    spark.raw_sql("SET spark.sql.shuffle.partitions=2")  # rows here are few
+    yield engine.connect(engine.Engine(), spill=spill), spark
+    spark.disconnect()
