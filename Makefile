@@ -61,8 +61,9 @@ COMPILE = -m compileall -q -j 0
 	@.venv/bin/python $(COMPILE) .venv/lib src
 	@touch $@
 
-.venv/.test-ready: .venv/.report-ready requirements-test.lock
+.venv/.test-ready: .venv/.report-ready requirements-test.lock requirements-febrl.lock
 	.venv/bin/python $(INSTALL) requirements-test.lock
+	.venv/bin/python $(INSTALL) requirements-febrl.lock --no-deps
 	@.venv/bin/python $(COMPILE) .venv/lib
 	@touch $@
 
@@ -98,7 +99,9 @@ PAGE_PARTS := $(PAGE_MODULES) $(wildcard src/loyaltylab/template/*)
 # FORCE where a file of the dataset, or a folder of its files, is newer than $1 (names may hold
 # spaces). A file copied with its old date (cp -p, unzip) is told by when its entry changed.
 DERIVED := validated quarantine audit linked results .scratch .checked .passed
-newer_raw = $(if $(shell find -L $(D) -mindepth 1 $(foreach made,$(DERIVED),-path $(D)/$(made) -prune -o) \
+# Written by linkage and never removed: the key of persons' numbers, and who was forgotten.
+PRIVATE := private
+newer_raw = $(if $(shell find -L $(D) -mindepth 1 $(foreach made,$(DERIVED) $(PRIVATE),-path $(D)/$(made) -prune -o) \
 	\( -newer $1 -o -cnewer $1 \) -print 2>/dev/null | head -n 1),FORCE)
 # FORCE where the results $1 were deleted, or made anew by hand (in make lab), after notebook $2 ran.
 astray = $(shell if [ ! -e $1 ] || [ $1 -nt $2 ]; then echo FORCE; fi)
@@ -199,6 +202,7 @@ LOCK = $(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --g
 lock: $(TEST_READY) ## resolve the dependencies of pyproject.toml again
 	$(LOCK) pyproject.toml -o requirements.lock
 	$(LOCK) pyproject.toml -c requirements.lock --group test -o requirements-test.lock
+	$(LOCK) --no-deps --group febrl -o requirements-febrl.lock
 	$(LOCK) pyproject.toml -c requirements.lock --group spark -o requirements-spark.lock
 	$(LOCK) pyproject.toml -c requirements-test.lock --group test --group bench -o requirements-bench.lock
 	$(LOCK) -c requirements-test.lock --group lab -o requirements-lab.lock

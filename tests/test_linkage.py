@@ -4,7 +4,7 @@ import ibis
 import pandas as pd
 import pytest
 
-from loyaltylab import linkage
+from loyaltylab.linkage import traits as linkage
 
 RECORDS = pd.DataFrame(
     [

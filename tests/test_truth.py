@@ -59,12 +59,17 @@ def test_pairs_of_records_of_one_person(lab):
     assert truth.pairs(lab, keyed, same=keyed["email"]) == {"true": 1, "found": 3, "right": 1}
 
 
-def test_who_is_still_a_customer_by_record(lab):
-    people = lab.engine.create_table(
-        "people", pd.DataFrame({"person_id": ["shop:1", "guest:1", "shop:2", "a%3Ab:1"]}), temp=True
+def test_who_is_still_a_customer(lab):
+    """A is p's two records, B q's; C, which nobody knows of, is left out; D is taken for p and q."""
+    lab.linked.mkdir()
+    linked = [("shop", "1", "A"), ("guest", "1", "A"), ("shop", "2", "B"), ("shop", "9", "C")]
+    linked += [("a:b", "1", "D"), ("shop", "2", "D")]
+    pd.DataFrame(linked, columns=["source", "record_id", "person_id"]).to_parquet(
+        lab.linked / "records.parquet"
     )
+    people = lab.engine.create_table("people", pd.DataFrame({"person_id": [*"ABCD"]}), temp=True)
     found = truth.still_customers(lab, people).to_pandas().set_index("person_id")["still"]
-    assert found.to_dict() == {"shop:1": True, "guest:1": True, "shop:2": False, "a%3Ab:1": True}
+    assert found.to_dict() == {"A": True, "B": False, "D": True}
 
 
 def test_a_dataset_without_truth_says_so(lab):

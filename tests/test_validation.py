@@ -521,7 +521,7 @@ def test_cdnow(con, monkeypatch, tmp_path):
     assert counted["quarantined"] == 0
     assert findings.reasons.empty and findings.broken.empty
     assert findings.changes[["kind", "values"]].values.tolist() == [["date read as %Y%m%d", 69_659]]
-    found = profile.orders_profile(lab.orders())
+    found = profile.orders_profile(lab.table("orders"))
     assert found["customers"] == 23_570
     assert found["exact_duplicates"] == 255
     assert found["zero_amounts"] == 80

@@ -117,6 +117,8 @@ class File(Strict):
     date_format : strptime pattern of every date and time in it; ISO 8601 if not given.
     country : ISO 3166 code of its phone numbers, where a row has no country of its own.
     owner : who can mend what is wrong with it.
+    verified_email : whether its e-mail addresses were confirmed by their owners.
+    one_per_person : whether nobody has two records in it.
     columns : canonical column → the file's column; a column of the same name needs no entry.
     """
 
@@ -134,6 +136,8 @@ class File(Strict):
     sheet: str | None = None
     country: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
     owner: str | None = None
+    verified_email: bool = False
+    one_per_person: bool = False
     columns: dict[str, str] = {}
 
     @model_validator(mode="before")

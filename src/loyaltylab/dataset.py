@@ -1,6 +1,7 @@
 """A dataset is a folder: dataset.yml, raw/, and what is derived from them.
 
-data/<dataset>/raw is never written. validated/, quarantine/, audit/, linked/ and results/ are
+data/<dataset>/raw is never written. private/ holds what linkage must not lose: the key of persons'
+numbers, and tombstones of who was forgotten. validated/, quarantine/, audit/, linked/ and results/ are
 derived, below the same folder or, where LOYALTYLAB_DERIVED is set, below that one.
 """
 
@@ -70,6 +71,7 @@ class Lab:
         self.quarantine = derived / "quarantine"
         self.audit = derived / "audit"
         self.linked = derived / "linked"
+        self.private = derived / "private"
         self.results = derived / "results"
 
     @functools.cached_property
@@ -117,12 +119,29 @@ class Lab:
         return self.engine.read_parquet(glob.escape(str(path)))
 
     def orders(self) -> ir.Table:
-        """Accepted orders with person_id: who ordered. Grain: one order.
+        """Accepted orders with person_id: who ordered. Grain: one order. See `of_persons`."""
+        return self.of_persons("orders")
 
-        Until records are linked, each record of each source system is a person of its own.
+    def of_persons(self, name: str) -> ir.Table:
+        """The accepted rows of a table about records, with person_id: whose record it is.
+
+        Rows without a record are left out, and so are those of persons who do not consent to be
+        analysed or asked to be forgotten.
         """
-        orders = self.table("orders")
-        return orders.mutate(person_id=record_key(orders))
+        records = self.records()
+        known = records.filter(records["analysed"]).select("source", "record_id", "person_id")
+        return self.table(name).join(known, ["source", "record_id"])
+
+    def records(self) -> ir.Table:
+        """Who is who. Grain: one record that any table names; source, record_id, person_id, confidence
+        (in (0, 1], that it is this person's), analysed (whether the person may be)."""
+        path = self.linked / "records.parquet"
+        if not path.exists():
+            raise LabError(
+                f"{self.name}: expected linked/records.parquet, found none. Run 02_linkage first, as "
+                "make report does."
+            )
+        return self.engine.read_parquet(glob.escape(str(path)))
 
     def numbers(self, notebooks: Sequence[str]) -> list[dict[str, Any]]:
         """The records of these notebooks, in their order; none of one that has not run."""

@@ -37,8 +37,11 @@ def written_whole(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, mode: int | None = None) -> None:
+    """mode : who may read and write it, as chmod has it; as for other files if None."""
     with written_whole(path) as part:
+        if mode is not None:
+            part.chmod(mode)
         part.write_text(text, encoding="utf-8", newline="\n")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ibis.expr.types as ir
 
-from loyaltylab.dataset import Lab, record_key
+from loyaltylab.dataset import Lab
 from loyaltylab.errors import LabError
 
 
@@ -47,9 +47,10 @@ def _pairs(rows: ir.Table, *keys: str) -> int:
 
 
 def still_customers(lab: Lab, people: ir.Table) -> ir.Table:
-    """people (person_id as Lab.orders gives it) with still: whether who it is has not left for good."""
-    records = table(lab, "records")
+    """people (person_id as Lab.orders gives it) with still: whether who it is has not left for good;
+    of several whom linkage takes for one, whether any has not."""
+    records = lab.records().join(table(lab, "records"), ["source", "record_id"])
     left = table(lab, "people").select("person", "left_at")
-    known = records.mutate(person_id=record_key(records)).join(left, "person")
-    known = known.select("person_id", still=known["left_at"].isnull())
-    return people.join(known, "person_id")
+    known = records.select("person_id", "person").join(left, "person")
+    still = known.group_by("person_id").agg(still=known["left_at"].isnull().any())
+    return people.join(still, "person_id").drop("person_id_right")

@@ -38,6 +38,8 @@ def fill(folder: Path, world: World) -> None:
         with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as apart:
             apart.submit(_ready)
             export(simulate(world), part / "raw", part / "truth", apart=apart)
+        # Whoever is asked to be forgotten in one world is somebody else in the next.
+        shutil.rmtree(folder / "private", ignore_errors=True)
         # Until the recipe is there again, what stands in the folder counts as half made.
         (truth / _RECIPE).unlink(missing_ok=True)
         for old, new in ((raw, part / "raw"), (truth, part / "truth")):

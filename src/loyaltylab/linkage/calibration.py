@@ -1,0 +1,106 @@
+"""Calibration: probabilities that are true as stated, and how true they are.
+
+Grain in: one pair with the probability that it is of one person, or one decided pair.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+# Where probabilities are divided to draw pairs for a person to decide, and to weigh the decisions.
+STRATA = (0.0, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 1.0)
+_ISOTONIC = 1000  # decided pairs from which on no form is assumed
+_ENOUGH = 30
+_FURTHEST = 1e-6
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How a stated probability becomes a true one. method : "none", "Platt" or "isotonic"; pairs :
+    decided ones that it was fitted to. stated, true : points of the curve between which it is a
+    straight line in log-odds."""
+
+    method: str
+    pairs: int
+    stated: tuple[float, ...] = ()
+    true: tuple[float, ...] = ()
+
+    def __call__(self, probability: Floats) -> Floats:
+        if not self.stated:
+            return probability
+        odds = np.interp(_odds(probability), self.stated, self.true)
+        return 1 / (1 + np.exp(-odds))
+
+
+def _odds(probability: Any) -> Floats:
+    p = np.clip(np.asarray(probability, float), _FURTHEST, 1 - _FURTHEST)
+    return np.log(p) - np.log1p(-p)
+
+
+def strata(probability: Any) -> Any:
+    """The stratum of each probability, a number from 0."""
+    return np.clip(np.searchsorted(STRATA, probability, "right") - 1, 0, len(STRATA) - 2)
+
+
+def weights(decided: pd.DataFrame, pairs_of_stratum: Floats) -> Floats:
+    """For how many pairs each decided one stands: those of its stratum, shared out evenly."""
+    stratum = strata(decided["probability"])
+    share = np.bincount(stratum, minlength=len(STRATA) - 1)
+    return pairs_of_stratum[stratum] / share[stratum]
+
+
+def calibrate(decided: pd.DataFrame, pairs_of_stratum: Floats) -> Calibration:
+    """From decided pairs: probability (as the model states it) and same (what a person decided).
+
+    pairs_of_stratum : the number of pairs compared in each of STRATA. Platt's logistic curve on the
+    log-odds (Platt 1999), and from 1,000 decisions on isotonic regression (Zadrozny & Elkan 2002).
+    With fewer than 30, or all decided alike, nothing can be learned: method "none".
+    """
+    same = decided["same"].to_numpy(bool)
+    if len(decided) < _ENOUGH or same.all() or not same.any():
+        return Calibration("none", len(decided))
+    odds, weight = _odds(decided["probability"]), weights(decided, pairs_of_stratum)
+    ends = _odds([0.0, 1.0])
+    if len(decided) < _ISOTONIC:
+        fitted = LogisticRegression(C=1e6).fit(odds[:, None], same, sample_weight=weight)
+        slope, shift = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+        return Calibration("Platt", len(decided), tuple(ends), tuple(slope * ends + shift))
+    curve = IsotonicRegression(out_of_bounds="clip").fit(odds, same, sample_weight=weight)
+    at = np.unique(curve.X_thresholds_)
+    return Calibration("isotonic", len(decided), tuple(at), tuple(_odds(curve.predict(at))))
+
+
+def reliability(
+    probability: Floats, same: Floats, pairs: Floats, *, bins: int = 10
+) -> pd.DataFrame:
+    """Grain: one bin of stated probability that has any pair; low, high, pairs, stated (mean), true
+    (share of them that is of one person).
+
+    same, pairs : how many pairs have each probability, and how many of them are of one person.
+    """
+    place = np.minimum((probability * bins).astype(int), bins - 1)
+    table = pd.DataFrame(
+        {"bin": place, "pairs": pairs, "stated": probability * pairs, "true": same}
+    )
+    found = table.groupby("bin", as_index=False).sum()
+    found = found[found["pairs"] > 0]
+    for name in ("stated", "true"):
+        found[name] /= found["pairs"]
+    found.insert(0, "low", found["bin"] / bins)
+    found.insert(1, "high", (found.pop("bin") + 1) / bins)
+    return found.reset_index(drop=True)
+
+
+def calibration_error(table: pd.DataFrame) -> float:
+    """Mean distance of stated from true probability, over pairs (expected calibration error, Naeini,
+    Cooper & Hauskrecht 2015). table : `reliability`."""
+    off = (table["stated"] - table["true"]).abs() * table["pairs"]
+    return float(off.sum() / table["pairs"].sum())

@@ -1,0 +1,136 @@
+"""Links: pairs of records, how probable it is that they are one person, and the clusters they form.
+
+Grain in: one customer record. Grain out: one pair, or one record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from loyaltylab import engine
+from loyaltylab.linkage import blocking, comparison, evidence
+from loyaltylab.linkage.calibration import Calibration
+from loyaltylab.linkage.clusters import clusters
+from loyaltylab.linkage.fields import fields
+from loyaltylab.linkage.model import Model, fit, probability
+
+# What an address that its owner confirmed says of two records that share it, and do not contradict.
+CONFIRMED = 0.999
+_KEPT = 0.001  # probability from which on a pair is kept
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """All that is needed to compare further records as the first were: the model, the rules of
+    blocking, how common names were, the systems, and the calibration."""
+
+    model: Model
+    rules: tuple[str, ...]
+    names: pd.DataFrame
+    systems: tuple[str, ...]
+    calibration: Calibration
+
+
+@dataclass(frozen=True)
+class Links:
+    """fields : grain one record, as `fields.fields` and `evidence.with_rarity` give them.
+    pairs : grain one pair that is likelier than one in a thousand; record_l, record_r, pattern,
+    probability. patterns : grain one pattern of agreement; what it is made of, pattern, pairs and
+    probability. rules : `blocking.counted`, with used. alone : systems in which a person has one
+    record at most.
+    """
+
+    scorer: Scorer
+    fields: ir.Table
+    pairs: ir.Table
+    patterns: pd.DataFrame
+    rules: pd.DataFrame
+    alone: tuple[str, ...]
+
+
+def link(
+    con: Any,
+    customers: ir.Table,
+    *,
+    verified: Sequence[str] = (),
+    alone: Sequence[str] = (),
+    budget: float = blocking.BUDGET,
+) -> Links:
+    """Compare the records that may be one person, and fit the model.
+
+    verified : systems in which an e-mail address was confirmed by its owner; alone : systems in
+    which a person has one record at most; budget : pairs a record that may be compared.
+    """
+    plain = fields(con, customers)
+    names = evidence.frequencies(con, plain)
+    sources = con.execute(plain.select("source").distinct().order_by("source"))["source"]
+    systems = tuple(sources.tolist())
+    records = evidence.with_rarity(con, plain, names, systems)
+    keyed = blocking.keyed(con, records)
+    rules = blocking.counted(con, keyed)
+    used = blocking.choose(rules, records=int(con.execute(records.count())), budget=budget)
+    rules["used"] = rules["rule"].isin(used)
+    pairs = engine.keep(con, blocking.pairs(keyed, used), "pairs")
+    compared = comparison.compare(con, records, pairs, systems=len(systems))
+    compared = engine.keep(con, compared, "compared")
+    found = evidence.gather(con, records, compared, names, systems)
+    scorer = Scorer(fit(found), tuple(used), names, systems, Calibration("none", 0))
+    patterns = found.patterns
+    patterns["probability"] = score(scorer, patterns, verified=verified)
+    likely = patterns.loc[patterns["probability"] >= _KEPT, ["pattern", "probability"]]
+    kept = compared.join(ibis.memtable(likely), "pattern")
+    kept = engine.keep(con, kept, "links")
+    return Links(scorer, records, kept, patterns, rules, tuple(alone))
+
+
+def score(scorer: Scorer, patterns: pd.DataFrame, *, verified: Sequence[str]) -> Any:
+    """The probability that pairs of these patterns are of one person.
+
+    Two records that share a verified e-mail address are one person's for sure, unless given name or
+    birth date contradict: then the model decides.
+    """
+    found = scorer.calibration(probability(scorer.model, patterns))
+    places = [scorer.systems.index(name) for name in verified if name in scorer.systems]
+    both = {max(a, b) * (max(a, b) + 1) // 2 + min(a, b) for a in places for b in places}
+    sure = patterns[comparison.SYSTEMS].isin(both)
+    sure &= patterns["e-mail"] == comparison.best("e-mail")
+    for field in ("given name", "birth date"):
+        sure &= patterns[field] != 0
+    return np.where(sure, np.maximum(found, CONFIRMED), found)
+
+
+def cluster(con: Any, links: Links, *, threshold: float = 0.5) -> ir.Table:
+    """Grain: one record; record, source, record_id, cluster (the lowest record of it) and confidence
+    (the probability of its likeliest pair within the cluster; 1 for a record alone).
+
+    threshold : see `clusters.clusters`.
+    """
+    pairs = links.pairs.select("record_l", "record_r", "probability")
+    known = con.raw_sql(con.compile(pairs.order_by("record_l", "record_r"))).fetchnumpy()
+    count, apart = int(con.execute(links.fields.count())), None
+    if links.alone:
+        systems = links.scorer.systems
+        of = con.execute(links.fields.order_by("record").select("system"))["system"].to_numpy()
+        single = [systems.index(name) for name in links.alone if name in systems]
+        apart = np.where(np.isin(of, single), of, -1)
+    left, right, probability = known["record_l"], known["record_r"], known["probability"]
+    found = clusters(count, left, right, probability, apart=apart, threshold=threshold)
+    within = found[left] == found[right]
+    confidence = np.zeros(count)
+    for side in (left, right):
+        np.maximum.at(confidence, side[within], probability[within])
+    size = np.bincount(found, minlength=count)[found]
+    confidence[size == 1] = 1.0
+    table = pa.table({"record": np.arange(count), "cluster": found, "confidence": confidence})
+    named = links.fields.select("record", "source", "record_id").join(
+        ibis.memtable(table), "record"
+    )
+    return engine.keep(con, named, "clusters")
