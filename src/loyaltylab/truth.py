@@ -53,4 +53,4 @@ def still_customers(lab: Lab, people: ir.Table) -> ir.Table:
     left = table(lab, "people").select("person", "left_at")
     known = records.select("person_id", "person").join(left, "person")
     still = known.group_by("person_id").agg(still=known["left_at"].isnull().any())
-    return people.join(still, "person_id").drop("person_id_right")
+    return people.join(still, "person_id")

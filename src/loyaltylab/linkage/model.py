@@ -151,7 +151,7 @@ def _begin(kind: Kind, field: str, chance: Floats) -> Floats:
         table = np.full(size, 1 / size)
     if field in kind.only:
         allowed = np.isin(np.arange(size), kind.only[field])
-        table = np.where(allowed, np.maximum(table, _LEAST), 0.0)
+        table = np.maximum(table, _LEAST) * allowed
     return table / table.sum()
 
 
