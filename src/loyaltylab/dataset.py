@@ -135,10 +135,18 @@ class Lab:
     def records(self) -> ir.Table:
         """Who is who. Grain: one record that any table names; source, record_id, person_id, confidence
         (in (0, 1], that it is this person's), analysed (whether the person may be)."""
-        path = self.linked / "records.parquet"
+        return self._linked("records")
+
+    def pairs(self) -> ir.Table:
+        """Grain: one pair of records that may be one person; source_l, record_id_l, source_r,
+        record_id_r, probability, joined (whether they are taken as one)."""
+        return self._linked("pairs")
+
+    def _linked(self, name: str) -> ir.Table:
+        path = self.linked / f"{name}.parquet"
         if not path.exists():
             raise LabError(
-                f"{self.name}: expected linked/records.parquet, found none. Run 02_linkage first, as "
+                f"{self.name}: expected linked/{name}.parquet, found none. Run 02_linkage first, as "
                 "make report does."
             )
         return self.engine.read_parquet(glob.escape(str(path)))

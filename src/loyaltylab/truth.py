@@ -6,6 +6,7 @@ truth/ is beside raw/ in the folder of a dataset that was simulated, and nowhere
 from __future__ import annotations
 
 import ibis.expr.types as ir
+import pandas as pd
 
 from loyaltylab.dataset import Lab
 from loyaltylab.errors import LabError
@@ -39,6 +40,27 @@ def pairs(lab: Lab, rows: ir.Table, *, same: ir.Column) -> dict[str, int]:
         "found": _pairs(agreeing, "same"),
         "right": _pairs(agreeing, "same", "person_id"),
     }
+
+
+def scored(lab: Lab, pairs: ir.Table) -> pd.DataFrame:
+    """How often pairs of a probability are one person. Grain: one probability; probability, pairs, same.
+
+    pairs : source_l, record_id_l, source_r, record_id_r, probability.
+    """
+    known = table(lab, "records").select("source", "record_id", "person")
+    for side in "lr":
+        pairs = pairs.join(known.rename({f"{c}_{side}": c for c in known.columns}),
+                           [f"source_{side}", f"record_id_{side}"])  # fmt: skip
+    same = pairs["person_l"] == pairs["person_r"]
+    counted = pairs.group_by("probability").agg(pairs=pairs.count(), same=same.sum())
+    return counted.order_by("probability").to_pandas()
+
+
+def accuracy(true: float, found: float, right: float) -> dict[str, float]:
+    """precision, recall and f1 of pairs; missing where nothing was found or nothing is true."""
+    precision = right / found if found else float("nan")
+    recall = right / true if true else float("nan")
+    return {"precision": precision, "recall": recall, "f1": 2 * right / max(true + found, 1)}
 
 
 def _pairs(rows: ir.Table, *keys: str) -> int:

@@ -123,6 +123,23 @@ def pairs(keyed: ir.Table, rules: Sequence[str], *, new: ir.Table | None = None)
     return every.select(record_l=every["pair"] // _SHIFT, record_r=every["pair"] % _SHIFT)
 
 
+def found_by(con: Any, keyed: ir.Table, rules: Sequence[str], pairs: ir.Table) -> dict[int, float]:
+    """number of rules → expected number of pairs of one person that so many of these rules found.
+
+    pairs : record_l, record_r, probability.
+    """
+    likely = pairs.filter(pairs["probability"] >= 0.5)
+    sides = [
+        keyed.select(**{f"{name}_{side}": name for name in ("record", *rules)}) for side in "lr"
+    ]
+    both = likely.join(sides[0], "record_l").join(sides[1], "record_r")
+    agree = [(both[f"{r}_l"] == both[f"{r}_r"]).fill_null(False).cast("int64") for r in rules]
+    counted = both.select("probability", rules=sum(agree[1:], agree[0]))
+    counted = counted.group_by("rules").agg(pairs=counted["probability"].sum())
+    table = con.execute(counted.order_by("rules"))
+    return dict(zip(table["rules"].astype(int), table["pairs"].astype(float), strict=True))
+
+
 def missed(found_by: Mapping[int, float]) -> float:
     """How many pairs of one person no rule found, at least (Chao 1987, lower bound).
 

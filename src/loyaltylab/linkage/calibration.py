@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
+
+from loyaltylab import plots
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -104,3 +107,25 @@ def calibration_error(table: pd.DataFrame) -> float:
     Cooper & Hauskrecht 2015). table : `reliability`."""
     off = (table["stated"] - table["true"]).abs() * table["pairs"]
     return float(off.sum() / table["pairs"].sum())
+
+
+def plot_reliability(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Stated against true probability; on the line they are equal, and larger marks are more pairs."""
+    ax = plots.new_axes(ax, width=4.6, height=4.2)
+    ax.plot([0, 1], [0, 1], color=plots.NEUTRAL, linewidth=1)
+    area = 20 + 180 * np.sqrt(table["pairs"] / table["pairs"].max())
+    ax.scatter(table["stated"], table["true"], s=area, color=plots.MODEL, alpha=0.8)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(plots.percent)
+    ax.set(
+        xlabel="stated probability", ylabel="of one person in truth", xlim=(0, 1.02), ylim=(0, 1.02)
+    )
+    return ax
+
+
+def describe_reliability(table: pd.DataFrame) -> str:
+    """What plot_reliability shows, in words."""
+    parts = ", ".join(
+        f"{row['stated']:.0%} stated and {row['true']:.0%} true" for row in table.to_dict("records")
+    )
+    return f"Stated against true probability, by bands of it: {parts}."

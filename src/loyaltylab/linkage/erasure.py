@@ -79,7 +79,7 @@ def remember(path: Path, key: bytes, records: ir.Table) -> None:
     A CSV, one row a record: tombstone, requested_on (the day of its first request); sorted, each
     once. Raises LabError if it cannot be written.
     """
-    stones = _stones(path)
+    stones = tombstones(path)
     for row in records.select(*_RECORD, "requested_at").to_pyarrow().to_pylist():
         stone = tombstone(key, row["source"], row["record_id"])
         day = row["requested_at"].date()
@@ -102,7 +102,7 @@ def forgotten(assigned: ir.Table, path: Path, key: bytes) -> ir.Table:
     def _tombstone(source: str, record_id: str) -> str:
         return tombstone(key, source, record_id)
 
-    stones = _stones(path)
+    stones = tombstones(path)
     days = [dt.datetime.combine(day, dt.time()) for day in stones.values()]
     held = ibis.memtable(
         pa.table(
@@ -116,8 +116,8 @@ def forgotten(assigned: ir.Table, path: Path, key: bytes) -> ir.Table:
     return marked.join(held, "_stone").select(*_RECORD, "person_id", "requested_at")
 
 
-def _stones(path: Path) -> dict[str, dt.date]:
-    """tombstone → requested_on; none where there is no file yet."""
+def tombstones(path: Path) -> dict[str, dt.date]:
+    """What `remember` wrote: tombstone → requested_on; none where there is no file yet."""
     if not path.exists():
         return {}
     with path.open(encoding="utf-8", newline="") as opened:

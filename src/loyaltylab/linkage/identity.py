@@ -56,6 +56,74 @@ def person_ids(con: Any, clusters: ir.Table, *, before: ir.Table | None, key: by
     return engine.keep(con, found.select(*_RECORD, "cluster", "person_id"), "assigned")
 
 
+def changes(now: ir.Table, before: ir.Table, pairs: ir.Table, pairs_before: ir.Table) -> ir.Table:
+    """What became of persons since. Grain: one person that took records over from another.
+
+    now, before : source, record_id, person_id; pairs, pairs_before : source_l, record_id_l, source_r,
+    record_id_r, probability, joined.
+    what ("merged": the person took over all records of the other, or "split": a part of them),
+    person_id, other_id (the one they were of), records (how many), probability, probability_before
+    (of the likeliest pair between these records and the rest of the person they came to or from; 0 if
+    none was likely enough to be kept), new_records (whether the person has records that are new).
+    """
+    was = before.select(*_RECORD, other_id="person_id")
+    both = (
+        now.select(*_RECORD, "person_id")
+        .left_join(was, _RECORD)
+        .drop("source_right", "record_id_right")
+    )
+    fresh = both.filter(both["other_id"].isnull()).select("person_id").distinct()
+    moved = both.filter(both["other_id"] != both["person_id"])
+    counted = moved.group_by("person_id", "other_id").agg(records=moved.count())
+    left = (
+        both.filter(both["other_id"] == both["person_id"]).select(other_id="person_id").distinct()
+    )
+    counted = counted.mutate(
+        what=counted["other_id"].isin(left["other_id"]).ifelse("split", "merged"),
+        new_records=counted["person_id"].isin(fresh["person_id"]),
+    )
+    for name, some in (("probability", pairs), ("probability_before", pairs_before)):
+        best = _between(some, both, name)
+        counted = counted.left_join(best, ["person_id", "other_id"]).drop(
+            "person_id_right", "other_id_right"
+        )
+        counted = counted.mutate(**{name: counted[name].fill_null(0.0)})
+    names = ["what", "person_id", "other_id", "records", "probability", "probability_before"]
+    return counted.select(*names, "new_records").order_by("what", "person_id", "other_id")
+
+
+def _between(pairs: ir.Table, both: ir.Table, name: str) -> ir.Table:
+    """person_id, other_id and the likeliest pair of a record that went from one to the other, and one
+    that was in only one of them, whichever it is."""
+    sides = [
+        both.select(
+            **{f"{column}_{side}": column for column in (*_RECORD, "person_id", "other_id")}
+        )
+        for side in "lr"
+    ]
+    joined = pairs
+    for side, rows in zip("lr", sides, strict=True):
+        joined = joined.join(rows, [f"source_{side}", f"record_id_{side}"])
+    parts = []
+    for one, other in ("lr", "rl"):
+        went = joined[f"person_id_{one}"] != joined[f"other_id_{one}"]
+        stayed = joined[f"person_id_{other}"] == joined[f"other_id_{other}"].coalesce(
+            joined[f"person_id_{other}"]
+        )
+        to = joined[f"person_id_{one}"] == joined[f"person_id_{other}"]
+        of = joined[f"other_id_{one}"] == joined[f"person_id_{other}"]
+        rows = joined.filter(went & stayed & (to | of))
+        parts.append(
+            rows.select(
+                person_id=rows[f"person_id_{one}"],
+                other_id=rows[f"other_id_{one}"],
+                probability=rows["probability"],
+            )
+        )
+    every = parts[0].union(parts[1])
+    return every.group_by("person_id", "other_id").agg(**{name: every["probability"].max()})
+
+
 def _kept(clusters: ir.Table, before: ir.Table) -> ir.Table:
     """cluster and the person_id that it keeps, of those that keep one."""
     shared = (

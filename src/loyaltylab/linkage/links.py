@@ -6,7 +6,7 @@ Grain in: one customer record. Grain out: one pair, or one record.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ibis
@@ -41,19 +41,22 @@ class Scorer:
 
 @dataclass(frozen=True)
 class Links:
-    """fields : grain one record, as `fields.fields` and `evidence.with_rarity` give them.
-    pairs : grain one pair that is likelier than one in a thousand; record_l, record_r, pattern,
-    probability. patterns : grain one pattern of agreement; what it is made of, pattern, pairs and
-    probability. rules : `blocking.counted`, with used. alone : systems in which a person has one
-    record at most.
+    """records : how many were compared. fields : grain one record, as `fields.fields` and
+    `evidence.with_rarity` give them. pairs : grain one pair that is likelier than one in a thousand;
+    record_l, record_r, pattern, probability. patterns : grain one pattern of agreement; what it is made
+    of, pattern, pairs and probability. rules : `blocking.counted`, with used. alone : systems in which
+    a person has one record at most. found_by : number of rules → expected number of pairs of one person
+    that so many rules found.
     """
 
     scorer: Scorer
+    records: int
     fields: ir.Table
     pairs: ir.Table
     patterns: pd.DataFrame
     rules: pd.DataFrame
     alone: tuple[str, ...]
+    found_by: dict[int, float]
 
 
 def link(
@@ -76,7 +79,8 @@ def link(
     records = evidence.with_rarity(con, plain, names, systems)
     keyed = blocking.keyed(con, records)
     rules = blocking.counted(con, keyed)
-    used = blocking.choose(rules, records=int(con.execute(records.count())), budget=budget)
+    count = int(con.execute(records.count()))
+    used = blocking.choose(rules, records=count, budget=budget)
     rules["used"] = rules["rule"].isin(used)
     pairs = engine.keep(con, blocking.pairs(keyed, used), "pairs")
     compared = comparison.compare(con, records, pairs, systems=len(systems))
@@ -88,7 +92,8 @@ def link(
     likely = patterns.loc[patterns["probability"] >= _KEPT, ["pattern", "probability"]]
     kept = compared.join(ibis.memtable(likely), "pattern")
     kept = engine.keep(con, kept, "links")
-    return Links(scorer, records, kept, patterns, rules, tuple(alone))
+    found_by = blocking.found_by(con, keyed, used, kept)
+    return Links(scorer, count, records, kept, patterns, rules, tuple(alone), found_by)
 
 
 def score(scorer: Scorer, patterns: pd.DataFrame, *, verified: Sequence[str]) -> Any:
@@ -107,6 +112,21 @@ def score(scorer: Scorer, patterns: pd.DataFrame, *, verified: Sequence[str]) ->
     return np.where(sure, np.maximum(found, CONFIRMED), found)
 
 
+def calibrated(con: Any, links: Links, calibration: Calibration) -> Links:
+    """The same with probabilities as decided pairs say that they are true."""
+    patterns = links.patterns.assign(
+        probability=calibration(links.patterns["probability"].to_numpy())
+    )
+    known = ibis.memtable(patterns[["pattern", "probability"]])
+    pairs = links.pairs.drop("probability").join(known, "pattern")
+    return replace(
+        links,
+        scorer=replace(links.scorer, calibration=calibration),
+        patterns=patterns,
+        pairs=engine.keep(con, pairs, "calibrated"),
+    )
+
+
 def cluster(con: Any, links: Links, *, threshold: float = 0.5) -> ir.Table:
     """Grain: one record; record, source, record_id, cluster (the lowest record of it) and confidence
     (the probability of its likeliest pair within the cluster; 1 for a record alone).
@@ -115,7 +135,7 @@ def cluster(con: Any, links: Links, *, threshold: float = 0.5) -> ir.Table:
     """
     pairs = links.pairs.select("record_l", "record_r", "probability")
     known = con.raw_sql(con.compile(pairs.order_by("record_l", "record_r"))).fetchnumpy()
-    count, apart = int(con.execute(links.fields.count())), None
+    count, apart = links.records, None
     if links.alone:
         systems = links.scorer.systems
         of = con.execute(links.fields.order_by("record").select("system"))["system"].to_numpy()

@@ -188,12 +188,12 @@ def _maximise(
         known, size = level >= 0, len(evidence.chance[field])
         # Pairs at random are of strangers but for those found to be of another kind.
         seen = np.bincount(level[known], others[known], size)
-        strangers = np.maximum(evidence.chance[field] * evidence.known[field] - seen, 0.5)
-        strangers /= strangers.sum()
+        left = np.maximum(evidence.chance[field] * evidence.known[field] - seen, 0.5)
+        strangers = left / left.sum()
         for number, (name, kind) in enumerate(kinds.items()):
             if field in kind.free:
-                count = np.bincount(level[known], share[number][known], size)
-                count = (count + 0.5 / size) * (table[field][name] > 0)  # none is impossible
+                seen = np.bincount(level[known], share[number][known], size)
+                count = (seen + 0.5 / size) * (table[field][name] > 0)  # none is impossible
                 table[field][name] = count / count.sum()
             elif field not in kind.only:
                 table[field][name] = strangers

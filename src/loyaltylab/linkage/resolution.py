@@ -12,12 +12,15 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import pandas as pd
 
 from loyaltylab import engine, schemas
 from loyaltylab.contract import Engine
 from loyaltylab.dataset import Lab
 from loyaltylab.files import written_whole
 from loyaltylab.linkage import devices, erasure, identity, links, persons, removal
+from loyaltylab.linkage import labels as labelling
+from loyaltylab.linkage.calibration import calibrate
 from loyaltylab.linkage.devices import Sharing
 from loyaltylab.linkage.links import Links
 
@@ -26,60 +29,137 @@ _RECORD = ["source", "record_id"]
 
 @dataclass(frozen=True)
 class Resolution:
-    """con : the engine that holds the tables. links : None if the dataset has no customer records, or
+    """con : the engine that holds all tables. tables : the accepted rows of the dataset. links : None if the dataset has no customer records, or
     nothing in them to compare.
 
     records : grain one record that any table names; source, record_id, person_id, confidence,
-    analysed (whether its person may be analysed). devices : `devices.owners`; None without visits.
-    sharing : how much devices are shared; None without visits. erased : records forgotten in this
-    run; undecided : those that a person must decide about.
+    analysed (whether its person may be analysed). pairs : of records that may be one person;
+    source_l, record_id_l, source_r, record_id_r, probability, joined (taken as one). devices :
+    `devices.owners`, and sharing : how much devices are shared; None without visits. erased : records
+    forgotten, in this run or before; undecided : records that a person must decide about. golden :
+    `persons.golden`. decided : `labels.decided`, and rates : `labels.rates`; None without labels.
+    history : `identity.changes` since the last run on other data; None if there was none.
     """
 
     con: Any
+    tables: Mapping[str, ir.Table]
     links: Links | None
     records: ir.Table
+    pairs: ir.Table
     devices: ir.Table | None
     sharing: Sharing | None
     erased: int
     undecided: int
+    golden: ir.Table
+    decided: pd.DataFrame | None
+    rates: pd.DataFrame | None
+    history: pd.DataFrame | None
 
 
-def resolve(lab: Lab, *, budget: float, certain: float) -> Resolution:
+def resolve(lab: Lab, *, budget: float, certain: float, labels: str = "") -> Resolution:
     """Link the records, forget who asked for it, and write linked/.
 
-    budget : see `links.link`; certain : see `erasure.to_erase`.
+    budget : see `links.link`; certain : see `erasure.to_erase`; labels : a CSV of decided pairs below
+    the dataset's folder, see `labels.decided`, or empty.
     """
     # Records are compared where raw files are read; an engine elsewhere gets what comes of it.
     con = engine.connect(Engine(duckdb=lab.spec.engine.duckdb), spill=lab.scratch)
+    key, last = identity.key_of(lab.private), _read(con, lab, "records")
     tables = _accepted(con, lab)
-    key = identity.key_of(lab.private)
-    every = _every_record(con, tables)
-    found = _linked(con, lab, tables, budget)
-    clustered = _clustered(con, every, found)
-    named = identity.person_ids(con, clustered, before=None, key=key)
-    assigned = named.join(clustered.select(*_RECORD, "confidence"), _RECORD)
-    assigned = engine.keep(con, assigned.select(*_RECORD, "person_id", "confidence"), "assigned")
-    erased, undecided = _forget(con, lab, tables, assigned, key, certain)
-    assigned = engine.keep(con, assigned.anti_join(erased, _RECORD), "assigned")
-    tables = _accepted(con, lab)
+    found, assigned = _assigned(con, lab, tables, last, key, budget, labels)
+    if _forget(con, lab, tables, assigned, key, certain):
+        # As the next run will find it.
+        tables = _accepted(con, lab)
+        found, assigned = _assigned(con, lab, tables, last, key, budget, labels)
+    decided = rates = None
+    if found is not None and labels:
+        decided = labelling.decided(con, found, lab.folder / labels)
+        rates = labelling.rates(decided, labelling.per_stratum(found))
     customers = tables.get("customers", _nobody())
     golden = persons.golden(customers, assigned, _used(tables))
     golden = engine.keep(con, golden.order_by("person_id"), "persons")
-    _write(con, lab, "persons", golden)
     refused = golden.filter(golden["consent_analytics"] == False)  # noqa: E712
     records = assigned.mutate(analysed=assigned["person_id"].notin(refused["person_id"]))
     records = engine.keep(con, records.order_by(_RECORD), "records")
-    _write(con, lab, "records", records)
-    if found is not None:
-        _write(con, lab, "pairs", _pairs(found, records))
+    pairs = engine.keep(con, _pairs(found, records), "told")
+    history = _history(con, lab, records, pairs, last)
+    for name, table in (("persons", golden), ("records", records), ("pairs", pairs)):
+        _write(con, lab, name, table)
     owners, sharing = None, None
     if "visits" in tables:
         signed = devices.sign_ins(tables["visits"], assigned)
         sharing = devices.sharing(signed)
         owners = engine.keep(con, devices.owners(signed, sharing.theta), "owners")
         _write(con, lab, "devices", owners.order_by("device_id"))
-    counts = [int(con.execute(table.count())) for table in (erased, undecided)]
-    return Resolution(con, found, records, owners, sharing, *counts)
+    erased = len(erasure.tombstones(lab.private / "tombstones.csv"))
+    undecided = _read(con, lab, "undecided")
+    open_ = (
+        0 if undecided is None else int(con.execute(undecided.semi_join(records, _RECORD).count()))
+    )
+    return Resolution(
+        con,
+        tables,
+        found,
+        records,
+        pairs,
+        owners,
+        sharing,
+        erased,
+        open_,
+        golden,
+        decided,
+        rates,
+        history,
+    )
+
+
+def _assigned(
+    con: Any,
+    lab: Lab,
+    tables: Mapping[str, ir.Table],
+    last: ir.Table | None,
+    key: bytes,
+    budget: float,
+    labels: str,
+) -> tuple[Links | None, ir.Table]:
+    """The links, and for each record that any table names person_id and confidence."""
+    found = _linked(con, lab, tables, budget)
+    if found is not None and labels:
+        decided = labelling.decided(con, found, lab.folder / labels)
+        found = links.calibrated(con, found, calibrate(decided, labelling.per_stratum(found)))
+    clustered = _clustered(con, _every_record(con, tables), found)
+    named = identity.person_ids(con, clustered, before=last, key=key)
+    assigned = named.join(clustered.select(*_RECORD, "confidence"), _RECORD)
+    names = [*_RECORD, "person_id", "confidence"]
+    return found, engine.keep(con, assigned.select(names), "assigned")
+
+
+def _read(con: Any, lab: Lab, name: str) -> ir.Table | None:
+    """A table of linked/ as the last run left it, held apart from its file; None if there is none."""
+    path = lab.linked / f"{name}.parquet"
+    return (
+        engine.keep(con, con.read_parquet(glob.escape(str(path))), name) if path.exists() else None
+    )
+
+
+def _history(
+    con: Any, lab: Lab, records: ir.Table, pairs: ir.Table, last: ir.Table | None
+) -> pd.DataFrame | None:
+    """What became of persons since the last run on other data, which is kept in linked/earlier_….
+
+    A run on the same data finds the same persons, and tells the same history.
+    """
+    if last is not None:
+        names = [*_RECORD, "person_id"]
+        same = records.select(names).union(last.select(names), distinct=True)
+        sizes = [int(con.execute(table.count())) for table in (records, last, same)]
+        if len(set(sizes)) > 1:
+            for name in ("records", "pairs"):
+                (lab.linked / f"{name}.parquet").replace(lab.linked / f"earlier_{name}.parquet")
+    before, pairs_before = (_read(con, lab, f"earlier_{name}") for name in ("records", "pairs"))
+    if before is None or pairs_before is None:
+        return None
+    return con.execute(identity.changes(records, before, pairs, pairs_before))
 
 
 def _accepted(con: Any, lab: Lab) -> Mapping[str, ir.Table]:
@@ -136,22 +216,24 @@ def _forget(
     assigned: ir.Table,
     key: bytes,
     certain: float,
-) -> tuple[ir.Table, ir.Table]:
-    """Forget who asked, in this run or an earlier one; the records erased, and those undecided."""
+) -> bool:
+    """Forget who asked, in this run or an earlier one; whether there was anybody. Records that a
+    person must decide about go to linked/undecided.parquet."""
     stones = lab.private / "tombstones.csv"
     erased = erasure.forgotten(assigned, stones, key)
-    undecided = erased.limit(0)
-    if "erasures" in tables:
+    if "erasures" in tables and int(con.execute(tables["erasures"].count())):
         asked = erasure.to_erase(tables["erasures"], assigned, certain=certain)
         erased = erased.union(asked.erase)
-        undecided = engine.keep(con, asked.decide, "undecided")
+        undecided = asked.decide.select(*_RECORD, "probability").order_by(_RECORD)
+        _write(con, lab, "undecided", undecided)
     first = erased.group_by(*_RECORD).agg(
         person_id=erased["person_id"].max(), requested_at=erased["requested_at"].min()
     )
     erased = engine.keep(con, first, "erased")
-    if int(con.execute(erased.count())):
-        removal.forget(lab, erased, key=key, tombstones=stones)
-    return erased, undecided
+    if not int(con.execute(erased.count())):
+        return False
+    removal.forget(lab, erased, key=key, tombstones=stones)
+    return True
 
 
 def _used(tables: Mapping[str, ir.Table]) -> ir.Table:
@@ -168,9 +250,13 @@ def _used(tables: Mapping[str, ir.Table]) -> ir.Table:
     return every.group_by(*_RECORD).agg(used_at=every["used_at"].max())
 
 
-def _pairs(found: Links, records: ir.Table) -> ir.Table:
+def _pairs(found: Links | None, records: ir.Table) -> ir.Table:
     """Grain: one pair that may be one person: the records, probability, and joined (whether they
     are taken as one)."""
+    names = [f"{name}_{side}" for side in "lr" for name in _RECORD]
+    if found is None:
+        types = dict.fromkeys(names, "string") | {"probability": "float64", "joined": "boolean"}
+        return ibis.memtable([], schema=types)
     of = found.fields.select("record", *_RECORD).join(records, _RECORD)
     sides = [
         of.select(**{f"{name}_{side}": name for name in ("record", *_RECORD, "person_id")})
@@ -178,7 +264,6 @@ def _pairs(found: Links, records: ir.Table) -> ir.Table:
     ]
     both = found.pairs.join(sides[0], "record_l").join(sides[1], "record_r")
     both = both.mutate(joined=both["person_id_l"] == both["person_id_r"])
-    names = [f"{name}_{side}" for side in "lr" for name in _RECORD]
     return both.select(*names, "probability", "joined").order_by(names)
 
 

@@ -1,0 +1,178 @@
+"""Weights: what each kind of agreement says for or against one person, and how pairs add up.
+
+Grain out: one level of a field, or one field of a pair.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from loyaltylab import plots
+from loyaltylab.linkage.comparison import FIELDS, NAMES, best, decoded, rarity, words
+from loyaltylab.linkage.links import Links
+from loyaltylab.linkage.model import PERSON, STRANGERS, Model
+from loyaltylab.sources import shape
+
+OTHERS = "a household or namesakes"
+
+
+def weights(model: Model) -> pd.DataFrame:
+    """Grain: one level of a field that the data has, best first.
+
+    field, level (in words), person, strangers (share of such pairs, of those in which both records
+    say something), weight (log2 of their ratio; above 0 it speaks for one person).
+    """
+    rows = []
+    for field in FIELDS:
+        if field not in model.frequencies:
+            continue
+        person, strangers = (model.frequencies[field][kind] for kind in (PERSON, STRANGERS))
+        for level in range(best(field), -1, -1):
+            weight = float(np.log2(person[level] / strangers[level]))
+            rows.append((field, words(field, level), person[level], strangers[level], weight))
+    return pd.DataFrame(rows, columns=["field", "level", "person", "strangers", "weight"])
+
+
+def plot_weights(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """A bar for each level, fields one below the other."""
+    ax = plots.new_axes(ax, width=7.2, height=0.6 + 0.27 * (len(table) + table["field"].nunique()))
+    at, place = [], 0.0
+    for _, levels in table.groupby("field", sort=False):
+        at += [place + number for number in range(len(levels))]
+        place += len(levels) + 0.8
+    colors = np.where(table["weight"] > 0, plots.OBSERVED, plots.MODEL)
+    ax.barh(at, table["weight"], color=colors, height=0.75)
+    ax.axvline(0, color=plots.INK, linewidth=0.8)
+    ax.set_yticks(at, table["field"] + ": " + table["level"])
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel("against one person  ←  doublings of the odds  →  for one person")
+    return ax
+
+
+def describe_weights(table: pd.DataFrame) -> str:
+    """What plot_weights shows, in words."""
+    ranked = table.sort_values(["weight", "field"]).to_dict("records")
+    top, low = ranked[-1], ranked[0]
+    return (
+        f"Bars of how much {len(table)} kinds of agreement say. The most for one person: {top['field']} "
+        f"{top['level']} (the odds double {top['weight']:.0f} times); the most against: {low['field']} "
+        f"{low['level']} (halved {-low['weight']:.0f} times)."
+    )
+
+
+def examples(con: Any, links: Links, near: tuple[float, ...]) -> pd.DataFrame:
+    """Pairs whose probability is near each of these, of the commonest pattern there. Grain: one field
+    of a pair.
+
+    pair (a number from 1), probability, field (the last is OTHERS, unless it says nothing), level,
+    left, right (the forms of the values, letters as x and digits as 9; missing if there is none),
+    weight (log2, with how rare a name is), start (log2 of the odds of two records picked at random).
+    """
+    patterns = links.patterns[links.patterns["probability"] >= 0.001]
+    chosen: list[int] = []
+    for wanted in near:
+        distance = (patterns["probability"] - wanted).abs().round(2)
+        ranked = patterns.assign(distance=distance).sort_values(
+            ["distance", "pairs", "pattern"], ascending=[True, False, True]
+        )
+        fresh = ranked[~ranked["pattern"].isin(chosen)]
+        chosen += fresh["pattern"].head(1).tolist()
+    rows = []
+    for number, pattern in enumerate(chosen, 1):
+        rows += _told(con, links, number, pattern)
+    return pd.DataFrame(rows)
+
+
+def _told(con: Any, links: Links, number: int, pattern: int) -> list[dict[str, Any]]:
+    model = links.scorer.model
+    systems = len(links.scorer.systems)
+    one = decoded(np.array([pattern]), systems=systems).iloc[0]
+    pair = links.pairs.filter(links.pairs["pattern"] == pattern).order_by("record_l").limit(1)
+    found = con.execute(pair).iloc[0]
+    forms = {side: _forms(con, links, int(found[f"record_{side}"])) for side in "lr"}
+    pairs_of = model.expected
+    start = float(np.log2(pairs_of[PERSON] / pairs_of[STRANGERS]))
+    rows, total = [], start
+    for field, spec in FIELDS.items():
+        if field not in model.frequencies or one[field] < 0:
+            continue
+        of = model.frequencies[field]
+        weight = float(np.log2(of[PERSON][one[field]] / of[STRANGERS][one[field]]))
+        if field in NAMES and one[field] == best(field):
+            of_records, of_pairs = model.rarity[field]
+            step = one[rarity(field)]
+            weight += float(np.log2((of_records[step] + 1e-9) / (of_pairs[step] + 1e-9)))
+        total += weight
+        left, right = (forms[side].get(spec.columns[0]) for side in "lr")
+        rows.append((field, words(field, int(one[field])), left, right, weight))
+    probability = float(found["probability"])
+    odds = float(np.log2(probability / (1 - probability))) if probability < 1 else total
+    if abs(odds - total) > 0.5:  # what a second explanation takes away
+        rows.append((OTHERS, "explain it as well", None, None, odds - total))
+    names = ("field", "level", "left", "right", "weight")
+    return [
+        {"pair": number, "probability": probability, "start": start}
+        | dict(zip(names, row, strict=True))
+        for row in rows
+    ]
+
+
+def _forms(con: Any, links: Links, record: int) -> dict[str, str | None]:
+    columns = [spec.columns[0] for spec in FIELDS.values()]
+    row = links.fields.filter(links.fields["record"] == record)
+    told = con.to_pyarrow(row.select(**{name: shape(row[name]) for name in columns}))
+    return dict(told.to_pylist()[0])
+
+
+def plot_example(pair: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Waterfall of one pair of `examples`: from the odds of any two records to those of these."""
+    ax = plots.new_axes(ax, width=7.2, height=1.2 + 0.34 * len(pair))
+    start = pair["start"].iloc[0]
+    ends = start + pair["weight"].cumsum()
+    colors = np.where(pair["weight"] > 0, plots.OBSERVED, plots.MODEL)
+    labels = ["any two records", *(pair["field"] + ": " + pair["level"])]
+    ax.barh(0, start, color=plots.NEUTRAL, height=0.7)
+    ax.barh(
+        range(1, len(pair) + 1),
+        pair["weight"],
+        left=ends - pair["weight"],
+        color=colors,
+        height=0.7,
+    )
+    ax.axvline(0, color=plots.INK, linewidth=0.8)
+    ax.set_yticks(range(len(labels)), labels)
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel("doublings of the odds; at 0 one person and two are equally likely")
+    return ax
+
+
+def describe_example(pair: pd.DataFrame) -> str:
+    """What plot_example shows, in words."""
+    parts = ", ".join(
+        f"{row['field']} {row['level']} {row['weight']:+.0f}" for row in pair.to_dict("records")
+    )
+    return (
+        f"Waterfall of one pair: from {pair['start'].iloc[0]:.0f} doublings of the odds for any two "
+        f"records, by {parts}, to {pair['start'].iloc[0] + pair['weight'].sum():+.0f}, a probability "
+        f"of {pair['probability'].iloc[0]:.0%}."
+    )
+
+
+def masked(table: pd.DataFrame) -> pd.DataFrame:
+    """The pairs of `examples` side by side. Grain: one field of a pair, for the page's table."""
+    told = table[table["field"] != OTHERS]
+    return told[["pair", "probability", "field", "left", "right", "level"]].reset_index(drop=True)
+
+
+def reached(links: Links) -> pd.DataFrame:
+    """How sure the compared pairs are. Grain: one band of probability; low, high, pairs."""
+    ends = [0.001, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 1.0]
+    band = pd.cut(links.patterns["probability"], ends, include_lowest=True)
+    pairs = links.patterns.groupby(band, observed=False)["pairs"].sum()
+    return pd.DataFrame({"low": ends[:-1], "high": ends[1:], "pairs": pairs.to_numpy()})
