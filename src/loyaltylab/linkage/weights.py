@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
-from loyaltylab.linkage.comparison import FIELDS, NAMES, best, decoded, rarity, words
+from loyaltylab.linkage.comparison import FIELDS, NAMES, SYSTEMS, best, decoded, rarity, words
 from loyaltylab.linkage.links import Links
 from loyaltylab.linkage.model import PERSON, STRANGERS, Model
 from loyaltylab.sources import shape
@@ -69,7 +69,7 @@ def examples(con: Any, links: Links, near: tuple[float, ...]) -> pd.DataFrame:
     """Pairs whose probability is near each of these, of the commonest pattern there. Grain: one field
     of a pair.
 
-    pair (a number from 1), probability, field (the last is OTHERS, unless it says nothing), level,
+    pair (a number from 1), probability, field (at the end SYSTEMS and OTHERS, unless they say nothing), level,
     left, right (the forms of the values, letters as x and digits as 9; missing if there is none),
     weight (log2, with how rare a name is), start (log2 of the odds of two records picked at random).
     """
@@ -110,6 +110,11 @@ def _told(con: Any, links: Links, number: int, pattern: int) -> list[dict[str, A
         total += weight
         left, right = (forms[side].get(spec.columns[0]) for side in "lr")
         rows.append((field, words(field, int(one[field])), left, right, weight))
+    of = model.frequencies[SYSTEMS]
+    weight = float(np.log2(of[PERSON][one[SYSTEMS]] / of[STRANGERS][one[SYSTEMS]]))
+    if abs(weight) > 0.05:
+        rows.append((SYSTEMS, "these two", None, None, weight))
+    total += weight
     probability = float(found["probability"])
     odds = float(np.log2(probability / (1 - probability))) if probability < 1 else total
     if abs(odds - total) > 0.5:  # what a second explanation takes away
@@ -166,7 +171,7 @@ def describe_example(pair: pd.DataFrame) -> str:
 
 def masked(table: pd.DataFrame) -> pd.DataFrame:
     """The pairs of `examples` side by side. Grain: one field of a pair, for the page's table."""
-    told = table[table["field"] != OTHERS]
+    told = table[~table["field"].isin([OTHERS, SYSTEMS])]
     return told[["pair", "probability", "field", "left", "right", "level"]].reset_index(drop=True)
 
 
