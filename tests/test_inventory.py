@@ -135,8 +135,13 @@ def tables_of(code):
         for call in calls if module != "dataset" else []:
             if isinstance(call.func, ast.Attribute) and call.func.attr == "orders":
                 found.add("orders")
-            if isinstance(call.func, ast.Attribute) and call.func.attr == "table":
+            if isinstance(call.func, ast.Attribute) and call.func.attr in ("table", "of_persons"):
                 found |= {arg.value for arg in call.args if isinstance(arg, ast.Constant)}
+        parts = [n for tree in its_trees for n in ast.walk(tree) if isinstance(n, ast.Subscript)]
+        for part in parts:
+            of = getattr(part.value, "attr", getattr(part.value, "id", None))
+            if of == "tables" and isinstance(part.slice, ast.Constant):
+                found.add(part.slice.value)
     return found & set(schemas.TABLES)
 
 

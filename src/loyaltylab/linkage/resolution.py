@@ -29,8 +29,8 @@ _RECORD = ["source", "record_id"]
 
 @dataclass(frozen=True)
 class Resolution:
-    """con : the engine that holds all tables. tables : the accepted rows of the dataset. links : None if the dataset has no customer records, or
-    nothing in them to compare.
+    """con : the engine that holds all tables. tables : the accepted rows of the dataset. links : None if
+    the dataset has no customer records.
 
     records : grain one record that any table names; source, record_id, person_id, confidence,
     analysed (whether its person may be analysed). pairs : of records that may be one person;

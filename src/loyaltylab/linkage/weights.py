@@ -69,8 +69,8 @@ def examples(con: Any, links: Links, near: tuple[float, ...]) -> pd.DataFrame:
     """Pairs whose probability is near each of these, of the commonest pattern there. Grain: one field
     of a pair.
 
-    pair (a number from 1), probability, field (at the end SYSTEMS and OTHERS, unless they say nothing), level,
-    left, right (the forms of the values, letters as x and digits as 9; missing if there is none),
+    pair (a number from 1), probability, field (at the end SYSTEMS and OTHERS, unless they say nothing),
+    level, left, right (the forms of the values, letters as x and digits as 9; missing if there is none),
     weight (log2, with how rare a name is), start (log2 of the odds of two records picked at random).
     """
     patterns = links.patterns[links.patterns["probability"] >= 0.001]

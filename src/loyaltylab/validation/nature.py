@@ -160,22 +160,30 @@ NATURE: Mapping[str, Mapping[str, Nature]] = {
 _CHECKED = ("01_validation",)
 _ORDERS = ("03_retention", "04_lifetime_value")
 _COVERED = {"source": _CHECKED, "record_id": _CHECKED}  # by consent, erasure
+_LINKED = ("02_linkage",)
+_NAMED = dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED))
 USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "orders": {
-        "order_id": _CHECKED,
-        "source": (*_CHECKED, "02_linkage", *_ORDERS),
-        "record_id": (*_CHECKED, "02_linkage", *_ORDERS),
-        "ordered_at": _ORDERS,
-        "amount": _ORDERS,
+        "order_id": (*_CHECKED, *_LINKED),
+        "source": (*_CHECKED, *_LINKED, *_ORDERS),
+        "record_id": (*_CHECKED, *_LINKED, *_ORDERS),
+        "ordered_at": (*_LINKED, *_ORDERS),
+        "amount": (*_LINKED, *_ORDERS),
         "currency": _CHECKED,
     },
     "order_lines": {},
     "customers": {
-        "source": (*_CHECKED, "02_linkage"),
-        "record_id": _CHECKED,
-        "email": ("02_linkage",),
-        "consent_analytics": _CHECKED,
-        "consent_marketing": _CHECKED,
+        **_NAMED,
+        **dict.fromkeys(
+            ("given_name", "family_name", "email", "phone", "birth_date", "street", "postcode"),
+            _LINKED,
+        ),
+        # What is known of a person is told by these as well.
+        **dict.fromkeys(
+            ("city", "country", "registered_at", "acquired_through", "loyalty_member"), _LINKED
+        ),
+        "consent_analytics": (*_CHECKED, *_LINKED),
+        "consent_marketing": (*_CHECKED, *_LINKED),
     },
     "surveys": {
         "response_id": _CHECKED,
@@ -184,12 +192,10 @@ USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "score": ("05_satisfaction",),
     },
     "tickets": _COVERED,
-    "visits": _COVERED,
+    "visits": {**_NAMED, "device_id": _LINKED, "started_at": _LINKED},
     "spend": {},
     "feedback": {},
-    "erasures": _COVERED,
+    "erasures": {**_NAMED, "requested_at": _LINKED},
 }
 # Columns of which a page says in how many rows there is a value, and nothing else.
-COUNTED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "customers": dict.fromkeys(("phone", "birth_date", "street"), ("02_linkage",)),
-}
+COUNTED: Mapping[str, Mapping[str, tuple[str, ...]]] = {}
