@@ -10,6 +10,7 @@ import pandas as pd
 
 from loyaltylab.dataset import Lab
 from loyaltylab.errors import LabError
+from loyaltylab.numbers import Numbers
 
 
 def table(lab: Lab, name: str) -> ir.Table:
@@ -61,6 +62,13 @@ def accuracy(true: float, found: float, right: float) -> dict[str, float]:
     precision = right / found if found else float("nan")
     recall = right / true if true else float("nan")
     return {"precision": precision, "recall": recall, "f1": 2 * right / max(true + found, 1)}
+
+
+def keep_accuracy(numbers: Numbers, name: str, rates: dict[str, float], *, n: int) -> None:
+    """Record `accuracy` as <name>_precision, <name>_recall and <name>_f1. n : pairs that are true."""
+    for rate, value in rates.items():
+        definition = f"{rate} of pairs of records taken as one person, against the simulated truth"
+        numbers.record(f"{name}_{rate}", value, unit="share", n=n, definition=definition)
 
 
 def _pairs(rows: ir.Table, *keys: str) -> int:
