@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import connected_components
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-UNSEEN = -2.0  # log-odds of a pair that no blocking rule found
+UNSEEN = -1.0  # log-odds of a pair that no blocking rule found
 _SURE = 7.0  # log-odds that no pair counts for more than, as models err more often than that
 
 
@@ -43,9 +43,7 @@ def clusters(
     weight = np.clip(_odds(probability) - _odds(np.array(threshold)), -_SURE, _SURE)
     if apart is not None:
         weight = np.where((apart[left] >= 0) & (apart[left] == apart[right]), -np.inf, weight)
-    some = weight > 0  # no sum is above 0 without one
-    graph = coo_matrix((np.ones(int(some.sum())), (left[some], right[some])), (records, records))
-    count, component = connected_components(graph, directed=False)
+    count, component = _components(records, left, right, weight)
     inside = component[left] == component[right]
     left, right, weight = left[inside], right[inside], weight[inside]
     size = np.bincount(component, minlength=count)
@@ -59,6 +57,20 @@ def clusters(
         for members in _divide(pairs, apart):
             found[members] = min(members)
     return found
+
+
+def components(
+    records: int, left: Ints, right: Ints, probability: Floats, *, threshold: float = 0.5
+) -> Ints:
+    """For each record the number of its component: whom pairs above the threshold join, however long
+    the chain. No cluster reaches beyond one."""
+    return _components(records, left, right, _odds(probability) - _odds(np.array(threshold)))[1]
+
+
+def _components(records: int, left: Ints, right: Ints, weight: Floats) -> tuple[int, Ints]:
+    some = weight > 0  # no sum is above 0 without one
+    graph = coo_matrix((np.ones(int(some.sum())), (left[some], right[some])), (records, records))
+    return connected_components(graph, directed=False)
 
 
 def _odds(probability: Floats) -> Floats:

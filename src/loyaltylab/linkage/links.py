@@ -18,7 +18,7 @@ import pyarrow as pa
 from loyaltylab import engine
 from loyaltylab.linkage import blocking, comparison, evidence
 from loyaltylab.linkage.calibration import Calibration
-from loyaltylab.linkage.clusters import clusters
+from loyaltylab.linkage.clusters import clusters, components
 from loyaltylab.linkage.fields import fields
 from loyaltylab.linkage.model import Model, fit, probability
 
@@ -43,16 +43,17 @@ class Scorer:
 class Links:
     """records : how many were compared. fields : grain one record, as `fields.fields` and
     `evidence.with_rarity` give them. pairs : grain one pair that is likelier than one in a thousand;
-    record_l, record_r, pattern, probability. patterns : grain one pattern of agreement; what it is made
-    of, pattern, pairs and probability. rules : `blocking.counted`, with used. alone : systems in which
-    a person has one record at most. found_by : number of rules → expected number of pairs of one person
-    that so many rules found.
+    record_l, record_r, pattern, probability. unlikely : all others that were compared. patterns : grain
+    one pattern of agreement; what it is made of, pattern, pairs and probability. rules :
+    `blocking.counted`, with used. alone : systems in which a person has one record at most. found_by :
+    number of rules → expected number of pairs of one person that so many rules found.
     """
 
     scorer: Scorer
     records: int
     fields: ir.Table
     pairs: ir.Table
+    unlikely: ir.Table
     patterns: pd.DataFrame
     rules: pd.DataFrame
     alone: tuple[str, ...]
@@ -92,8 +93,10 @@ def link(
     likely = patterns.loc[patterns["probability"] >= _KEPT, ["pattern", "probability"]]
     kept = compared.join(ibis.memtable(likely), "pattern")
     kept = engine.keep(con, kept, "links")
+    rest = patterns.loc[patterns["probability"] < _KEPT, ["pattern"]]
+    unlikely = compared.semi_join(ibis.memtable(rest), "pattern").select("record_l", "record_r")
     found_by = blocking.found_by(con, keyed, used, kept)
-    return Links(scorer, count, records, kept, patterns, rules, tuple(alone), found_by)
+    return Links(scorer, count, records, kept, unlikely, patterns, rules, tuple(alone), found_by)
 
 
 def score(scorer: Scorer, patterns: pd.DataFrame, *, verified: Sequence[str]) -> Any:
@@ -134,19 +137,29 @@ def cluster(con: Any, links: Links, *, threshold: float = 0.5) -> ir.Table:
     threshold : see `clusters.clusters`.
     """
     pairs = links.pairs.select("record_l", "record_r", "probability")
-    known = con.raw_sql(con.compile(pairs.order_by("record_l", "record_r"))).fetchnumpy()
+    known = _arrays(con, pairs)
+    left, right, probability = known["record_l"], known["record_r"], known["probability"]
+    # Unlikely pairs hold apart whom others would join: those of one component are enough.
+    part = components(links.records, left, right, probability, threshold=threshold)
+    of = ibis.memtable(pa.table({"record": np.arange(links.records), "part": part}))
+    against = links.unlikely
+    for side in "lr":
+        against = against.join(of.rename({f"{c}_{side}": c for c in of.columns}), f"record_{side}")
+    against = against.filter(against["part_l"] == against["part_r"])
+    held = _arrays(con, against.mutate(probability=ibis.literal(_KEPT)))
+    left, right = np.append(left, held["record_l"]), np.append(right, held["record_r"])
+    probability = np.append(probability, held["probability"])
     count, apart = links.records, None
     if links.alone:
         systems = links.scorer.systems
-        of = con.execute(links.fields.order_by("record").select("system"))["system"].to_numpy()
+        system = con.execute(links.fields.order_by("record").select("system"))["system"].to_numpy()
         single = [systems.index(name) for name in links.alone if name in systems]
-        apart = np.where(np.isin(of, single), of, -1)
-    left, right, probability = known["record_l"], known["record_r"], known["probability"]
+        apart = np.where(np.isin(system, single), system, -1)
     found = clusters(count, left, right, probability, apart=apart, threshold=threshold)
     within = found[left] == found[right]
     confidence = np.zeros(count)
-    for side in (left, right):
-        np.maximum.at(confidence, side[within], probability[within])
+    for records in (left, right):
+        np.maximum.at(confidence, records[within], probability[within])
     size = np.bincount(found, minlength=count)[found]
     confidence[size == 1] = 1.0
     table = pa.table({"record": np.arange(count), "cluster": found, "confidence": confidence})
@@ -154,3 +167,10 @@ def cluster(con: Any, links: Links, *, threshold: float = 0.5) -> ir.Table:
         ibis.memtable(table), "record"
     )
     return engine.keep(con, named, "clusters")
+
+
+def _arrays(con: Any, pairs: ir.Table) -> dict[str, Any]:
+    """record_l, record_r and probability, in the order of the records."""
+    ordered = pairs.select("record_l", "record_r", "probability").order_by("record_l", "record_r")
+    table = con.to_pyarrow(ordered)
+    return {name: table[name].to_numpy() for name in table.column_names}
