@@ -9,7 +9,7 @@ import pytest
 
 from loyaltylab import schemas
 from loyaltylab.validation import inventory, permissions
-from loyaltylab.validation.nature import COUNTED, KINDS, NATURE, ORIGINS, PERSONAL, USED
+from loyaltylab.validation.nature import KINDS, NATURE, ORIGINS, PERSONAL, USED
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "loyaltylab"
@@ -22,10 +22,8 @@ def test_every_canonical_column_is_declared_and_nothing_else():
         table: set(schemas.column_types(table)) for table in schemas.TABLES
     }
     assert set(USED) == set(schemas.TABLES)
-    for declared in (USED, COUNTED):
-        for table, columns in declared.items():
-            assert set(columns) <= set(NATURE[table])
-    assert not any(set(COUNTED[table]) & set(USED[table]) for table in COUNTED)
+    for table, columns in USED.items():
+        assert set(columns) <= set(NATURE[table])
     assert {n.kind for t in NATURE.values() for n in t.values()} == set(KINDS)
     assert {n.origin for t in NATURE.values() for n in t.values()} == set(ORIGINS)
     assert {n.personal for t in NATURE.values() for n in t.values()} == set(PERSONAL)
@@ -65,7 +63,8 @@ def test_the_glossary_explains_every_word():
 
 # ---- What is declared used is what the code reads.
 
-# Modules that know no column of a table by its meaning, or that compute no finding (truth).
+# Modules that know no column of a table by its meaning, that compute no finding (truth), or that are
+# the first page's (validation).
 APART = {
     "contract",
     "engine",
@@ -75,7 +74,9 @@ APART = {
     "numbers",
     "plots",
     "schemas",
+    "sources",
     "truth",
+    "validation",
 }
 PAGES = ("02_linkage", "03_retention", "04_lifetime_value", "05_satisfaction")
 
@@ -127,49 +128,102 @@ def names(trees):
     return texts | {n.attr for n in nodes if isinstance(n, ast.Attribute)}
 
 
+def specified(trees):
+    """What is read of dataset.yml, such as its currency: no column, though there is one so called."""
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    return {n.attr for n in nodes if isinstance(n, ast.Attribute) and called(n.value) == "spec"}
+
+
+def called(node):
+    """The last name of an expression such as found.tables; None if it has none."""
+    return getattr(node, "attr", getattr(node, "id", None))
+
+
+def is_tables(node):
+    """Whether it is a dataset's tables by name, and not the files that dataset.yml gives for them."""
+    return called(node) == "tables" and called(getattr(node, "value", None)) != "spec"
+
+
+# Code that goes through all tables takes the rows that tell whose they are: by record, or by order.
+SOMEBODYS = {t for t in schemas.TABLES if {"record_id", "order_id"} & set(schemas.column_types(t))}
+
+
 def tables_of(code):
-    """Tables that a page asks the lab for."""
+    """Tables that a page asks the lab for, picks from all, or goes through."""
     found = set()
-    for module, its_trees in code.items():
-        calls = [n for tree in its_trees for n in ast.walk(tree) if isinstance(n, ast.Call)]
-        for call in calls if module != "dataset" else []:
-            if isinstance(call.func, ast.Attribute) and call.func.attr == "orders":
+    trees = [
+        tree for module, its_trees in code.items() if module != "dataset" for tree in its_trees
+    ]
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if node.func.attr == "orders":
                 found.add("orders")
-            if isinstance(call.func, ast.Attribute) and call.func.attr in ("table", "of_persons"):
-                found |= {arg.value for arg in call.args if isinstance(arg, ast.Constant)}
-        parts = [n for tree in its_trees for n in ast.walk(tree) if isinstance(n, ast.Subscript)]
-        for part in parts:
-            of = getattr(part.value, "attr", getattr(part.value, "id", None))
-            if of == "tables" and isinstance(part.slice, ast.Constant):
-                found.add(part.slice.value)
+            asked = node.func.attr in ("table", "of_persons")
+            if asked or (node.func.attr == "get" and is_tables(node.func.value)):
+                found |= {arg.value for arg in node.args if isinstance(arg, ast.Constant)}
+        elif isinstance(node, ast.Subscript) and is_tables(node.value):
+            found |= {node.slice.value} if isinstance(node.slice, ast.Constant) else set()
+        elif isinstance(node, (ast.comprehension, ast.For)) and called(node.iter) == "tables":
+            found |= SOMEBODYS
     return found & set(schemas.TABLES)
+
+
+@pytest.mark.parametrize(
+    ("line", "tables"),
+    [
+        ('lab.table("customers")', {"customers"}),
+        ("lab.orders()", {"orders"}),
+        ('lab.of_persons("surveys")', {"surveys"}),
+        ('tables["visits"]', {"visits"}),
+        ('found.tables["orders"]', {"orders"}),
+        ('tables.get("customers", nobody())', {"customers"}),
+        ('found.tables.get("erasures")', {"erasures"}),
+        ('words.get("customers")', set()),
+        ('"visits" in tables', set()),
+        ('lab.spec.tables["customers"]', set()),
+        ('lab.spec.tables.get("customers")', set()),
+        ("tables[name]", set()),
+        (
+            "{name: rows(name) for name in lab.spec.tables}",
+            {"orders", "order_lines", "customers", "surveys", "tickets", "visits", "erasures"},
+        ),
+    ],
+)
+def test_how_code_comes_by_its_tables(line, tables):
+    assert tables_of({"a page": [ast.parse(line)]}) == tables
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_columns_declared_used_are_those_that_a_page_reads(page):
     code = read_by(page)
-    read, tables = names([tree for part in code.values() for tree in part]), tables_of(code)
+    trees = [tree for part in code.values() for tree in part]
+    read, tables = names(trees) - specified(trees), tables_of(code)
     assert tables
     said = {
-        (table, column)
-        for uses in (USED, COUNTED)
-        for table, columns in uses.items()
-        for column, pages in columns.items()
-        if page in pages
+        table: {column for column, pages in columns.items() if page in pages}
+        for table, columns in USED.items()
     }
-    assert said
-    assert {table for table, _ in said} <= tables
-    assert {column for _, column in said} <= read
+    assert {table for table in said if said[table]} == tables
     for table in tables:
-        nowhere = set(NATURE[table]) - set(USED[table]) - set(COUNTED.get(table, {}))
-        assert not nowhere & read, (table, nowhere & read)
+        timed = {schemas.MAIN_TIME.get(table)} if "MAIN_TIME" in read else set()
+        assert said[table] == set(NATURE[table]) & (read | timed), table
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_later_page_reads_raw_rows_as_the_first_one_and_takes_nothing_else_of_it(page):
+    taken = set()
+    for node in (n for part in read_by(page).values() for tree in part for n in ast.walk(tree)):
+        module = getattr(node, "module", None) or ""
+        if isinstance(node, ast.ImportFrom) and module.startswith("loyaltylab.validation"):
+            taken |= {name.name for name in node.names}
+        elif isinstance(node, ast.Attribute) and called(node.value) == "validation":
+            taken.add(node.attr)
+    assert taken == ({"typed", "cleaning"} if page == "02_linkage" else set())
 
 
 def test_the_pages_are_those_that_there_are():
     there = {path.stem for path in (ROOT / "notebooks").glob("0*.ipynb")}
-    said = {
-        p for uses in (USED, COUNTED) for t in uses.values() for pages in t.values() for p in pages
-    }
+    said = {page for columns in USED.values() for pages in columns.values() for page in pages}
     assert said == {"01_validation", *PAGES} == there - {"00_summary"}
 
 
@@ -202,8 +256,11 @@ COLUMNS = pd.DataFrame(
         ("customers", "customers.crm", "Werbung", "consent_marketing"),
         ("customers", "customers.crm", "Umsatz", None),
         ("customers", "customers.shop", "last", "family_name"),
-        ("tickets", "tickets", "message", "text"),
+        ("tickets", "tickets.mail", "message", "text"),
+        ("tickets", "tickets.chat", "words", "text"),
+        ("tickets", "tickets.chat", "replied", "first_reply_at"),
         ("visits", "visits", "device_id", "device_id"),
+        ("visits", "visits", "seconds", "seconds"),
         ("spend", "spend", "clicks", "clicks"),
     ],
     columns=["table", "export", "column", "canonical"],
@@ -213,7 +270,7 @@ COLUMNS = pd.DataFrame(
 def test_holdings_by_hand():
     table = inventory.holdings(COLUMNS)
     assert table["export"].tolist() == [
-        "orders", "customers.crm", "customers.shop", "tickets", "visits", "spend",
+        "orders", "customers.crm", "customers.shop", "tickets.mail", "tickets.chat", "visits", "spend",
     ]  # fmt: skip
     crm = table.iloc[1].to_dict()
     assert crm.pop("free_text") is None or pd.isna(table.loc[1, "free_text"])
@@ -226,15 +283,17 @@ def test_holdings_by_hand():
         "direct": 2,  # name and e-mail address
         "by_record": 3,  # number, birth date, consent
         "left_out": "Umsatz",
-        "unused": 3,  # name, birth date, what dataset.yml leaves out
+        "unused": 1,  # what dataset.yml leaves out
     }
-    assert table["kinds"].tolist()[3:] == ["attitudinal", "identity", "business"]
-    assert table["origins"].tolist()[3:] == ["given", "observed", "reported"]
-    assert table["direct"].tolist() == [0, 2, 1, 0, 0, 0]
-    assert table["by_record"].tolist() == [3, 3, 0, 1, 1, 0]
-    assert table["free_text"].dropna().tolist() == ["message"]
+    assert table["kinds"].tolist()[3:] == [
+        "attitudinal", "behavioural, attitudinal", "identity, behavioural", "business",
+    ]  # fmt: skip
+    assert table["origins"].tolist()[3:] == ["given", "given, made", "observed", "reported"]
+    assert table["direct"].tolist() == [0, 2, 1, 0, 0, 0, 0]
+    assert table["by_record"].tolist() == [3, 3, 0, 1, 2, 2, 0]
+    assert table["free_text"].dropna().tolist() == ["message", "words"]
     assert table["left_out"].dropna().tolist() == ["Umsatz"]
-    assert table["unused"].tolist() == [1, 3, 1, 1, 1, 1]
+    assert table["unused"].tolist() == [1, 1, 0, 1, 2, 1, 1]
 
 
 def test_kinds_and_origins_stand_in_the_order_in_which_they_are_explained():
@@ -254,25 +313,22 @@ def test_unused_by_hand(missing):
     table = inventory.unused(columns)
     assert list(table) == ["table", "export", "column", "canonical", "personal", "use", "advice"]
     assert table["column"].tolist() == [
-        "Refunded", "Nachname", "Geburtsdatum", "Umsatz", "last", "message", "device_id", "clicks",
+        "Refunded", "Umsatz", "message", "words", "replied", "seconds", "clicks",
     ]  # fmt: skip
-    assert table.index.tolist() == list(range(8))
-    assert table["canonical"].isna().tolist() == [False] * 3 + [True] + [False] * 4
+    assert table.index.tolist() == list(range(7))
+    assert table["canonical"].isna().tolist() == [False, True] + [False] * 5
     assert table["personal"].tolist() == [
-        "by its record", "directly", "by its record", "not declared", "directly",
-        "by its record", "by its record", "no",
+        "by its record", "not declared", *["by its record"] * 4, "no",
     ]  # fmt: skip
     none = "by no page yet"
-    assert table["use"].tolist() == [
-        none, none, "only counted, by 02_linkage", "left out by dataset.yml", *[none] * 4,
-    ]  # fmt: skip
+    assert table["use"].tolist() == [none, "left out by dataset.yml", *[none] * 5]
     advice = table.set_index("column")["advice"]
     assert advice["Umsatz"] == "leave it out of the export: nothing can read it"
     assert "returns" in advice["Refunded"]
-    assert "one person" in advice["Nachname"] and "age band" not in advice["Nachname"]
-    assert "one person" in advice["Geburtsdatum"] and "age band" in advice["Geburtsdatum"]
-    assert "topic" in advice["message"]
-    assert "per customer and month" in advice["device_id"] and "device" in advice["device_id"]
+    assert "not the words" in advice["message"] and "waiting times" not in advice["message"]
+    assert "waiting times" in advice["replied"] and "not the words" not in advice["replied"]
+    assert advice["words"] == advice["message"]
+    assert "per customer and month" in advice["seconds"]
     assert "about persons" in advice["clicks"]
 
 
@@ -281,34 +337,38 @@ def test_what_is_unused_in_short():
     assert list(table) == ["table", "columns", "exports", "advice"]
     assert table[["table", "columns", "exports"]].to_numpy().tolist() == [
         ["orders", "returned_amount", "orders"],
-        ["customers", "family_name", "customers.crm, customers.shop"],
-        ["customers", "birth_date", "customers.crm"],
         ["customers", "Umsatz", "customers.crm"],
-        ["tickets", "text", "tickets"],
-        ["visits", "device_id", "visits"],
+        ["tickets", "text", "tickets.mail, tickets.chat"],
+        ["tickets", "first_reply_at", "tickets.chat"],
+        ["visits", "seconds", "visits"],
         ["spend", "clicks", "spend"],
     ]
 
 
-def test_every_column_that_could_be_unused_gets_advice_and_none_to_drop_what_linkage_needs():
+def test_every_column_that_is_unused_gets_advice_and_linkage_has_none_of_them():
     every = [
         (table, table, column, column) for table in NATURE for column in schemas.column_types(table)
     ]
     table = inventory.unused(pd.DataFrame(every, columns=list(COLUMNS)))
     assert len(table) == len(every) - sum(len(columns) for columns in USED.values())
     assert table["advice"].str.len().gt(10).all()
-    about = table[table["table"] == "customers"].set_index("canonical")["advice"]
-    for trait in ("given_name", "family_name", "phone", "birth_date", "street", "postcode", "city"):
-        assert about[trait].startswith("keep it only to tell which records are one person")
+    # Nobody is advised to drop what tells which records are one person, or who asked to be forgotten.
+    assert not set(table["table"]) & {"customers", "erasures"}
     visits = table[table["table"] == "visits"]
+    assert visits["canonical"].tolist() == ["visit_id", "seconds", "stage", "interest"]
     assert visits["advice"].str.contains("totals per customer and month, not a log").all()
+    # And no advice is left that nothing gets.
+    assert set(zip(table["table"], table["advice"], strict=True)) == {
+        (name, advice) for name, given in inventory._ADVICE.items() for advice in given.values()
+    }
 
 
 def test_columns_to_take_care_with():
     table = inventory.care(COLUMNS)
     assert table[["export", "column"]].to_numpy().tolist() == [
         ["customers.crm", "Geburtsdatum"],
-        ["tickets", "message"],
+        ["tickets.mail", "message"],
+        ["tickets.chat", "words"],
         ["visits", "device_id"],
     ]
     assert "child" in table.loc[0, "why"] and "free text" in table.loc[1, "why"]
@@ -329,5 +389,5 @@ def test_a_canonical_name_that_is_none():
 
 def test_what_is_unused_in_words():
     words = inventory.unused_finding(COLUMNS)
-    assert "No page uses 8 of the 13 columns" in words
-    assert "6 columns hold data about persons, and 1 is left out by dataset.yml" in words
+    assert "No page uses 7 of the 16 columns" in words
+    assert "5 columns hold data about persons, and 1 is left out by dataset.yml" in words

@@ -13,42 +13,31 @@ from typing import Any
 import pandas as pd
 
 from loyaltylab.numbers import counted, sentence
-from loyaltylab.validation.nature import COUNTED, KINDS, NATURE, ORIGINS, PERSONAL, USED, Nature
+from loyaltylab.validation.nature import KINDS, NATURE, ORIGINS, PERSONAL, USED, Nature
 
-_LINKAGE = "keep it only to tell which records are one person, and away from other analysis"
-_LOG = "keep totals per customer and month, not a log of visits"
-_CHANNELS = "keep it if channels are to be compared, else leave it out of the export"
-# What to do with a column that nothing uses, by table (under "") and column.
+# What to do with a column that nothing uses, by table (under "") and column. Tables of which every
+# column is used are not there.
 _ADVICE: Mapping[str, Mapping[str, str]] = {
     "orders": {
         "": "keep it if returns and margins are to count, else leave it out of the export",
-        "channel": _CHANNELS,
+        "channel": "keep it if channels are to be compared, else leave it out of the export",
     },
     "order_lines": {"": "keep totals per customer and category, not each product bought"},
-    "customers": {
-        "": _LINKAGE,
-        "birth_date": f"{_LINKAGE}; elsewhere the year of birth or an age band will do",
-        "country": "keep it if countries are to be compared, else leave it out of the export",
-        "registered_at": "leave it out of the export, or keep the month",
-        "acquired_through": _CHANNELS,
-        "loyalty_member": "keep it if members are to be compared, else leave it out of the export",
-    },
     "surveys": {
-        "": "keep it if answers are to be read by when and where they were asked for, else leave it "
-        "out of the export",
+        "": "keep it if answers are to be read by where they were asked for and when they came, else "
+        "leave it out of the export",
         "comment": "keep a code of the topic, not the words",
     },
     "tickets": {
         "": "keep it if waiting times and topics are to be studied, else leave it out of the export",
         "text": "keep a code of the topic, not the words",
     },
-    "visits": {"": _LOG, "device_id": f"{_LOG}: once its owner is known, no device is needed"},
+    "visits": {"": "keep totals per customer and month, not a log of visits"},
     "spend": {"": "keep or drop it at will: data minimisation is about persons"},
     "feedback": {
         "": "keep ratings by platform and month, not each review",
         "text": "keep a code of the topic, not the words",
     },
-    "erasures": {"": "keep it: it shows whether the month to answer was kept (GDPR art. 12(3))"},
 }
 
 
@@ -104,14 +93,14 @@ def unused(columns: pd.DataFrame) -> pd.DataFrame:
     """Columns that nothing uses, with what to do. Grain: one column of one export.
 
     table, export, column, canonical (missing if dataset.yml leaves it out), personal (as in
-    `nature`; "not declared" where dataset.yml leaves it out), use ("left out by dataset.yml", "by no
-    page yet", or which page does no more than count the rows that have a value), advice.
+    `nature`; "not declared" where dataset.yml leaves it out), use ("left out by dataset.yml" or "by
+    no page yet"), advice.
     """
     told = _told(columns)
     table = told[~told["used"]].reset_index(drop=True)
     named = list(zip(table["table"], table["canonical"], strict=True))
     table["personal"] = [n.personal if n else "not declared" for n in table["nature"]]
-    table["use"] = [_use(*name) for name in named]
+    table["use"] = ["by no page yet" if c else "left out by dataset.yml" for _, c in named]
     table["advice"] = [_advice(*name) for name in named]
     return table[["table", "export", "column", "canonical", "personal", "use", "advice"]]
 
@@ -142,13 +131,6 @@ def _told(columns: pd.DataFrame) -> pd.DataFrame:
         free_text=[nature is not None and nature.free_text for nature in natures],
         used=[c in USED[table] for table, c in names],
     )
-
-
-def _use(table: str, canonical: str | None) -> str:
-    if canonical is None:
-        return "left out by dataset.yml"
-    pages = COUNTED.get(table, {}).get(canonical, ())
-    return f"only counted, by {_words(pages)}" if pages else "by no page yet"
 
 
 def _advice(table: str, canonical: str | None) -> str:

@@ -158,44 +158,41 @@ NATURE: Mapping[str, Mapping[str, Nature]] = {
 # rows, foreign currencies, consent, erasure): that it counts and describes every column is no purpose
 # to keep one for. Later pages by what comes before their section "Against the truth".
 _CHECKED = ("01_validation",)
-_ORDERS = ("03_retention", "04_lifetime_value")
-_COVERED = {"source": _CHECKED, "record_id": _CHECKED}  # by consent, erasure
 _LINKED = ("02_linkage",)
+_ORDERS = ("03_retention", "04_lifetime_value")
+_ANSWERS = ("05_satisfaction",)
+# Whose a row is: for consent, erasure and linkage.
 _NAMED = dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED))
 USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "orders": {
         "order_id": (*_CHECKED, *_LINKED),
-        "source": (*_CHECKED, *_LINKED, *_ORDERS),
-        "record_id": (*_CHECKED, *_LINKED, *_ORDERS),
+        **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, *_ORDERS)),
         "ordered_at": (*_LINKED, *_ORDERS),
         "amount": (*_LINKED, *_ORDERS),
         "currency": _CHECKED,
     },
-    "order_lines": {},
+    "order_lines": {"order_id": _LINKED},  # to forget whose order it was
     "customers": {
         **_NAMED,
-        **dict.fromkeys(
-            ("given_name", "family_name", "email", "phone", "birth_date", "street", "postcode"),
-            _LINKED,
-        ),
-        # What is known of a person is told by these as well.
-        **dict.fromkeys(
-            ("city", "country", "registered_at", "acquired_through", "loyalty_member"), _LINKED
-        ),
+        # By these records are compared,
+        **dict.fromkeys(("given_name", "family_name", "email", "phone", "birth_date"), _LINKED),
+        **dict.fromkeys(("street", "postcode", "city"), _LINKED),
+        # and by these as well is told what is known of a person.
+        **dict.fromkeys(("country", "registered_at", "acquired_through"), _LINKED),
+        "loyalty_member": _LINKED,
         "consent_analytics": (*_CHECKED, *_LINKED),
         "consent_marketing": (*_CHECKED, *_LINKED),
     },
     "surveys": {
         "response_id": _CHECKED,
-        **_COVERED,
-        "instrument": ("05_satisfaction",),
-        "score": ("05_satisfaction",),
+        **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, *_ANSWERS)),
+        "instrument": _ANSWERS,
+        "sent_at": _LINKED,  # when the record was last used, as of tickets and visits
+        "score": _ANSWERS,
     },
-    "tickets": _COVERED,
+    "tickets": {**_NAMED, "opened_at": _LINKED},
     "visits": {**_NAMED, "device_id": _LINKED, "started_at": _LINKED},
     "spend": {},
     "feedback": {},
     "erasures": {**_NAMED, "requested_at": _LINKED},
 }
-# Columns of which a page says in how many rows there is a value, and nothing else.
-COUNTED: Mapping[str, Mapping[str, tuple[str, ...]]] = {}
