@@ -61,18 +61,30 @@ def spark_lacks() -> str:
 def _spark(master: str) -> ibis.BaseBackend:
     if lacks := spark_lacks():
         raise LabError(lacks)
+    from pyspark.errors import AnalysisException
     from pyspark.sql import SparkSession  # optional and slow to import
 
     # A worker must run the driver's own interpreter, or Python functions differ between the two.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    session = (
+    builder = (
         SparkSession.builder.master(master)
         .appName("loyaltylab")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
-        .getOrCreate()
     )
+    # Spark has no measure of how alike two texts are; splink brings some for it.
+    alike = importlib.util.find_spec("splink") is not None
+    if alike:
+        from splink.internals.spark.jar_location import get_scala_udfs, similarity_jar_location
+
+        builder = builder.config("spark.jars", similarity_jar_location())
+    session = builder.getOrCreate()
+    if alike:
+        for name, java, kind in get_scala_udfs():
+            # A session that was there before lacks them; all but linkage does without.
+            with contextlib.suppress(AnalysisException):
+                session.udf.registerJavaFunction(name, java, kind)
     return ibis.pyspark.connect(session)
 
 

@@ -7,6 +7,7 @@ often they find the same pairs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -68,17 +69,23 @@ def keyed(con: Any, fields: ir.Table) -> ir.Table:
     return engine.keep(con, fields.select("record", **hashes), "keyed")
 
 
-def counted(con: Any, keyed: ir.Table) -> pd.DataFrame:
+def most(*, records: int, budget: float = BUDGET) -> int:
+    """How many records may share a key: MOST, and fewer where one key would take half the budget,
+    so that one record repeated a thousand times costs no rule its other pairs."""
+    return min(MOST, max(2, math.isqrt(int(budget * records))))
+
+
+def counted(con: Any, keyed: ir.Table, *, most: int = MOST) -> pd.DataFrame:
     """How many pairs each rule brings. Grain: one rule that brings any; the fewest pairs first.
 
-    rule, pairs, left_out (pairs of keys that more than MOST records share, which are not compared).
+    rule, pairs, left_out (pairs of keys that more than `most` records share, which are not compared).
     """
     parts = []
     for rule in keyed.columns[1:]:
         sizes = keyed.filter(keyed[rule].notnull()).group_by(rule).agg(n=lambda t: t.count())
         pairs = sizes["n"] * (sizes["n"] - 1) / 2
         told = sizes.agg(
-            pairs=pairs.sum(where=sizes["n"] <= MOST), left_out=pairs.sum(where=sizes["n"] > MOST)
+            pairs=pairs.sum(where=sizes["n"] <= most), left_out=pairs.sum(where=sizes["n"] > most)
         )
         parts.append(told.mutate(rule=ibis.literal(rule)))
     table = con.execute(ibis.union(*parts)).fillna(0).astype({"pairs": int, "left_out": int})
@@ -95,16 +102,18 @@ def choose(table: pd.DataFrame, *, records: int, budget: float = BUDGET) -> list
     return table.loc[within & (table["pairs"] > 0), "rule"].tolist()
 
 
-def pairs(keyed: ir.Table, rules: Sequence[str], *, new: ir.Table | None = None) -> ir.Table:
+def pairs(
+    keyed: ir.Table, rules: Sequence[str], *, new: ir.Table | None = None, most: int = MOST
+) -> ir.Table:
     """Grain: one pair of records that agrees in the key of some rule; record_l is the lower number.
 
-    new : records (record); only pairs that have one of them.
+    new : records (record); only pairs that have one of them. most : as in `counted`.
     """
     found = []
     for rule in rules:
         rows = keyed.filter(keyed[rule].notnull()).select("record", key=rule)
         sizes = rows.group_by("key").agg(n=rows.count())
-        usable = sizes.filter((sizes["n"] > 1) & (sizes["n"] <= MOST))
+        usable = sizes.filter((sizes["n"] > 1) & (sizes["n"] <= most))
         rows = rows.semi_join(usable, "key")
         some = rows if new is None else rows.semi_join(new, "record")
         both = some.join(rows, "key", rname="other_{name}")
@@ -119,6 +128,8 @@ def pairs(keyed: ir.Table, rules: Sequence[str], *, new: ir.Table | None = None)
         )
         # One number for two, as repetitions are then found in half the time.
         found.append(both.filter(differ).select(pair=low * _SHIFT + high))
+    if not found:
+        return keyed.select(record_l="record", record_r="record").limit(0)
     every = (ibis.union(*found) if len(found) > 1 else found[0]).distinct()
     return every.select(record_l=every["pair"] // _SHIFT, record_r=every["pair"] % _SHIFT)
 
@@ -128,6 +139,8 @@ def found_by(con: Any, keyed: ir.Table, rules: Sequence[str], pairs: ir.Table) -
 
     pairs : record_l, record_r, probability.
     """
+    if not rules:
+        return {}
     likely = pairs.filter(pairs["probability"] >= 0.5)
     sides = [
         keyed.select(**{f"{name}_{side}": name for name in ("record", *rules)}) for side in "lr"

@@ -66,6 +66,7 @@ def at_random(fields: ir.Table, records: int) -> ir.Table:
     Each record is paired with others that a multiplication scatters: random for this purpose, and
     the same on every engine (Knuth, The Art of Computer Programming 3, 6.4).
     """
+    records = max(records, 1)
     rounds = min(-(-_AT_RANDOM // records), records - 1)
     turn = ibis.range(rounds).unnest().name("turn").as_table()
     both = fields.select("record").cross_join(turn)
@@ -109,7 +110,8 @@ def gather(
     by_system = np.array([n[i] * n[j] if i != j else n[i] * (n[i] - 1) / 2
                           for i in range(len(n)) for j in range(i + 1)])  # fmt: skip
     every = count * (count - 1) / 2
-    chance[SYSTEMS], known[SYSTEMS] = by_system / by_system.sum(), every
+    if every:
+        chance[SYSTEMS], known[SYSTEMS] = by_system / every, every
     rarity = {}
     for kind in NAMES:
         some = names[names["kind"] == kind]

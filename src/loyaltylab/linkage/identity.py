@@ -35,22 +35,18 @@ def person_ids(con: Any, clusters: ir.Table, *, before: ir.Table | None, key: by
 
     before : source, record_id and person_id as they were. A cluster keeps the id of the person most
     of whose records it has, and each id goes to one cluster alone; of several ids the one with the
-    most records there stays. Any other cluster gets a keyed hash (HMAC-SHA256) of its first record.
+    most records there stays. Any other cluster gets a keyed hash (HMAC-SHA256) of its first record,
+    hashed again as long as a person had that id before.
     """
     named = clusters.mutate(_key=record_key(clusters))
-    first = named.group_by("cluster").agg(
-        founder=named["_key"].min(), every=named["_key"].group_concat("\n", order_by="_key")
-    )
-    new = _hashed(key)(first["founder"])
+    first = named.group_by("cluster").agg(founder=named["_key"].min())
     if before is None:
-        ids = first.mutate(person_id=new)
+        ids = first.mutate(person_id=_hashed(key)(first["founder"]))
     else:
-        kept = _kept(clusters, before)
-        first = first.left_join(kept, "cluster").drop("cluster_right")
-        new = _hashed(key)(first["founder"])
-        # A person's number stays with the larger part, which may not have its first record.
-        used = before.select("person_id").distinct()
-        new = new.isin(used["person_id"]).ifelse(_hashed(key)(first["every"]), new)
+        first = first.left_join(_kept(clusters, before), "cluster").drop("cluster_right")
+        # A person's id stays with the larger part, which may not have its first record.
+        used = con.execute(before.select("person_id").distinct())["person_id"]
+        new = _hashed(key, frozenset(used))(first["founder"])
         ids = first.mutate(person_id=first["person_id"].coalesce(new))
     found = clusters.join(ids.select("cluster", "person_id"), "cluster")
     return engine.keep(con, found.select(*_RECORD, "cluster", "person_id"), "assigned")
@@ -137,9 +133,11 @@ def _kept(clusters: ir.Table, before: ir.Table) -> ir.Table:
     return shared.select("cluster", "person_id")
 
 
-def _hashed(key: bytes) -> Any:
+def _hashed(key: bytes, used: frozenset[str] = frozenset()) -> Any:
     @ibis.udf.scalar.python  # type: ignore[untyped-decorator]
     def keyed_hash(text: str) -> str:
-        return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:20]
+        while (text := hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:20]) in used:
+            pass
+        return text
 
     return keyed_hash

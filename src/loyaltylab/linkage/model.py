@@ -104,6 +104,8 @@ def fit(evidence: Evidence) -> Model:
     of the other kinds; all else is estimated from the compared pairs.
     """
     fields = [name for name in [*FIELDS, SYSTEMS] if name in evidence.chance]
+    if not fields:  # fewer than two records
+        return Model({}, {PERSON: 0.0, STRANGERS: evidence.every}, evidence.rarity, 0, True)
     kinds = {
         name: kind
         for name, kind in KINDS.items()

@@ -21,5 +21,6 @@ def alike() -> frozenset[tuple[str, str]]:
     for names in (english.NickNamer.default_lookup(), own):
         for full, forms in names.items():
             short.setdefault(full, {full}).update(forms)
-    groups = (itertools.permutations(group, 2) for group in short.values())
+    plain = ({name.replace(".", "") for name in group} for group in short.values())  # k.c. is kc
+    groups = (itertools.permutations(group, 2) for group in plain)
     return frozenset(pair for pairs in groups for pair in pairs)
