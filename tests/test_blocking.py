@@ -156,9 +156,11 @@ def test_rules_are_chosen_as_long_as_the_budget_lasts():
 
 
 def test_pairs_missed_by_hand():
-    assert blocking.missed({1: 10, 2: 4, 3: 99}) == 10 * 9 / (2 * 5)
-    assert blocking.missed({1: 3}) == 3  # none twice
-    assert blocking.missed({2: 4}) == blocking.missed({1: 1}) == blocking.missed({1: 0.3}) == 0
+    assert blocking.missed({1: 10, 2: 4, 3: 99}, rules=5) == 4 / 5 * 10 * 9 / (2 * 5)
+    assert blocking.missed({1: 3}, rules=2) == 1 / 2 * 3  # none twice
+    for nothing in ({2: 4}, {1: 1}, {1: 0.3}):
+        assert blocking.missed(nothing, rules=2) == 0
+    assert blocking.missed({}, rules=0) == blocking.missed({1: 9}, rules=1) == 0
 
 
 def histories(rng, chances):
@@ -170,21 +172,20 @@ def histories(rng, chances):
 def test_pairs_missed_by_rules_that_err_independently(chances):
     rng, pairs = np.random.default_rng(1), 20_000
     seen = [histories(rng, np.tile(chances, (pairs, 1))) for _ in range(100)]
-    estimates = [blocking.missed(found) for found in seen]
-    # f₁²/(2 f₂) of what is to be expected.
+    k = len(chances)
+    estimates = [blocking.missed(found, rules=k) for found in seen]
+    # (k − 1)/k · f₁²/(2 f₂) of what is to be expected.
     none = pairs * math.prod(1 - p for p in chances)
     odds = [p / (1 - p) for p in chances]
     once, twice = sum(odds), sum(a * b for a, b in itertools.combinations(odds, 2))
     error = np.std(estimates) / math.sqrt(len(estimates))
-    assert abs(np.mean(estimates) - none * once**2 / (2 * twice)) < 4 * error
-    # Of k rules that find alike, k/(k − 1) of the truth: no rule finds a pair a second time.
-    k = len(chances)
-    if len(set(chances)) == 1:
-        assert abs(np.mean(estimates) - none * k / (k - 1)) < 4 * error
+    assert abs(np.mean(estimates) - none * (k - 1) / k * once**2 / (2 * twice)) < 4 * error
+    if len(set(chances)) == 1:  # of rules that find alike, the truth
+        assert abs(np.mean(estimates) - none) < 4 * error
 
 
 def test_fewer_are_stated_missed_than_are_where_some_are_hard_to_find():
     rng = np.random.default_rng(2)
     chances = np.repeat([[0.3], [0.05], [0.005]], 5000, axis=0) * np.ones(15)
     found = histories(rng, chances)
-    assert 0.2 * found[0] < blocking.missed(found) < found[0]
+    assert 0.2 * found[0] < blocking.missed(found, rules=15) < found[0]

@@ -45,6 +45,8 @@ def test_a_pair_that_blocking_did_not_find_speaks_against():
 def test_one_link_does_not_join_two_groups():
     groups = {pair: 0.99 for at in (0, 3) for pair in itertools.combinations(range(at, at + 3), 2)}
     assert found(6, groups | {(2, 3): 0.95}) == [0, 0, 0, 3, 3, 3]
+    # Though it is surer than any within: joined first, it would take a record from its group.
+    assert found(6, groups | {(2, 3): 0.999}) == [0, 0, 0, 3, 3, 3]
     across = dict.fromkeys(itertools.product(range(3), range(3, 6)), 0.9)
     assert found(6, groups | across) == [0] * 6
 
@@ -108,7 +110,7 @@ def partitions(records):
 
 
 def test_against_the_best_of_all_ways_to_divide():
-    """Greedy joining need not find the best; it comes near."""
+    """Joining, parting and moving need not find the best; they come near."""
     got, best, exact = 0.0, 0.0, 0
     for seed in range(120):
         case = _many(3 + seed % 4, seed)
@@ -117,8 +119,8 @@ def test_against_the_best_of_all_ways_to_divide():
         assert mine <= most + 1e-9
         assert mine >= 0  # which is what leaving all apart is worth
         got, best, exact = got + mine, best + most, exact + (mine > most - 1e-9)
-    assert exact > 0.9 * 120
-    assert got > 0.98 * best
+    assert exact > 0.97 * 120
+    assert got > 0.995 * best
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -153,12 +153,14 @@ def found_by(con: Any, keyed: ir.Table, rules: Sequence[str], pairs: ir.Table) -
     return dict(zip(table["rules"].astype(int), table["pairs"].astype(float), strict=True))
 
 
-def missed(found_by: Mapping[int, float]) -> float:
-    """How many pairs of one person no rule found, at least (Chao 1987, lower bound).
+def missed(found_by: Mapping[int, float], *, rules: int) -> float:
+    """About how many pairs of one person no rule found.
 
-    found_by : number of rules → expected number of pairs of one person that so many rules found.
-    Chao's estimate f₁²/(2 f₂), in its form that stands f₂ = 0: f₁ (f₁ − 1) / (2 (f₂ + 1)). It holds
-    where rules err independently, and is too low where what misleads one misleads another.
+    found_by : number of rules → expected number of pairs of one person that so many of `rules` rules
+    found. Chao's estimate from those found by one and by two of k rules,
+    (k − 1)/k · f₁ (f₁ − 1) / (2 (f₂ + 1)) (Chao 1987, Biometrics 43:783, in the form that stands
+    f₂ = 0). It is right where rules are alike and err independently. Where what misleads one rule
+    misleads another, as here it does, it is too low; where rules differ much, too high.
     """
     once, twice = found_by.get(1, 0.0), found_by.get(2, 0.0)
-    return max(once * (once - 1), 0.0) / (2 * (twice + 1))
+    return (rules - 1) / rules * max(once * (once - 1), 0.0) / (2 * (twice + 1)) if rules else 0.0
