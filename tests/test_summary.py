@@ -24,10 +24,15 @@ def numbers():
     asked = Numbers("05_satisfaction", as_of=dt.date(2024, 6, 30))
     interval = {"low": -2.2, "high": 64.1, "level": 0.95}
     asked.record("satisfaction.nps", 31.4, unit="points", definition="…", **interval)
+    linkage = Numbers("02_linkage", as_of=dt.date(2024, 6, 30))
+    for name, told in (("records", 2000), ("persons", 1200), ("left_out", 31)):
+        linkage.record(f"linkage.{name}", told, unit=name, definition="…")
+    linkage.record("linkage.mean_confidence", 0.974, unit="share", definition="…")
     validation = Numbers("01_validation", as_of=dt.date(2024, 6, 30))
     for part, rows in (("read", 10), ("accepted", 8), ("quarantined", 2)):
         validation.record(f"validation.rows_{part}.orders", rows, unit="rows", n=10, definition="…")
-    return retention.records | value.records | asked.records | validation.records
+    every = (retention, value, asked, linkage, validation)
+    return {name: number for one in every for name, number in one.records.items()}
 
 
 def test_a_finding_is_told_only_if_all_its_numbers_are_known(numbers):
@@ -55,8 +60,10 @@ def test_every_finding_names_numbers_that_some_notebook_records():
 
 
 def test_trust_counts_rows_and_tells_the_direction_of_the_miss(numbers):
-    data, forecast = summary.trust(numbers)
+    data, persons, forecast = summary.trust(numbers)
     assert "8 of 10 rows keep every rule; the others were put aside" in data
+    assert "2,000 records are taken for 1,200 people, with links that are 97% sure" in persons
+    assert "; 31 of them do not consent and are in no finding." in persons
     assert "14% too low" in forecast
     assert "(04_lifetime_value.html)" in forecast
     assert summary.trust({}) == []

@@ -94,8 +94,12 @@ def findings(numbers: Mapping[str, Number], *, currency: str) -> list[str]:
     return told
 
 
+def _left_out(persons: float) -> str:
+    return f"; {persons:,.0f} of them do not consent and are in no finding" if persons else ""
+
+
 def trust(numbers: Mapping[str, Number]) -> list[str]:
-    """How far the data and the forecast can be trusted, one sentence each."""
+    """How far the data, the persons and the forecast can be trusted, one sentence each."""
     told = []
     read = {n: r for n, r in numbers.items() if n.startswith("validation.rows_read.")}
     if read:
@@ -109,6 +113,19 @@ def trust(numbers: Mapping[str, Number]) -> list[str]:
                 aside="; the others were put aside with their reasons" if kept < rows else "",
             )
             + _link(next(iter(read.values())))
+        )
+    sure = numbers.get("linkage.mean_confidence")
+    if sure is not None and isinstance(sure.value, float):
+        told.append(
+            sentence(
+                "**Persons:** {records:,.0f} records are taken for {persons:,.0f} people, with links "
+                "that are {sure:.0%} sure on average{out}. ",
+                records=_value(numbers, "linkage.records"),
+                persons=_value(numbers, "linkage.persons"),
+                sure=sure.value,
+                out=_left_out(_value(numbers, "linkage.left_out")),
+            )
+            + _link(sure)
         )
     bias = numbers.get("lifetime_value.bg_nbd.holdout_bias")
     if bias is not None and isinstance(bias.value, float):
