@@ -35,6 +35,17 @@ def ids(con, clusters, before=None, key=KEY):
     return told
 
 
+def test_an_id_that_loses_one_cluster_to_another_id_goes_to_the_next(con):
+    """a of P comes to the three records of Q: P stays with b, though a's cluster is named first."""
+    before = {("shop", "a"): "P", ("shop", "b"): "P"} | {("shop", n): "Q" for n in "xyz"}
+    told = ids(con, shop(one="axyz", other="b"), before)
+    assert told["shop", "b"] == "P" and told["shop", "a"] == told["shop", "x"] == "Q"
+    # And where they tie, none is lost either.
+    before = {("shop", "a"): "P", ("shop", "b"): "P", ("shop", "x"): "A"}
+    told = ids(con, shop(one="ax", other="b"), before)
+    assert set(told.values()) == {"A", "P"}
+
+
 def as_one(of):
     """The groups of records that have one value."""
     groups = {}

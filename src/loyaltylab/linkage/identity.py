@@ -43,7 +43,7 @@ def person_ids(con: Any, clusters: ir.Table, *, before: ir.Table | None, key: by
     if before is None:
         ids = first.mutate(person_id=_hashed(key)(first["founder"]))
     else:
-        first = first.left_join(_kept(clusters, before), "cluster").drop("cluster_right")
+        first = first.left_join(_kept(con, clusters, before), "cluster").drop("cluster_right")
         # A person's id stays with the larger part, which may not have its first record.
         used = con.execute(before.select("person_id").distinct())["person_id"]
         new = _hashed(key, frozenset(used))(first["founder"])
@@ -120,17 +120,31 @@ def _between(pairs: ir.Table, both: ir.Table, name: str) -> ir.Table:
     return every.group_by("person_id", "other_id").agg(**{name: every["probability"].max()})
 
 
-def _kept(clusters: ir.Table, before: ir.Table) -> ir.Table:
-    """cluster and the person_id that it keeps, of those that keep one."""
-    shared = (
-        clusters.join(before, _RECORD).group_by("cluster", "person_id").agg(n=lambda t: t.count())
-    )
+def _kept(con: Any, clusters: ir.Table, before: ir.Table) -> ir.Table:
+    """cluster and the person_id that it keeps, of those that keep one.
+
+    A cluster and an id that share more records with each other than with any other are taken first,
+    then those that are so among the rest, and so on.
+    """
+    both = clusters.select(*_RECORD, "cluster").join(before.select(*_RECORD, "person_id"), _RECORD)
+    rest = both.group_by("cluster", "person_id").agg(n=lambda t: t.count())
     most = [ibis.desc("n"), ibis.asc("cluster"), ibis.asc("person_id")]
-    place = ibis.row_number().over(group_by="person_id", order_by=most)
-    shared = shared.mutate(_place=place).filter(lambda t: t["_place"] == 0)
-    place = ibis.row_number().over(group_by="cluster", order_by=most)
-    shared = shared.mutate(_place=place).filter(lambda t: t["_place"] == 0)
-    return shared.select("cluster", "person_id")
+    taken = []
+    while True:
+        ranked = engine.keep(
+            con,
+            rest.mutate(
+                of_id=ibis.row_number().over(group_by="person_id", order_by=most),
+                of_cluster=ibis.row_number().over(group_by="cluster", order_by=most),
+            ),
+            "ranked",
+        )
+        best = ranked.filter((ranked["of_id"] == 0) & (ranked["of_cluster"] == 0))
+        taken.append(best.select("cluster", "person_id"))
+        rest = ranked.anti_join(best, "cluster").anti_join(best, "person_id")
+        rest = rest.select("cluster", "person_id", "n")
+        if not int(con.execute(rest.count())):
+            return ibis.union(*taken) if len(taken) > 1 else taken[0]
 
 
 def _hashed(key: bytes, used: frozenset[str] = frozenset()) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from loyaltylab import engine
 from loyaltylab.errors import LabError
 from loyaltylab.files import write_text
 from loyaltylab.intervals import LEVEL
@@ -84,8 +85,8 @@ def decided(con: Any, links: Links, path: Path) -> pd.DataFrame:
             f"{path.name}: same is neither yes, no nor empty in {wrong.sum()} rows, the first of them "
             f"row {int(np.flatnonzero(wrong)[0]) + 1}. Correct them."
         )
-    given = table.loc[said != "", _PAIR].assign(same=said[said != ""].isin(_YES))
-    named = ibis.memtable(given.drop_duplicates(_PAIR))
+    told = table.loc[said != "", _PAIR].assign(same=said[said != ""].isin(_YES))
+    named = ibis.memtable(told.drop_duplicates(_PAIR))
     numbers = links.fields.select("record", "source", "record_id")
     for side in "lr":
         named = named.join(
@@ -94,11 +95,10 @@ def decided(con: Any, links: Links, path: Path) -> pd.DataFrame:
         )
     low = ibis.least(named["record_l"], named["record_r"])
     high = ibis.greatest(named["record_l"], named["record_r"])
+    given = engine.keep(con, named.select(record_l=low, record_r=high, same="same"), "decided")
     pairs = links.pairs.select("record_l", "record_r", "probability")
-    known = named.select(record_l=low, record_r=high, same="same").join(
-        pairs, ["record_l", "record_r"]
-    )
-    return con.execute(known.order_by("record_l", "record_r").select("probability", "same"))
+    known = given.join(pairs, ["record_l", "record_r"]).order_by("record_l", "record_r")
+    return con.execute(known.select("probability", "same"))
 
 
 def rates(

@@ -24,7 +24,7 @@ def by_threshold(
     on two days or more), orders, amount (of a buyer, on average).
     """
     rows = [_told(con, orders, cluster(con, links, threshold=t), t) for t in thresholds]
-    alone = cluster(con, links, threshold=1 - 1e-12)
+    alone = links.fields.select(*_RECORD, cluster="record")
     return pd.DataFrame([*rows, _told(con, orders, alone, None)])
 
 
