@@ -15,7 +15,7 @@ from loyaltylab.linkage.calibration import (
 from loyaltylab.linkage.labels import to_decide
 from loyaltylab.linkage.resolution import resolve
 from loyaltylab.linkage.sensitivity import by_threshold
-from loyaltylab.linkage.traits import traits
+from loyaltylab.linkage.systems import traits
 
 __all__ = [
     "by_threshold",

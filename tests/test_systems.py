@@ -1,10 +1,10 @@
-"""What the addresses tell about records: by hand on nine of them."""
+"""What each system knows of its customers: by hand on nine records."""
 
 import ibis
 import pandas as pd
 import pytest
 
-from loyaltylab.linkage import traits as linkage
+from loyaltylab.linkage import summary, traits
 
 RECORDS = pd.DataFrame(
     [
@@ -32,23 +32,8 @@ def records():
     return engine_table(RECORDS)
 
 
-def test_addresses_are_the_same_whatever_their_case_and_spaces(records):
-    found = linkage.addresses(records).to_dict("list")
-    assert found == {"size": [1, 2, 3], "addresses": [1, 1, 1]}  # cy; bo twice; ann three times
-
-
-def test_equal_addresses_are_one_person_and_a_record_without_one_is_another(records):
-    assert linkage.by_email(records) == {
-        "records": 9,
-        "with_email": 6,
-        "addresses": 3,
-        "shared": 5,
-        "persons": 3 + 3,
-    }
-
-
 def test_traits_of_each_system(records):
-    found = linkage.traits(records).set_index("source")
+    found = traits(records).set_index("source")
     assert found["records"].to_dict() == {"crm": 2, "shop": 5, "survey": 2}
     assert found.loc["crm"].tolist() == [2, 0.5, 0.5, 0.5, 0, 0.5]
     assert found.loc["shop", "email_shared"] == 3 / 5  # ann twice and bo
@@ -56,19 +41,16 @@ def test_traits_of_each_system(records):
 
 
 def test_an_empty_address_is_none(records):
-    assert linkage.traits(records).set_index("source").loc["shop", "email"] == 4 / 5
+    assert traits(records).set_index("source").loc["shop", "email"] == 4 / 5
 
 
 def test_records_without_any_address():
     nobody = engine_table(RECORDS.assign(email=None))
-    told = linkage.by_email(nobody)
-    assert (told["persons"], told["shared"], told["addresses"]) == (9, 0, 0)
-    assert linkage.traits(nobody)["email_shared"].eq(0).all()
+    assert traits(nobody)["email_shared"].eq(0).all()
 
 
-def test_figure_and_its_words_say_the_same():
-    sizes = pd.DataFrame({"size": [1, 2, 6, 9], "addresses": [40, 30, 2, 1]})
-    axes = linkage.plot_addresses(sizes)
+def test_figure_of_persons_and_its_words_say_the_same():
+    sizes = pd.DataFrame({"records": [1, 2, 5], "persons": [40, 30, 3]})
+    axes = summary.plot_sizes(sizes)
     assert [bar.get_height() for bar in axes.patches] == [40, 30, 3]
-    words = linkage.describe_addresses(sizes)
-    assert "1 record in 40, 2 records in 30, 5 or more in 3" in words
+    assert summary.describe_sizes(sizes).endswith("1 record: 40, 2 records: 30, 5 or more: 3.")
