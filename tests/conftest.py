@@ -33,3 +33,16 @@ def engines(tmp_path_factory):
     spark.raw_sql("SET spark.sql.shuffle.partitions=2")  # rows here are few
     yield engine.connect(engine.Engine(), spill=spill), spark
     spark.disconnect()
+
+
+@pytest.fixture(scope="module", params=["duckdb", "spark"])
+def either(request, tmp_path_factory):
+    """The one engine, then the other."""
+    if request.param == "spark" and (lacks := engine.spark_lacks()):
+        pytest.skip(lacks)
+    of = engine.Engine(spark="local[2]") if request.param == "spark" else engine.Engine()
+    con = engine.connect(of, spill=tmp_path_factory.mktemp("spill"))
+    if request.param == "spark":
+        con.raw_sql("SET spark.sql.shuffle.partitions=2")  # rows here are few
+    yield con
+    con.disconnect()

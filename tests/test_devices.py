@@ -53,16 +53,9 @@ def visits_of(rows):
     ]
 
 
-@pytest.fixture(scope="module", params=["duckdb", "spark"])
-def con(request, tmp_path_factory):
-    if request.param == "spark" and (lacks := engine.spark_lacks()):
-        pytest.skip(lacks)
-    of = Engine(spark="local[2]") if request.param == "spark" else Engine()
-    con = engine.connect(of, spill=tmp_path_factory.mktemp("spill"))
-    if request.param == "spark":
-        con.raw_sql("SET spark.sql.shuffle.partitions=2")  # rows here are few
-    yield con
-    con.disconnect()
+@pytest.fixture(scope="module")
+def con(either):
+    return either
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from ibis.backends.duckdb import Backend
 
-from loyaltylab import engine, validation
-from loyaltylab.contract import Engine
+from loyaltylab import validation
 from loyaltylab.dataset import Lab
 from loyaltylab.linkage import devices, erasure, persons, removal
 
@@ -28,16 +27,9 @@ def at(number):
     return dt.datetime(2024, 1, number, 12)
 
 
-@pytest.fixture(scope="module", params=["duckdb", "spark"])
-def con(request, tmp_path_factory):
-    if request.param == "spark" and (lacks := engine.spark_lacks()):
-        pytest.skip(lacks)
-    of = Engine(spark="local[2]") if request.param == "spark" else Engine()
-    con = engine.connect(of, spill=tmp_path_factory.mktemp("spill"))
-    if request.param == "spark":
-        con.raw_sql("SET spark.sql.shuffle.partitions=2")  # rows here are few
-    yield con
-    con.disconnect()
+@pytest.fixture(scope="module")
+def con(either):
+    return either
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loyaltylab import engine
-from loyaltylab.contract import Engine
 from loyaltylab.validation import permissions
 
 TEXT, FLAG = pa.string(), pa.bool_()
@@ -33,14 +31,9 @@ ROWS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=["duckdb", "spark"])
-def con(request, tmp_path_factory):
-    if request.param == "spark" and (lacks := engine.spark_lacks()):
-        pytest.skip(lacks)
-    of = Engine(spark="local[2]") if request.param == "spark" else Engine()
-    con = engine.connect(of, spill=tmp_path_factory.mktemp("spill"))
-    yield con
-    con.disconnect()
+@pytest.fixture(scope="module")
+def con(either):
+    return either
 
 
 @pytest.fixture

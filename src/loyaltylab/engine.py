@@ -260,14 +260,13 @@ def _spark_hash(key) -> dt.int64:  # type: ignore[no-untyped-def]
 
 def hashed(con: Any, value: ir.Value) -> ir.IntegerValue:
     """A hash of 64 bits; each engine has its own."""
-    hashed = _duckdb_hash(value) if con.name == "duckdb" else _spark_hash(value)
-    return hashed.cast("int64") if con.name != "duckdb" else hashed
+    return _duckdb_hash(value) if con.name == "duckdb" else _spark_hash(value)
 
 
 def _hash(con: Any, key: Mapping[str, ir.Value]) -> tuple[ir.Value, ir.BooleanValue]:
     """A key's hash of 64 bits, and whether all of its parts are there."""
-    hashed = _duckdb_hash if con.name == "duckdb" else _spark_hash
-    return hashed(ibis.struct(dict(key))), ibis.and_(*(value.notnull() for value in key.values()))
+    whole = ibis.struct(dict(key))
+    return hashed(con, whole), ibis.and_(*(value.notnull() for value in key.values()))
 
 
 def _parts(con: Any, rows: ir.Table) -> int:

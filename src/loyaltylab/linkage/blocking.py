@@ -60,12 +60,10 @@ def keys(fields: ir.Table) -> dict[str, ir.StringValue]:
 
 def keyed(con: Any, fields: ir.Table) -> ir.Table:
     """Grain: one record; record, and for each rule a hash of its key (`engine.hashed`)."""
-    hashes = {
-        rule: key.notnull().ifelse(
-            engine.hashed(con, key), ibis.null(engine.hashed(con, key).type())
-        )
-        for rule, key in keys(fields).items()
-    }
+    hashes = {}
+    for rule, key in keys(fields).items():
+        hashed = engine.hashed(con, key)
+        hashes[rule] = key.notnull().ifelse(hashed, ibis.null(hashed.type()))
     return engine.keep(con, fields.select("record", **hashes), "keyed")
 
 

@@ -175,8 +175,8 @@ def compare(con: Any, fields: ir.Table, pairs: ir.Table, *, systems: int) -> ir.
     for name, column in NAMES.items():
         shared = values[name] == best(name) + 1
         values[rarity(name)] = shared.ifelse(held[f"{column}_rarity_l"], 0)
-    one = ibis.greatest(held["system_l"], held["system_r"])
-    values[SYSTEMS] = one * (one + 1) // 2 + ibis.least(held["system_l"], held["system_r"])
+    systems_of = held["system_l"], held["system_r"]
+    values[SYSTEMS] = system_pair(ibis.least(*systems_of), ibis.greatest(*systems_of))
     pattern: ir.IntegerValue = ibis.literal(0, "int64")
     for name, size in parts(systems).items():
         pattern = pattern * size + values[name]
@@ -191,6 +191,11 @@ def decoded(patterns: Ints, *, systems: int) -> pd.DataFrame:
     return pd.DataFrame(
         {name: found[name] - (1 if name in FIELDS else 0) for name in parts(systems)}
     )
+
+
+def system_pair(low: Any, high: Any) -> Any:
+    """The number of a pair of systems, of the place of each; for integers and columns of them."""
+    return high * (high + 1) // 2 + low
 
 
 def rarity(name: str) -> str:

@@ -44,8 +44,7 @@ def with_rarity(
     """fields, and given_rarity and family_rarity (0, common, to RARITIES − 1; of a name that `names`
     does not know the last) and system (the place in systems)."""
     share = names["records"] / names.groupby("kind")["records"].transform("sum")
-    step = np.clip(np.floor(-np.log2(share)).astype(int) - _COMMONEST, 0, RARITIES - 1)
-    known = names.assign(step=step)
+    known = names.assign(step=_rarity(share))
     for kind, column in NAMES.items():
         table = known.loc[known["kind"] == kind, ["name", "step"]]
         of_kind = ibis.memtable(
@@ -58,6 +57,11 @@ def with_rarity(
     place = ibis.memtable({"source": systems, "system": list(range(len(systems)))},
                           schema={"source": "string", "system": "int64"})  # fmt: skip
     return engine.keep(con, fields.join(place, "source"), "fields")
+
+
+def _rarity(share: Any) -> Any:
+    """The rarity of names that these shares of records bear."""
+    return np.clip(np.floor(-np.log2(share)).astype(int) - _COMMONEST, 0, RARITIES - 1)
 
 
 def at_random(fields: ir.Table, records: int) -> ir.Table:
@@ -116,7 +120,7 @@ def gather(
     for kind in NAMES:
         some = names[names["kind"] == kind]
         share = some["records"] / some["records"].sum()
-        step = np.clip(np.floor(-np.log2(share)).astype(int) - _COMMONEST, 0, RARITIES - 1)
+        step = _rarity(share)
         of_records = np.bincount(step, share, RARITIES).astype(float)
         of_pairs = np.bincount(step, share**2, RARITIES).astype(float)
         rarity[kind] = (of_records, of_pairs / max(of_pairs.sum(), 1e-300))

@@ -108,7 +108,7 @@ def score(scorer: Scorer, patterns: pd.DataFrame, *, verified: Sequence[str]) ->
     """
     found = scorer.calibration(probability(scorer.model, patterns))
     places = [scorer.systems.index(name) for name in verified if name in scorer.systems]
-    both = {max(a, b) * (max(a, b) + 1) // 2 + min(a, b) for a in places for b in places}
+    both = {comparison.system_pair(min(a, b), max(a, b)) for a in places for b in places}
     sure = patterns[comparison.SYSTEMS].isin(both)
     sure &= patterns["e-mail"] == comparison.best("e-mail")
     for field in ("given name", "birth date"):
@@ -137,8 +137,7 @@ def cluster(con: Any, links: Links, *, threshold: float = 0.5) -> ir.Table:
 
     threshold : see `clusters.clusters`.
     """
-    pairs = links.pairs.select("record_l", "record_r", "probability")
-    known = _arrays(con, pairs)
+    known = _arrays(con, links.pairs)
     left, right, probability = known["record_l"], known["record_r"], known["probability"]
     # Unlikely pairs hold apart whom others would join: those of one component are enough.
     part = components(links.records, left, right, probability, threshold=threshold)

@@ -173,11 +173,3 @@ def masked(table: pd.DataFrame) -> pd.DataFrame:
     """The pairs of `examples` side by side. Grain: one field of a pair, for the page's table."""
     told = table[~table["field"].isin([OTHERS, SYSTEMS])]
     return told[["pair", "probability", "field", "left", "right", "level"]].reset_index(drop=True)
-
-
-def reached(links: Links) -> pd.DataFrame:
-    """How sure the compared pairs are. Grain: one band of probability; low, high, pairs."""
-    ends = [0.001, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 1.0]
-    band = pd.cut(links.patterns["probability"], ends, include_lowest=True)
-    pairs = links.patterns.groupby(band, observed=False)["pairs"].sum()
-    return pd.DataFrame({"low": ends[:-1], "high": ends[1:], "pairs": pairs.to_numpy()})
