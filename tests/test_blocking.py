@@ -93,13 +93,44 @@ def test_pairs_are_those_that_agree_in_the_key_of_a_rule(con, seed):
     assert found(con, keyed, []) == []
 
 
-def test_of_new_records_the_pairs_are_those_of_all_that_have_one(con):
-    rows, new = drawn(5), {3, 17, 18, 59}
+def further(con, keyed, rules, came, gone, **options):
+    """The pairs that records bring which came, as tuples; None if others come or go too."""
+    tables = [ibis.memtable({"record": sorted(some)}, schema={"record": "int64"})
+              for some in (came, gone)]  # fmt: skip
+    before, after = keyed.anti_join(tables[0], "record"), keyed.semi_join(tables[0], "record")
+    pairs = blocking.further(
+        con, before, after, rules, gone=tables[1], **{"most": blocking.MOST} | options
+    )
+    if pairs is None:
+        return None
+    table = con.execute(pairs)
+    return sorted(zip(table["record_l"].tolist(), table["record_r"].tolist(), strict=True))
+
+
+@pytest.mark.parametrize("gone", [set(), {0, 4, 31}, set(range(50))])
+def test_of_records_that_came_the_pairs_are_those_of_all_that_have_one(con, gone):
+    rows, came = drawn(5), {56, 57, 58, 59}
     keyed = blocking.keyed(con, of(rows))
-    rules = keyed.columns[1:]
-    some = found(con, keyed, rules, new=ibis.memtable({"record": sorted(new)}))
-    assert some == [pair for pair in found(con, keyed, rules) if new & {*pair}]
-    assert len(some) > 50 and some == sorted(set(some))
+    for rules in (keyed.columns[1:], ["e-mail", "phone"]):
+        wanted = [p for p in found(con, keyed, rules) if came & {*p} and not gone & {*p}]
+        assert further(con, keyed, rules, came, gone) == wanted
+        assert len(wanted) > 3
+
+
+def test_keys_that_too_many_share_now_or_no_longer(con):
+    def shared(records):
+        rows = [dict.fromkeys(FIELDS) | {"record": n, "email": "a", "phone": f"{n // 2}"}
+                for n in range(records)]  # fmt: skip
+        return blocking.keyed(con, of(rows))
+
+    rules = ["e-mail", "phone"]
+    # Before there are as many as given, then some come and some go; 4 may share a key.
+    assert further(con, shared(5), rules, {4}, set(), most=4) is None
+    assert further(con, shared(5), rules, {4}, {0}, most=4) == [(1, 4), (2, 4), (3, 4)]
+    assert further(con, shared(6), rules, {5}, set(), most=4) == [(4, 5)]  # there were 5 already
+    assert further(con, shared(6), rules, {5}, {0, 1}, most=4) is None
+    assert further(con, shared(5), rules, set(), {0}, most=4) is None
+    assert further(con, shared(5), rules, set(), set(), most=4) == []
 
 
 def test_names_exchanged_share_a_key(con):
@@ -122,8 +153,6 @@ def test_keys_that_too_many_share_are_left_out_and_counted(con):
         ]
         assert len(found(con, keyed, ["e-mail"], most=most)) == pairs
     assert found(con, keyed, ["e-mail"], most=4) == [(12, 13)]
-    new = ibis.memtable({"record": [0, 12]})
-    assert found(con, keyed, ["e-mail"], most=4, new=new) == [(12, 13)]
 
 
 def test_a_key_that_as_many_share_as_may_is_kept_and_one_more_is_not(con):
@@ -155,37 +184,51 @@ def test_rules_are_chosen_as_long_as_the_budget_lasts():
     assert blocking.choose(table, records=1) == ["b", "c"]  # ten pairs a record
 
 
+def counts(*rows):
+    return pd.DataFrame(rows, columns=["contact", "other", "both"], dtype=float)
+
+
 def test_pairs_missed_by_hand():
-    assert blocking.missed({1: 10, 2: 4, 3: 99}, rules=5) == 4 / 5 * 10 * 9 / (2 * 5)
-    assert blocking.missed({1: 3}, rules=2) == 1 / 2 * 3  # none twice
-    for nothing in ({2: 4}, {1: 1}, {1: 0.3}):
-        assert blocking.missed(nothing, rules=2) == 0
-    assert blocking.missed({}, rules=0) == blocking.missed({1: 9}, rules=1) == 0
+    """Of the first pair of systems 30 and 60 are found, 20 of them by both: 10 · 40 / 21."""
+    value, low, high = blocking.missed(counts((30, 60, 20), (5, 5, 5)))
+    assert value == pytest.approx(400 / 21)
+    half = 1.959964 * math.sqrt(31 * 61 * 10 * 40 / (21**2 * 22))
+    assert (low, high) == pytest.approx((max(value - half, 0), value + half), rel=1e-6)
+    for nothing in (counts(), counts((9, 0, 0)), counts((0, 9, 0))):
+        assert np.isnan(blocking.missed(nothing)).all()
+    assert blocking.missed(counts((9, 9, 9))) == (0, 0, 0)
 
 
-def histories(rng, chances):
-    """How many rules found how many pairs. chances : of each pair (a row) with each rule."""
-    return dict(enumerate(np.bincount((rng.random(chances.shape) < chances).sum(axis=1))))
+@pytest.mark.parametrize("chances", [(0.9, 0.8), (0.6, 0.95), (0.5, 0.5)])
+def test_pairs_missed_where_the_two_kinds_of_rules_err_independently(chances):
+    """Right on average, and its interval holds the truth 95 times of 100."""
+    rng, pairs, covered, misses = np.random.default_rng(1), 2000, 0, []
+    for _ in range(1000):
+        contact, other = (rng.random((2, pairs)) < chance for chance in chances)
+        table = counts(
+            *((a.sum(), b.sum(), (a & b).sum()) for a, b in zip(contact, other, strict=True))
+        )
+        value, low, high = blocking.missed(table)
+        true = (~contact & ~other).sum()
+        covered += low <= true <= high
+        misses.append(value - true)
+    assert abs(np.mean(misses)) < 4 * np.std(misses) / math.sqrt(len(misses)) + 1
+    assert 0.93 <= covered / 1000 <= 0.97
 
 
-@pytest.mark.parametrize("chances", [[0.3] * 4, [0.2] * 8, [0.5, 0.4, 0.3]])
-def test_pairs_missed_by_rules_that_err_independently(chances):
-    rng, pairs = np.random.default_rng(1), 20_000
-    seen = [histories(rng, np.tile(chances, (pairs, 1))) for _ in range(100)]
-    k = len(chances)
-    estimates = [blocking.missed(found, rules=k) for found in seen]
-    # (k − 1)/k · f₁²/(2 f₂) of what is to be expected.
-    none = pairs * math.prod(1 - p for p in chances)
-    odds = [p / (1 - p) for p in chances]
-    once, twice = sum(odds), sum(a * b for a, b in itertools.combinations(odds, 2))
-    error = np.std(estimates) / math.sqrt(len(estimates))
-    assert abs(np.mean(estimates) - none * (k - 1) / k * once**2 / (2 * twice)) < 4 * error
-    if len(set(chances)) == 1:  # of rules that find alike, the truth
-        assert abs(np.mean(estimates) - none) < 4 * error
-
-
-def test_fewer_are_stated_missed_than_are_where_some_are_hard_to_find():
-    rng = np.random.default_rng(2)
-    chances = np.repeat([[0.3], [0.05], [0.005]], 5000, axis=0) * np.ones(15)
-    found = histories(rng, chances)
-    assert 0.2 * found[0] < blocking.missed(found, rules=15) < found[0]
+def test_who_found_the_pairs(con):
+    """Of three pairs of systems: by the address, by both, by nothing known, and unlikely ones."""
+    rows = [dict.fromkeys(FIELDS) | row | {"record": n} for n, row in enumerate([
+        {"email": "a", "local": "a"}, {"email": "a", "local": "a"},
+        {"phone": "1", "birth": "b", "given": "g"}, {"phone": "1", "birth": "b", "given": "g"},
+        {"given": "g", "birth": "b"},
+    ])]  # fmt: skip
+    keyed = blocking.keyed(con, of(rows))
+    pairs = ibis.memtable(pd.DataFrame(
+        [(0, 1, 0, 0.9), (2, 3, 0, 0.8), (2, 4, 1, 0.7), (3, 4, 1, 0.4), (0, 2, 2, 0.6)],
+        columns=["record_l", "record_r", "systems", "probability"],
+    ))  # fmt: skip
+    table = blocking.found_by(con, keyed, pairs, ["e-mail", "phone", "given name, birth date"])
+    assert table.round(6).to_dict("list") == {
+        "systems": [0, 1, 2], "contact": [1.7, 0, 0], "other": [0.8, 1.1, 0], "both": [0.8, 0, 0]
+    }  # fmt: skip

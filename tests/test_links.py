@@ -10,6 +10,7 @@ import pytest
 
 from loyaltylab.linkage import calibration, links
 from tests import shop
+from tests.town import record, someone, town
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "data" / "demo"
@@ -144,38 +145,6 @@ def test_labels_make_it_truer(demo):
     assert np.mean(errors) <= 0.015
 
 
-GIVEN = ["anna", "bert", "carl", "dora", "emil", "fritz", "greta", "hans", "ida", "jonas", "otto"]
-FAMILY = ["meier", "schulz", "krause", "olsen", "hansen", "berg", "stein", "vogel", "wolf", "lang"]
-
-
-def someone(number, **but):
-    """Somebody whom nobody else is like, but for names, city and day of birth."""
-    rng = np.random.default_rng(number)
-    return {
-        "given_name": rng.choice(GIVEN),
-        "family_name": rng.choice(FAMILY),
-        "email": f"{rng.choice(GIVEN)}{number}@mail.example",
-        "phone": f"+49{rng.integers(10**9, 10**10)}",
-        "birth_date": f"{rng.integers(1950, 2000)}-{rng.integers(1, 13):02d}-{number % 28 + 1:02d}",
-        "street": f"{rng.choice(FAMILY)}weg {rng.integers(1, 200)}",
-        "postcode": f"{rng.integers(10000, 99999)}",
-        "city": rng.choice(["bonn", "trier", "kiel"]),
-    } | but
-
-
-def record(source, number, said):
-    return {"source": source, "record_id": str(number), **said}
-
-
-def town(persons):
-    """Each has a record in the shop, and one in the CRM."""
-    return [
-        record(source, number, someone(number))
-        for source in ("shop", "crm")
-        for number in range(persons)
-    ]
-
-
 def clusters_of(con, rows, **options):
     """The clusters, each a set of (source, record_id), and the links."""
     found = links.link(con, shop.table(rows, "customers"), **options)
@@ -226,7 +195,8 @@ def test_where_a_person_has_one_record_two_are_not_joined(con):
     assert len(max(told, key=len)) == 4
 
     def with_one(*systems):
-        table = clustered(con, dataclasses.replace(found, alone=systems))
+        scorer = dataclasses.replace(found.scorer, alone=systems)
+        table = clustered(con, dataclasses.replace(found, scorer=scorer))
         return table.groupby("cluster")["source"].value_counts()
 
     one = with_one("shop")
@@ -234,7 +204,7 @@ def test_where_a_person_has_one_record_two_are_not_joined(con):
     assert (one.xs("shop", level="source") == 1).all()
     assert with_one("shop", "crm", "no system").tolist() == [1] * 402
     _, passed = clusters_of(con, rows[:4], alone=("shop",))
-    assert passed.alone == ("shop",)
+    assert passed.scorer.alone == ("shop",)
 
 
 def letters(number):
@@ -303,4 +273,4 @@ def test_a_record_a_thousand_times(con):
 def test_a_record_too_often_to_be_compared_keeps_nobody_else_from_it(con):
     found, told = clusters_of(con, [*town(300), *repeated(200)])
     assert found == couples(300) | {frozenset({("survey", str(n))}) for n in range(200)}
-    assert (told.rules["left_out"] >= 200 * 199 / 2).all()
+    assert (told.scorer.rules["left_out"] >= 200 * 199 / 2).all()

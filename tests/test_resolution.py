@@ -3,7 +3,9 @@
 import datetime as dt
 import json
 import math
+import os
 from decimal import Decimal
+from pathlib import Path
 
 import ibis
 import pandas as pd
@@ -87,13 +89,13 @@ def write(lab, table, rows):
     pq.write_table(pa.Table.from_pylist(rows, schema), lab.validated / f"{table}.parquet")
 
 
-@pytest.fixture
-def lab(tmp_path, monkeypatch):
-    (tmp_path / "notebooks").mkdir()
-    folder = tmp_path / "data" / "small"
+def small(root):
+    """The dataset below a folder, from which it is to be read."""
+    (root / "notebooks").mkdir()
+    folder = root / "data" / "small"
     (folder / "raw").mkdir(parents=True)
     (folder / "dataset.yml").write_text(YML)
-    monkeypatch.chdir(tmp_path)
+    os.chdir(root)
     lab = Lab("small")
     at = dt.datetime(2024, 4, 1)
     write(lab, "orders", orders())
@@ -109,6 +111,21 @@ def lab(tmp_path, monkeypatch):
     return lab
 
 
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return small(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """The dataset and what became of it, for tests that change neither."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("done"))
+        lab = small(Path.cwd())
+        yield lab, resolve(lab)
+
+
 def resolve(lab, **options):
     return resolution.resolve(lab, budget=50, certain=0.9, **options)
 
@@ -117,8 +134,8 @@ def persons(lab):
     return lab.records().to_pandas().set_index(["source", "record_id"])["person_id"]
 
 
-def test_who_is_who(lab):
-    found = resolve(lab)
+def test_who_is_who(done):
+    lab, found = done
     of = persons(lab)
     for number in range(0, PEOPLE, 2):
         assert of["shop", str(number)] == of["crm", str(number)]
@@ -206,6 +223,47 @@ def test_who_asked_is_forgotten_for_good(lab):
     assert not {("shop", "6"), ("crm", "6")} & set(persons(lab).index)
 
 
+def test_the_model_of_an_earlier_run(lab):
+    """With refit=False only what changed is compared, and the persons are those of the model."""
+    rows = customers()
+    write(lab, "customers", rows[:-20])
+    first = resolve(lab, refit=False)
+    assert first.update is None and summary.update_finding(first) == ""
+    assert (lab.linked / "kept" / "linked.json").exists()
+    write(lab, "customers", rows)
+    found = resolve(lab, refit=False)
+    assert (found.update.came, found.update.gone) == (20, 0)
+    assert found.links.scorer.records == len(rows) - 20 and found.links.records == len(rows)
+    assert "fitted to 220 records. 20 records came" in summary.update_finding(found)
+    assert summary.facts(found)["persons"] == PEOPLE + 1
+    of = persons(lab)
+    assert of["crm", str(PEOPLE - 2)] == of["shop", str(PEOPLE - 2)]
+    # All that the page shows can still be read.
+    assert found.con.execute(links.unlikely(found.links).count()) > 0
+    assert weights.examples(found.con, found.links, (0.999,))["pair"].nunique() == 1
+    # Fitted anew where something else is asked for, or where there is a system that it does not know.
+    assert resolution.resolve(lab, budget=40, certain=0.9, refit=False).update is None
+    write(lab, "customers", [*rows, {"source": "survey", "record_id": "1"} | person(1)])
+    assert resolution.resolve(lab, budget=40, certain=0.9, refit=False).update is None
+    # And nothing is kept when the model is fitted in each run.
+    resolve(lab)
+    assert not (lab.linked / "kept").exists()
+
+
+def test_who_is_forgotten_is_not_kept_with_the_model(lab):
+    resolve(lab, refit=False)
+    asked = {"source": "crm", "record_id": "6", "requested_at": dt.datetime(2024, 4, 2)}
+    write(lab, "erasures", [asked])
+    found = resolve(lab, refit=False)
+    assert found.erased == 2 and (found.update.came, found.update.gone) == (0, 2)
+    told = "\n".join(
+        str(pq.read_table(path).to_pylist()) for path in (lab.linked / "kept").glob("*.parquet")
+    )
+    assert "other8@post.example" in told and "other6@post.example" not in told
+    assert person(8)["email"] in told and person(6)["email"] not in told
+    assert found.con.execute(found.links.fields.count()) == len(customers()) - 2
+
+
 def test_a_dataset_without_customers(lab):
     text = (lab.folder / "dataset.yml").read_text()
     (lab.folder / "dataset.yml").write_text(
@@ -224,9 +282,11 @@ def test_pages_ask_for_linkage_first(lab):
         lab.orders()
 
 
-def test_thresholds_and_no_linkage_at_all(lab):
-    found = resolve(lab)
-    table = sensitivity.by_threshold(found.con, found.links, found.tables["orders"], (0.5,))
+def test_thresholds_and_no_linkage_at_all(done):
+    _, found = done
+    table = sensitivity.by_threshold(
+        found.con, found.links, found.tables["orders"], (0.5,), until=dt.date(2024, 3, 8)
+    )
     # With all 200 orders and the guest's: by person 161 buyers, 40 of them on two days; by record none.
     assert table["persons"].tolist() == [PEOPLE, PEOPLE * 1.5]
     assert table["buyers"].tolist() == [PEOPLE + 1, PEOPLE * 1.25 + 1]
@@ -243,8 +303,8 @@ def decide(lab, found, rows):
     return labels.decided(found.con, found.links, path)
 
 
-def test_pairs_to_decide_can_be_filled_in(lab):
-    found = resolve(lab)
+def test_pairs_to_decide_can_be_filled_in(done):
+    lab, found = done
     path = lab.linked / "to_decide.csv"
     count = labels.to_decide(found.con, found.links, path, pairs=40)
     table = pd.read_csv(path, dtype=str)
@@ -288,8 +348,8 @@ def test_pairs_to_decide_can_be_filled_in(lab):
         ),
     ],
 )
-def test_a_bad_file_of_decisions_is_refused(lab, rows, words):
-    found = resolve(lab)
+def test_a_bad_file_of_decisions_is_refused(done, rows, words):
+    lab, found = done
     with pytest.raises(LabError, match=words):
         decide(lab, found, rows)
     with pytest.raises(LabError, match=r"none.csv: expected a CSV of decided pairs, found none"):
@@ -315,8 +375,8 @@ def test_precision_and_recall_by_hand():
 # ---- What the page shows.
 
 
-def test_weights_are_ratios_of_the_model(lab):
-    found = resolve(lab)
+def test_weights_are_ratios_of_the_model(done):
+    _, found = done
     model = found.links.scorer.model
     table = weights.weights(model)
     row = table[(table["field"] == "phone") & (table["level"] == "the same")].iloc[0]
@@ -328,8 +388,8 @@ def test_weights_are_ratios_of_the_model(lab):
     assert len(weights.plot_weights(table).patches) == len(table)
 
 
-def test_an_example_adds_up_to_its_probability_and_tells_nobodys_data(lab):
-    found = resolve(lab)
+def test_an_example_adds_up_to_its_probability_and_tells_nobodys_data(done):
+    _, found = done
     pairs = weights.examples(found.con, found.links, (0.999,))
     odds = pairs["start"].iloc[0] + pairs["weight"].sum()
     stated = pairs["probability"].iloc[0]
@@ -345,10 +405,10 @@ def test_an_example_adds_up_to_its_probability_and_tells_nobodys_data(lab):
     assert len(weights.plot_example(pairs).patches) == len(pairs) + 1
 
 
-def test_unlikely_pairs_are_kept_apart_from_likely_ones(lab):
-    found = resolve(lab)
+def test_unlikely_pairs_are_kept_apart_from_likely_ones(done):
+    _, found = done
     compared = int(found.links.patterns["pairs"].sum())
     likely = found.con.execute(found.links.pairs.count())
-    unlikely = found.con.execute(found.links.unlikely.count())
+    unlikely = found.con.execute(links.unlikely(found.links).count())
     assert compared == likely + unlikely
     assert links.cluster(found.con, found.links).count().to_pandas() == found.links.records

@@ -5,11 +5,16 @@ truth/ is beside raw/ in the folder of a dataset that was simulated, and nowhere
 
 from __future__ import annotations
 
+import glob
+from typing import Any
+
 import ibis.expr.types as ir
 import pandas as pd
 
+from loyaltylab import engine
 from loyaltylab.dataset import Lab
 from loyaltylab.errors import LabError
+from loyaltylab.linkage.links import Links
 from loyaltylab.numbers import Numbers
 
 
@@ -55,6 +60,21 @@ def scored(lab: Lab, pairs: ir.Table) -> pd.DataFrame:
     same = pairs["person_l"] == pairs["person_r"]
     counted = pairs.group_by("probability").agg(pairs=pairs.count(), same=same.sum())
     return counted.order_by("probability").to_pandas()
+
+
+def compared(lab: Lab, con: Any, links: Links) -> int:
+    """How many pairs of records that are one person were compared at all.
+
+    con : the engine that holds links.
+    """
+    path = lab.folder / "truth" / "records.parquet"
+    known = con.read_parquet(glob.escape(str(path))).select("source", "record_id", "person")
+    of = links.fields.select("record", "source", "record_id").join(known, ["source", "record_id"])
+    of = engine.keep(con, of.select("record", "person"), "truly")
+    pairs = links.compared
+    for side in "lr":
+        pairs = pairs.join(of.rename({f"{c}_{side}": c for c in of.columns}), f"record_{side}")
+    return int(con.execute((pairs["person_l"] == pairs["person_r"]).sum()))
 
 
 def accuracy(true: float, found: float, right: float) -> dict[str, float]:

@@ -5,7 +5,6 @@
 `removal` forget who asks for it; `resolution` does it all for a dataset.
 """
 
-from loyaltylab.linkage.blocking import missed
 from loyaltylab.linkage.calibration import (
     calibration_error,
     describe_reliability,
@@ -21,7 +20,6 @@ __all__ = [
     "by_threshold",
     "calibration_error",
     "describe_reliability",
-    "missed",
     "plot_reliability",
     "reliability",
     "resolve",

@@ -2,24 +2,29 @@
 
 Two records are compared if they agree in the keys of some rule. Which rules are used follows from
 how many pairs each brings and how many may be compared; what the rules miss is estimated from how
-often they find the same pairs.
+many pairs two kinds of them both find.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from loyaltylab import engine
+from loyaltylab.intervals import LEVEL
 
 # A key that so many records share (a placeholder, a shop's own address) tells nobody apart.
 MOST = 2000
 BUDGET = 10  # pairs a record
+# The rules that look at contact data alone.
+CONTACT = ("e-mail", "phone", "e-mail before the @")
 _SHIFT = 1 << 31
 
 
@@ -100,12 +105,10 @@ def choose(table: pd.DataFrame, *, records: int, budget: float = BUDGET) -> list
     return table.loc[within & (table["pairs"] > 0), "rule"].tolist()
 
 
-def pairs(
-    keyed: ir.Table, rules: Sequence[str], *, new: ir.Table | None = None, most: int = MOST
-) -> ir.Table:
+def pairs(keyed: ir.Table, rules: Sequence[str], *, most: int = MOST) -> ir.Table:
     """Grain: one pair of records that agrees in the key of some rule; record_l is the lower number.
 
-    new : records (record); only pairs that have one of them. most : as in `counted`.
+    most : as in `counted`.
     """
     found = []
     for rule in rules:
@@ -113,52 +116,108 @@ def pairs(
         sizes = rows.group_by("key").agg(n=rows.count())
         usable = sizes.filter((sizes["n"] > 1) & (sizes["n"] <= most))
         rows = rows.semi_join(usable, "key")
-        some = rows if new is None else rows.semi_join(new, "record")
-        both = some.join(rows, "key", rname="other_{name}")
-        low, high = (
-            ibis.least(both["record"], both["other_record"]),
-            ibis.greatest(both["record"], both["other_record"]),
-        )
-        differ = (
-            both["record"] < both["other_record"]
-            if new is None
-            else both["record"] != both["other_record"]
-        )
-        # One number for two, as repetitions are then found in half the time.
-        found.append(both.filter(differ).select(pair=low * _SHIFT + high))
+        both = rows.join(rows, "key", rname="other_{name}")
+        found.append(_numbered(both.filter(both["record"] < both["other_record"])))
     if not found:
         return keyed.select(record_l="record", record_r="record").limit(0)
-    every = (ibis.union(*found) if len(found) > 1 else found[0]).distinct()
+    return _parted(ibis.union(*found) if len(found) > 1 else found[0])
+
+
+def further(
+    con: Any, before: ir.Table, came: ir.Table, rules: Sequence[str], *, gone: ir.Table, most: int
+) -> ir.Table | None:
+    """The pairs that records which came bring; grain and columns as in `pairs`.
+
+    before, came : `keyed` of the records that were there and of those that came, whose numbers are
+    higher. gone : of the former, those that went (record). None if a key won or lost so many that more
+    than `most` share it now, or no longer: then pairs of records that stayed come or go as well.
+    """
+
+    def long(keyed: ir.Table) -> ir.Table:
+        every = keyed.select("record", *rules).pivot_longer(
+            ibis.selectors.cols(*rules),
+            names_to="rule",
+            names_transform=rules.index,
+            values_to="key",
+        )
+        return every.filter(every["key"].notnull())
+
+    moved = long(came).union(long(before.semi_join(gone, "record")))
+    moved = engine.keep(con, moved.select("rule", "key").distinct(), "moved")
+    rows = long(before).semi_join(moved, ["rule", "key"]).mutate(new=ibis.literal(False))
+    rows = rows.left_join(gone.mutate(gone=True), "record").drop("record_right")
+    rows = rows.union(long(came).mutate(new=True, gone=ibis.null("boolean")))
+    rows = engine.keep(con, rows, "sharing")
+    sizes = rows.group_by("rule", "key").agg(
+        before=(~rows["new"]).sum(), after=rows["gone"].isnull().sum()
+    )
+    sizes = engine.keep(con, sizes, "sizes")
+    crossed = (sizes["before"] > most) != (sizes["after"] > most)
+    if int(con.execute(crossed.sum().fill_null(0))):
+        return None
+    usable = sizes.filter((sizes["after"] > 1) & (sizes["after"] <= most))
+    rows = rows.filter(rows["gone"].isnull()).semi_join(usable, ["rule", "key"])
+    rows = rows.select("record", "rule", "key", "new")
+    both = rows.filter(rows["new"]).join(rows, ["rule", "key"], rname="other_{name}")
+    return _parted(_numbered(both.filter(both["record"] != both["other_record"])))
+
+
+def _numbered(both: ir.Table) -> ir.Table:
+    """One number for two, as repetitions are then found in half the time."""
+    ends = both["record"], both["other_record"]
+    return both.select(pair=ibis.least(*ends) * _SHIFT + ibis.greatest(*ends))
+
+
+def _parted(numbered: ir.Table) -> ir.Table:
+    every = numbered.distinct()
     return every.select(record_l=every["pair"] // _SHIFT, record_r=every["pair"] % _SHIFT)
 
 
-def found_by(con: Any, keyed: ir.Table, rules: Sequence[str], pairs: ir.Table) -> dict[int, float]:
-    """number of rules → expected number of pairs of one person that so many of these rules found.
+def found_by(con: Any, keyed: ir.Table, pairs: ir.Table, rules: Sequence[str]) -> pd.DataFrame:
+    """By which rules the pairs of one person were found. Grain: one pair of systems.
 
-    pairs : record_l, record_r, probability.
+    pairs : record_l, record_r, systems (the pair of them) and probability. Returns systems, and the
+    expected number of pairs of one person that rules of CONTACT found, contact, that others did, other,
+    and that both did, both.
     """
-    if not rules:
-        return {}
-    likely = pairs.filter(pairs["probability"] >= 0.5)
     sides = [
         keyed.select(**{f"{name}_{side}": name for name in ("record", *rules)}) for side in "lr"
     ]
-    both = likely.join(sides[0], "record_l").join(sides[1], "record_r")
-    agree = [(both[f"{r}_l"] == both[f"{r}_r"]).fill_null(False).cast("int64") for r in rules]
-    counted = both.select("probability", rules=sum(agree[1:], agree[0]))
-    counted = counted.group_by("rules").agg(pairs=counted["probability"].sum())
-    table = con.execute(counted.order_by("rules"))
-    return dict(zip(table["rules"].astype(int), table["pairs"].astype(float), strict=True))
+    told = pairs.join(sides[0], "record_l").join(sides[1], "record_r")
+
+    def agree(some: Sequence[str]) -> ir.BooleanValue:
+        same = [(told[f"{rule}_l"] == told[f"{rule}_r"]).fill_null(False) for rule in some]
+        return ibis.or_(ibis.literal(False), *same)
+
+    told = told.select(
+        "systems",
+        "probability",
+        contact=agree([rule for rule in rules if rule in CONTACT]),
+        other=agree([rule for rule in rules if rule not in CONTACT]),
+    )
+    weight = told["probability"]
+    counted = told.group_by("systems").agg(
+        contact=weight.sum(where=told["contact"]),
+        other=weight.sum(where=told["other"]),
+        both=weight.sum(where=told["contact"] & told["other"]),
+    )
+    return con.execute(counted.order_by("systems")).fillna(0.0)
 
 
-def missed(found_by: Mapping[int, float], *, rules: int) -> float:
-    """About how many pairs of one person no rule found.
+def missed(found_by: pd.DataFrame) -> tuple[float, float, float]:
+    """About how many pairs of one person no rule found, and its interval at LEVEL.
 
-    found_by : number of rules → expected number of pairs of one person that so many of `rules` rules
-    found. Chao's estimate from those found by one and by two of k rules,
-    (k − 1)/k · f₁ (f₁ − 1) / (2 (f₂ + 1)) (Chao 1987, Biometrics 43:783, in the form that stands
-    f₂ = 0). It is right where rules are alike and err independently. Where what misleads one rule
-    misleads another, as here it does, it is too low; where rules differ much, too high.
+    Two counts of one population, by rules that look at contact data and by rules that look at names,
+    dates and addresses, tell its size, if who is missed by the one is not missed by the other the more
+    for it: Chapman's estimate (1951) with Seber's variance (1970, Biometrika 57:13), for each pair of
+    systems, as they ask for different fields. Missing if there is not one rule of each sort.
     """
-    once, twice = found_by.get(1, 0.0), found_by.get(2, 0.0)
-    return (rules - 1) / rules * max(once * (once - 1), 0.0) / (2 * (twice + 1)) if rules else 0.0
+    both = found_by["both"]
+    contact, other = found_by["contact"] - both, found_by["other"] - both
+    if found_by.empty or not found_by["contact"].any() or not found_by["other"].any():
+        return np.nan, np.nan, np.nan
+    missed = (contact * other / (both + 1)).sum()
+    one, two = found_by["contact"] + 1, found_by["other"] + 1
+    variance = (one * two * contact * other / ((both + 1) ** 2 * (both + 2))).sum()
+    reach = norm.ppf((1 + LEVEL) / 2) * np.sqrt(variance)
+    return missed, max(missed - reach, 0.0), missed + reach

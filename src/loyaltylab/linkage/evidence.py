@@ -38,15 +38,21 @@ def frequencies(con: Any, fields: ir.Table) -> pd.DataFrame:
     return con.execute(ibis.union(*counted).order_by("kind", "name"))[["kind", "name", "records"]]
 
 
+def rarities(names: pd.DataFrame) -> pd.DataFrame:
+    """How rare names are, from `frequencies`. Grain: one name but the rarest; kind, name, step (0,
+    common, to RARITIES − 2)."""
+    share = names["records"] / names.groupby("kind")["records"].transform("sum")
+    known = names.assign(step=_rarity(share))
+    return known.loc[known["step"] < RARITIES - 1, ["kind", "name", "step"]]
+
+
 def with_rarity(
     con: Any, fields: ir.Table, names: pd.DataFrame, systems: Sequence[str]
 ) -> ir.Table:
-    """fields, and given_rarity and family_rarity (0, common, to RARITIES − 1; of a name that `names`
-    does not know the last) and system (the place in systems)."""
-    share = names["records"] / names.groupby("kind")["records"].transform("sum")
-    known = names.assign(step=_rarity(share))
+    """fields, and given_rarity and family_rarity (the step in names, `rarities`; RARITIES − 1 of a
+    name that is not there) and system (the place in systems)."""
     for kind, column in NAMES.items():
-        table = known.loc[known["kind"] == kind, ["name", "step"]]
+        table = names.loc[names["kind"] == kind, ["name", "step"]]
         of_kind = ibis.memtable(
             table.rename(columns={"name": column, "step": f"{column}_rarity"}),
             schema={column: "string", f"{column}_rarity": "int64"},
@@ -79,16 +85,21 @@ def at_random(fields: ir.Table, records: int) -> ir.Table:
     return both.filter(both["record_l"] != both["record_r"]).select("record_l", "record_r")
 
 
+def patterns(con: Any, compared: ir.Table, *, systems: int) -> pd.DataFrame:
+    """Grain: one pattern that any compared pair shows; what it is made of, pattern and pairs."""
+    counted = con.execute(
+        compared.group_by("pattern").agg(pairs=compared.count()).order_by("pattern")
+    )
+    found = decoded(counted["pattern"].to_numpy(), systems=systems)
+    return found.assign(pattern=counted["pattern"], pairs=counted["pairs"])
+
+
 def gather(
     con: Any, fields: ir.Table, compared: ir.Table, names: pd.DataFrame, systems: Sequence[str]
 ) -> Evidence:
     """compared : as `compare` gives it, of all pairs that blocking found."""
     count = int(con.execute(fields.count()))
-    counted = con.execute(
-        compared.group_by("pattern").agg(pairs=compared.count()).order_by("pattern")
-    )
-    patterns = decoded(counted["pattern"].to_numpy(), systems=len(systems))
-    patterns["pattern"], patterns["pairs"] = counted["pattern"], counted["pairs"]
+    found = patterns(con, compared, systems=len(systems))
     picked = compare(con, fields, at_random(fields, count), systems=len(systems))
     random = con.execute(picked.group_by("pattern").agg(pairs=picked.count()))
     by_chance = decoded(random["pattern"].to_numpy(), systems=len(systems))
@@ -99,7 +110,7 @@ def gather(
         n = int(con.execute(fields.filter(present).count()))
         level = by_chance[name].to_numpy()
         seen = np.bincount(level[level >= 0], random["pairs"][level >= 0], best(name) + 1)
-        if n < 2 or not seen.sum() or not (patterns[name] >= 0).any():
+        if n < 2 or not seen.sum() or not (found[name] >= 0).any():
             continue
         known[name] = n * (n - 1) / 2
         share = seen / seen.sum()
@@ -124,7 +135,7 @@ def gather(
         of_records = np.bincount(step, share, RARITIES).astype(float)
         of_pairs = np.bincount(step, share**2, RARITIES).astype(float)
         rarity[kind] = (of_records, of_pairs / max(of_pairs.sum(), 1e-300))
-    return Evidence(patterns, chance, known, every, rarity)
+    return Evidence(found, chance, known, every, rarity)
 
 
 def _needed(name: str) -> tuple[str, ...]:

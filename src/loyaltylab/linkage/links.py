@@ -25,39 +25,52 @@ from loyaltylab.linkage.model import Model, fit, probability
 # What an address that its owner confirmed says of two records that share it, and do not contradict.
 CONFIRMED = 0.999
 _KEPT = 0.001  # probability from which on a pair is kept
+_RECORD = ["source", "record_id"]
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """All that is needed to compare further records as the first were: the model, the rules of
-    blocking, how common names were, the systems, and the calibration."""
+    """All that is needed to compare further records as the first were.
+
+    records : how many the model was fitted to; budget : the pairs a record that it might compare.
+    rules : `blocking.counted` of them, with used; most : how many records may share a key. names :
+    `evidence.rarities`. systems : in the order of their numbers; verified : those in
+    which an e-mail address was confirmed by its owner; alone : those in which a person has one record
+    at most.
+    """
 
     model: Model
-    rules: tuple[str, ...]
+    records: int
+    budget: float
+    rules: pd.DataFrame
+    most: int
     names: pd.DataFrame
     systems: tuple[str, ...]
+    verified: tuple[str, ...]
+    alone: tuple[str, ...]
     calibration: Calibration
+
+    @property
+    def used(self) -> list[str]:
+        """The rules of blocking."""
+        return self.rules.loc[self.rules["used"], "rule"].tolist()
 
 
 @dataclass(frozen=True)
 class Links:
     """records : how many were compared. fields : grain one record, as `fields.fields` and
-    `evidence.with_rarity` give them. pairs : grain one pair that is likelier than one in a thousand;
-    record_l, record_r, pattern, probability. unlikely : all others that were compared. patterns : grain
-    one pattern of agreement; what it is made of, pattern, pairs and probability. rules :
-    `blocking.counted`, with used. alone : systems in which a person has one record at most. found_by :
-    number of rules → expected number of pairs of one person that so many rules found.
+    `evidence.with_rarity` give them. keyed : `blocking.keyed`. compared : grain one pair that was;
+    record_l, record_r, pattern. pairs : those likelier than one in a thousand, with probability.
+    patterns : grain one pattern of agreement; what it is made of, pattern, pairs and probability.
     """
 
     scorer: Scorer
     records: int
     fields: ir.Table
+    keyed: ir.Table
+    compared: ir.Table
     pairs: ir.Table
-    unlikely: ir.Table
     patterns: pd.DataFrame
-    rules: pd.DataFrame
-    alone: tuple[str, ...]
-    found_by: dict[int, float]
 
 
 def link(
@@ -77,100 +90,159 @@ def link(
     names = evidence.frequencies(con, plain)
     sources = con.execute(plain.select("source").distinct().order_by("source"))["source"]
     systems = tuple(sources.tolist())
-    records = evidence.with_rarity(con, plain, names, systems)
+    rare = evidence.rarities(names)
+    records = evidence.with_rarity(con, plain, rare, systems)
     keyed = blocking.keyed(con, records)
     count = int(con.execute(records.count()))
     most = blocking.most(records=count, budget=budget)
     rules = blocking.counted(con, keyed, most=most)
-    used = blocking.choose(rules, records=count, budget=budget)
-    rules["used"] = rules["rule"].isin(used)
-    pairs = engine.keep(con, blocking.pairs(keyed, used, most=most), "pairs")
-    compared = comparison.compare(con, records, pairs, systems=len(systems))
-    compared = engine.keep(con, compared, "compared")
+    rules["used"] = rules["rule"].isin(blocking.choose(rules, records=count, budget=budget))
+    compared = _compared(con, records, keyed, rules.loc[rules["used"], "rule"], most, len(systems))
     found = evidence.gather(con, records, compared, names, systems)
-    scorer = Scorer(fit(found), tuple(used), names, systems, Calibration("none", 0))
-    patterns = found.patterns
-    patterns["probability"] = score(scorer, patterns, verified=verified)
-    likely = patterns.loc[patterns["probability"] >= _KEPT, ["pattern", "probability"]]
-    kept = compared.join(ibis.memtable(likely), "pattern")
-    kept = engine.keep(con, kept, "links")
-    rest = patterns.loc[patterns["probability"] < _KEPT, ["pattern"]]
-    unlikely = compared.semi_join(ibis.memtable(rest), "pattern").select("record_l", "record_r")
-    found_by = blocking.found_by(con, keyed, used, kept)
-    return Links(scorer, count, records, kept, unlikely, patterns, rules, tuple(alone), found_by)
+    scorer = Scorer(
+        model=fit(found),
+        records=count,
+        budget=budget,
+        rules=rules,
+        most=most,
+        names=rare,
+        systems=systems,
+        verified=tuple(verified),
+        alone=tuple(alone),
+        calibration=Calibration("none", 0),
+    )
+    patterns = scored(scorer, found.patterns)
+    pairs = likely(con, compared, patterns)
+    return Links(scorer, count, records, keyed, compared, pairs, patterns)
 
 
-def score(scorer: Scorer, patterns: pd.DataFrame, *, verified: Sequence[str]) -> Any:
-    """The probability that pairs of these patterns are of one person.
+def link_again(con: Any, customers: ir.Table, scorer: Scorer) -> Links:
+    """Compare all records as the first were. Their systems must be among those of the scorer."""
+    records = evidence.with_rarity(con, fields(con, customers), scorer.names, scorer.systems)
+    keyed = blocking.keyed(con, records)
+    compared = _compared(con, records, keyed, scorer.used, scorer.most, len(scorer.systems))
+    patterns = scored(scorer, evidence.patterns(con, compared, systems=len(scorer.systems)))
+    count, pairs = int(con.execute(records.count())), likely(con, compared, patterns)
+    return Links(scorer, count, records, keyed, compared, pairs, patterns)
+
+
+def _compared(
+    con: Any, records: ir.Table, keyed: ir.Table, rules: Sequence[str], most: int, systems: int
+) -> ir.Table:
+    pairs = engine.keep(con, blocking.pairs(keyed, rules, most=most), "pairs")
+    return engine.keep(con, comparison.compare(con, records, pairs, systems=systems), "compared")
+
+
+def likely(con: Any, compared: ir.Table, patterns: pd.DataFrame) -> ir.Table:
+    """Those of the compared pairs that are likelier than one in a thousand, with probability."""
+    some = patterns.loc[patterns["probability"] >= _KEPT, ["pattern", "probability"]]
+    return engine.keep(con, compared.join(ibis.memtable(some), "pattern"), "links")
+
+
+def unlikely(links: Links) -> ir.Table:
+    """The compared pairs that are not in links.pairs."""
+    rest = links.patterns.loc[links.patterns["probability"] < _KEPT, ["pattern"]]
+    return links.compared.semi_join(ibis.memtable(rest), "pattern")
+
+
+def scored(scorer: Scorer, patterns: pd.DataFrame) -> pd.DataFrame:
+    """Patterns with the probability that a pair of each is of one person.
 
     Two records that share a verified e-mail address are one person's for sure, unless given name or
     birth date contradict: then the model decides.
     """
     found = scorer.calibration(probability(scorer.model, patterns))
-    places = [scorer.systems.index(name) for name in verified if name in scorer.systems]
+    places = [scorer.systems.index(name) for name in scorer.verified if name in scorer.systems]
     both = {comparison.system_pair(min(a, b), max(a, b)) for a in places for b in places}
     sure = patterns[comparison.SYSTEMS].isin(both)
     sure &= patterns["e-mail"] == comparison.best("e-mail")
     for field in ("given name", "birth date"):
         sure &= patterns[field] != 0
-    return np.where(sure, np.maximum(found, CONFIRMED), found)
+    return patterns.assign(probability=np.where(sure, np.maximum(found, CONFIRMED), found))
 
 
 def calibrated(con: Any, links: Links, calibration: Calibration) -> Links:
     """The same with probabilities as decided pairs say that they are true."""
-    patterns = links.patterns.assign(
-        probability=calibration(links.patterns["probability"].to_numpy())
-    )
+    scorer = replace(links.scorer, calibration=calibration)
+    patterns = scored(scorer, links.patterns)
     known = ibis.memtable(patterns[["pattern", "probability"]])
     pairs = links.pairs.drop("probability").join(known, "pattern")
     return replace(
-        links,
-        scorer=replace(links.scorer, calibration=calibration),
-        patterns=patterns,
-        pairs=engine.keep(con, pairs, "calibrated"),
+        links, scorer=scorer, patterns=patterns, pairs=engine.keep(con, pairs, "calibrated")
     )
+
+
+def found_by(con: Any, links: Links) -> pd.DataFrame:
+    """`blocking.found_by` of its pairs."""
+    systems = ibis.memtable(links.patterns[["pattern", comparison.SYSTEMS]])
+    pairs = links.pairs.join(systems, "pattern")
+    return blocking.found_by(con, links.keyed, pairs, links.scorer.used)
 
 
 def cluster(con: Any, links: Links, *, threshold: float = 0.5) -> ir.Table:
-    """Grain: one record; record, source, record_id, cluster (the lowest record of it) and confidence
-    (the probability of its likeliest pair within the cluster; 1 for a record alone).
+    """Grain: one record; record, source, record_id, cluster (the first record of it, in the order of
+    source and record_id), confidence (the probability of its likeliest pair within the cluster; 1 for
+    a record alone) and chain (the first record of all that likely pairs join, however long the chain).
 
     threshold : see `clusters.clusters`.
     """
-    known = _arrays(con, links.pairs)
-    left, right, probability = known["record_l"], known["record_r"], known["probability"]
-    # Unlikely pairs hold apart whom others would join: those of one component are enough.
-    part = components(links.records, left, right, probability, threshold=threshold)
-    of = ibis.memtable(pa.table({"record": np.arange(links.records), "part": part}))
-    against = links.unlikely
+    found = clustered(
+        con, links.scorer, links.fields, links.pairs, unlikely(links), threshold=threshold
+    )
+    return engine.keep(con, found, "clusters")
+
+
+def clustered(
+    con: Any,
+    scorer: Scorer,
+    records: ir.Table,
+    pairs: ir.Table,
+    against: ir.Table,
+    *,
+    threshold: float = 0.5,
+) -> ir.Table:
+    """`cluster` of some records, of which these are all likely pairs and unlikely ones."""
+    ordered = con.to_pyarrow(
+        records.select("record", "system", *_RECORD).order_by(_RECORD).select("record", "system")
+    )
+    number, system = ordered["record"].to_numpy(), ordered["system"].to_numpy()
+    place = np.full(number.max(initial=-1) + 1, -1)
+    place[number] = np.arange(len(number))
+    left, right, probability = _arrays(con, pairs, place)
+    # Unlikely pairs hold apart whom others would join: those of one chain are enough.
+    chain = components(len(number), left, right, probability, threshold=threshold)
+    of = ibis.memtable(pa.table({"record": number, "chain": chain}))
     for side in "lr":
         against = against.join(of.rename({f"{c}_{side}": c for c in of.columns}), f"record_{side}")
-    against = against.filter(against["part_l"] == against["part_r"])
-    held = _arrays(con, against.mutate(probability=ibis.literal(_KEPT)))
-    left, right = np.append(left, held["record_l"]), np.append(right, held["record_r"])
-    probability = np.append(probability, held["probability"])
-    count, apart = links.records, None
-    if links.alone:
-        systems = links.scorer.systems
-        system = con.execute(links.fields.order_by("record").select("system"))["system"].to_numpy()
-        single = [systems.index(name) for name in links.alone if name in systems]
-        apart = np.where(np.isin(system, single), system, -1)
-    found = clusters(count, left, right, probability, apart=apart, threshold=threshold)
+    against = against.filter(against["chain_l"] == against["chain_r"])
+    held = _arrays(con, against.mutate(probability=ibis.literal(_KEPT)), place)
+    left, right = np.append(left, held[0]), np.append(right, held[1])
+    probability = np.append(probability, held[2])
+    single = [scorer.systems.index(name) for name in scorer.alone if name in scorer.systems]
+    apart = np.where(np.isin(system, single), system, -1) if single else None
+    found = clusters(len(number), left, right, probability, apart=apart, threshold=threshold)
     within = found[left] == found[right]
-    confidence = np.zeros(count)
-    for records in (left, right):
-        np.maximum.at(confidence, records[within], probability[within])
-    size = np.bincount(found, minlength=count)[found]
+    confidence = np.zeros(len(number))
+    for ends in (left, right):
+        np.maximum.at(confidence, ends[within], probability[within])
+    size = np.bincount(found, minlength=len(number))[found]
     confidence[size == 1] = 1.0
-    table = pa.table({"record": np.arange(count), "cluster": found, "confidence": confidence})
-    named = links.fields.select("record", "source", "record_id").join(
-        ibis.memtable(table), "record"
+    _, first, of_chain = np.unique(chain, return_index=True, return_inverse=True)
+    table = pa.table(
+        {
+            "record": number,
+            "cluster": number[found],
+            "confidence": confidence,
+            "chain": number[first[of_chain]],
+        }
     )
-    return engine.keep(con, named, "clusters")
+    return records.select("record", *_RECORD).join(ibis.memtable(table), "record")
 
 
-def _arrays(con: Any, pairs: ir.Table) -> dict[str, Any]:
-    """record_l, record_r and probability, in the order of the records."""
-    ordered = pairs.select("record_l", "record_r", "probability").order_by("record_l", "record_r")
-    table = con.to_pyarrow(ordered)
-    return {name: table[name].to_numpy() for name in table.column_names}
+def _arrays(con: Any, pairs: ir.Table, place: Any) -> tuple[Any, Any, Any]:
+    """The places of both records and the probability, in the order of the places."""
+    table = con.to_pyarrow(pairs.select("record_l", "record_r", "probability"))
+    one, other = place[table["record_l"].to_numpy()], place[table["record_r"].to_numpy()]
+    left, right = np.minimum(one, other), np.maximum(one, other)
+    order = np.lexsort((right, left))
+    return left[order], right[order], table["probability"].to_numpy()[order]

@@ -138,7 +138,7 @@ def fit(evidence: Evidence) -> Model:
                 expected[name] = float(share[number].sum())
         _maximise(table, kinds, share, levels, evidence)
         moved = max(abs(expected[kind] - before[kind]) for kind in kinds)
-        settled = moved <= _SETTLED * pairs.sum()
+        settled = bool(moved <= _SETTLED * pairs.sum())
     return Model(table, expected, evidence.rarity, rounds, settled)
 
 

@@ -6,8 +6,9 @@ Grain: one record in, one person out. Later pages count persons as this says.
 from __future__ import annotations
 
 import glob
+import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ibis
@@ -18,19 +19,22 @@ from loyaltylab import engine, schemas
 from loyaltylab.contract import Engine
 from loyaltylab.dataset import Lab
 from loyaltylab.files import written_whole
-from loyaltylab.linkage import devices, erasure, identity, links, persons, removal
+from loyaltylab.linkage import devices, erasure, identity, kept, links, persons, removal, updates
 from loyaltylab.linkage import labels as labelling
 from loyaltylab.linkage.calibration import calibrate
 from loyaltylab.linkage.devices import Sharing
 from loyaltylab.linkage.links import Links
+from loyaltylab.linkage.updates import Update
 
 _RECORD = ["source", "record_id"]
+_KEPT = "kept"  # below linked/
 
 
 @dataclass(frozen=True)
 class Resolution:
     """con : the engine that holds all tables. tables : the accepted rows of the dataset. links : None if
-    the dataset has no customer records.
+    the dataset has no customer records. update : what changed since the model was fitted in an earlier
+    run and kept; None if it was fitted in this one.
 
     records : grain one record that any table names; source, record_id, person_id, confidence,
     analysed (whether its person may be analysed). pairs : of records that may be one person;
@@ -44,6 +48,7 @@ class Resolution:
     con: Any
     tables: Mapping[str, ir.Table]
     links: Links | None
+    update: Update | None
     records: ir.Table
     pairs: ir.Table
     devices: ir.Table | None
@@ -56,21 +61,29 @@ class Resolution:
     history: pd.DataFrame | None
 
 
-def resolve(lab: Lab, *, budget: float, certain: float, labels: str = "") -> Resolution:
+def resolve(
+    lab: Lab, *, budget: float, certain: float, labels: str = "", refit: bool = True
+) -> Resolution:
     """Link the records, forget who asked for it, and write linked/.
 
     budget : see `links.link`; certain : see `erasure.to_erase`; labels : a CSV of decided pairs below
-    the dataset's folder, see `labels.decided`, or empty.
+    the dataset's folder, see `labels.decided`, or empty. refit : whether to fit the model anew and
+    compare all records; if not, the model stays as it is, its calibration too, and only records that
+    came or changed since are compared. It is fitted all the same where there is none, or where the
+    systems, the budget, what dataset.yml says of them or the code have changed.
     """
     # Records are compared where raw files are read; an engine elsewhere gets what comes of it.
     con = engine.connect(Engine(duckdb=lab.spec.engine.duckdb), spill=lab.scratch)
     key, last = identity.key_of(lab.private), _read(con, lab, "records")
     tables = _accepted(con, lab)
-    found, assigned = _assigned(con, lab, tables, last, key, budget, labels)
+    settings = budget, labels, refit
+    linked, assigned = _assigned(con, lab, tables, last, key, *settings)
     if _forget(con, lab, tables, assigned, key, certain):
         # As the next run will find it.
         tables = _accepted(con, lab)
-        found, assigned = _assigned(con, lab, tables, last, key, budget, labels)
+        linked, assigned = _assigned(con, lab, tables, last, key, *settings)
+    linked = _kept(con, lab, linked, refit=refit)
+    found = linked.links if linked else None
     decided = rates = None
     if found is not None and labels:
         decided = labelling.decided(con, found, lab.folder / labels)
@@ -100,6 +113,7 @@ def resolve(lab: Lab, *, budget: float, certain: float, labels: str = "") -> Res
         con,
         tables,
         found,
+        linked.update if linked else None,
         records,
         pairs,
         owners,
@@ -121,13 +135,11 @@ def _assigned(
     key: bytes,
     budget: float,
     labels: str,
-) -> tuple[Links | None, ir.Table]:
+    refit: bool,
+) -> tuple[_Linked | None, ir.Table]:
     """The links, and for each record that any table names person_id and confidence."""
-    found = _linked(con, lab, tables, budget)
-    if found is not None and labels:
-        decided = labelling.decided(con, found, lab.folder / labels)
-        found = links.calibrated(con, found, calibrate(decided, labelling.per_stratum(found)))
-    clustered = _clustered(con, _every_record(con, tables), found)
+    found = _linked(con, lab, tables, budget, labels, refit)
+    clustered = _clustered(con, _every_record(con, tables), found.clusters if found else None)
     named = identity.person_ids(con, clustered, before=last, key=key)
     assigned = named.join(clustered.select(*_RECORD, "confidence"), _RECORD)
     names = [*_RECORD, "person_id", "confidence"]
@@ -184,25 +196,59 @@ def _every_record(con: Any, tables: Mapping[str, ir.Table]) -> ir.Table:
     )
 
 
-def _linked(con: Any, lab: Lab, tables: Mapping[str, ir.Table], budget: float) -> Links | None:
+@dataclass(frozen=True)
+class _Linked:
+    links: Links
+    clusters: ir.Table
+    update: Update | None
+
+
+def _linked(
+    con: Any, lab: Lab, tables: Mapping[str, ir.Table], budget: float, labels: str, refit: bool
+) -> _Linked | None:
     if "customers" not in tables:
         return None
-    files = lab.spec.tables["customers"]
-    return links.link(
-        con,
-        tables["customers"],
-        verified=[file.source for file in files if file.source and file.verified_email],
-        alone=[file.source for file in files if file.source and file.one_per_person],
-        budget=budget,
-    )
+    customers, files = tables["customers"], lab.spec.tables["customers"]
+    verified = tuple(file.source for file in files if file.source and file.verified_email)
+    alone = tuple(file.source for file in files if file.source and file.one_per_person)
+    before = None if refit else kept.load(con, lab.linked / _KEPT)
+    if before is not None:
+        there = set(con.execute(customers.select("source").distinct())["source"])
+        scorer = before.scorer
+        same = (scorer.verified, scorer.alone, scorer.budget) == (verified, alone, budget)
+        if same and there <= {*scorer.systems}:
+            update = updates.update(con, before, customers)
+            return _Linked(update.links, update.clusters, update)
+    found = links.link(con, customers, verified=verified, alone=alone, budget=budget)
+    if labels:
+        decided = labelling.decided(con, found, lab.folder / labels)
+        found = links.calibrated(con, found, calibrate(decided, labelling.per_stratum(found)))
+    return _Linked(found, links.cluster(con, found), None)
 
 
-def _clustered(con: Any, every: ir.Table, found: Links | None) -> ir.Table:
+def _kept(con: Any, lab: Lab, linked: _Linked | None, *, refit: bool) -> _Linked | None:
+    """The same, after leaving it to the next run where that is to compare what is new alone."""
+    folder = lab.linked / _KEPT
+    if refit or linked is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return linked
+    if linked.update:
+        kept.extend(con, folder, linked.update)
+    else:
+        kept.save(con, folder, linked.links, linked.clusters)
+    # The files that these came from may be gone.
+    now = kept.load(con, folder)
+    assert now is not None
+    names = ("fields", "keyed", "compared", "pairs")
+    found = replace(linked.links, **{name: getattr(now, name) for name in names})
+    return replace(linked, links=found)
+
+
+def _clustered(con: Any, every: ir.Table, known: ir.Table | None) -> ir.Table:
     """Grain: one record of `every`; source, record_id, cluster, confidence."""
     number = ibis.row_number().over(order_by=_RECORD)
-    if found is None:
+    if known is None:
         return engine.keep(con, every.mutate(cluster=number, confidence=1.0), "clustered")
-    known = links.cluster(con, found)
     rest = every.anti_join(known, _RECORD)
     alone = rest.mutate(cluster=-1 - number, confidence=ibis.literal(1.0))
     both = known.select(*_RECORD, "cluster", "confidence").union(alone)

@@ -8,9 +8,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
-from loyaltylab.linkage import devices
+from loyaltylab.intervals import LEVEL
+from loyaltylab.linkage import blocking, devices
+from loyaltylab.linkage.links import Links, found_by
 from loyaltylab.linkage.resolution import Resolution
-from loyaltylab.numbers import counted, sentence
+from loyaltylab.numbers import Number, Numbers, counted, sentence
 
 MOST = 5  # records of one person; those with more are shown together
 
@@ -72,6 +74,62 @@ def describe_sizes(table: pd.DataFrame) -> str:
 
 def _label(records: int) -> str:
     return f"{records} or more" if records == MOST else counted(records, "record")
+
+
+def record_missed(numbers: Numbers, con: Any, links: Links) -> Number:
+    """Record linkage.missed_pairs, see `blocking.missed`."""
+    counts = found_by(con, links)
+    sure = (counts["contact"] + counts["other"] - counts["both"]).sum()
+    value, low, high = (n / (n + sure) if n + sure > 0 else None for n in blocking.missed(counts))
+    return numbers.record(
+        "linkage.missed_pairs",
+        value,
+        low=low,
+        high=high,
+        level=LEVEL,
+        unit="share",
+        n=sure,
+        definition="pairs of one person that no rule of blocking finds (Chapman's estimate)",
+    )
+
+
+def missed_finding(links: Links, missed: Number) -> str:
+    """How much was compared, and what that misses: a heading and a sentence."""
+    how = (
+        "How many true pairs none of them finds is estimated from how many both kinds of them find, "
+        "those that look at e-mail addresses and phone numbers and those that look at names, dates "
+        "and addresses: {low:.1%} to {high:.1%}, if a pair that one kind misses is not missed by the "
+        "other the more for it, and more otherwise."
+    )
+    if missed.value is None:
+        how = "How many true pairs none of them finds cannot be estimated: it takes rules of two kinds."
+    share = "an unknown share" if missed.value is None else "an estimated {missed:.1%}"
+    return sentence(
+        f"## Comparing {{compared:,}} of {{every:,.0f}} pairs misses {share}\n\n"
+        "Only pairs that agree in a key are compared: the rules with the fewest pairs, {used} of "
+        f"{{rules}} here, as long as there are at most {{budget}} pairs a record. {how}",
+        compared=int(links.patterns["pairs"].sum()),
+        every=links.records * (links.records - 1) / 2,
+        missed=missed,
+        low=missed.low,
+        high=missed.high,
+        used=len(links.scorer.used),
+        rules=len(links.scorer.rules),
+        budget=links.scorer.budget,
+    )
+
+
+def update_finding(found: Resolution) -> str:
+    """What was compared with the model of an earlier run; empty if it was fitted in this one."""
+    if found.update is None or found.links is None:
+        return ""
+    return sentence(
+        "The model is that of an earlier run, fitted to {fitted:,} records. {came} or changed since and "
+        "{gone}; only these were compared.",
+        fitted=found.links.scorer.records,
+        came=counted(found.update.came, "record came", "records came"),
+        gone=counted(found.update.gone, "went or changed", "went or changed"),
+    )
 
 
 def history_finding(history: pd.DataFrame | None) -> str:
