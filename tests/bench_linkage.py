@@ -1,4 +1,5 @@
-"""How long linkage takes over a million records, and how right it is; in a process of its own.
+"""How long linkage takes over a million records, and how right it is; how long ten thousand more take.
+Each in a process of its own.
 
 The records are those of a simulated company, as validation accepts them.
 """
@@ -14,6 +15,7 @@ import yaml
 
 CUSTOMERS = 393_000  # who have about a million records
 MOST_SECONDS, MOST_BYTES, LEAST_F1 = 30, 2e9, 0.95
+NEW, MOST_UPDATE_SECONDS = 10_000, 5
 
 LINK = """
     from pathlib import Path
@@ -37,6 +39,53 @@ LINK = """
     right = pairs("cluster", "person")
     f1 = 2 * right / (pairs("cluster") + pairs("person"))
     records = found.records
+"""
+
+# The first of two runs; the second begins with what this one leaves.
+FIT = """
+    from pathlib import Path
+    from loyaltylab import engine
+    from loyaltylab.contract import DuckDB, Engine
+    from loyaltylab.linkage import kept, links
+
+    con = engine.connect(Engine(duckdb=DuckDB(threads=2)), spill=Path("spill"))
+    customers = con.read_parquet("customers.parquet")
+    number = engine.hashed(con, customers["record_id"])
+    every = con.execute(customers.count())
+    parts = customers.mutate(new=number % (every // {new}) == 0)
+    con.to_parquet(parts, "parts.parquet")
+    before = con.read_parquet("parts.parquet").filter(lambda t: ~t["new"]).drop("new")
+    found = links.link(con, before)
+    kept.save(con, Path("kept"), found, links.cluster(con, found))
+"""
+
+UPDATE = """
+    from pathlib import Path
+    from loyaltylab import engine
+    from loyaltylab.contract import DuckDB, Engine
+    from loyaltylab.linkage import kept, links, updates
+
+    con = engine.connect(Engine(duckdb=DuckDB(threads=2)), spill=Path("spill"))
+    customers = con.read_parquet("parts.parquet").drop("new")
+    began = time.monotonic()
+    before = kept.load(con, Path("kept"))
+    found = updates.update(con, before, customers)
+    seconds = time.monotonic() - began
+    kept.extend(con, Path("kept"), found)
+    written = time.monotonic() - began - seconds
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    again = links.link_again(con, customers, before.scorer)
+    anew = links.cluster(con, again)
+
+    def told(clusters):
+        # Each record with its confidence, and a number that all records of its cluster make.
+        member = engine.hashed(con, ibis.struct({n: clusters[n] for n in ("source", "record_id")}))
+        whole = member.bit_xor().over(group_by="cluster")
+        return clusters.select("source", "record_id", "confidence", whole=whole)
+
+    same = int(con.execute(ibis.intersect(told(found.clusters), told(anew)).count()))
+    records, came = found.links.records, found.came
 """
 
 VALIDATE = """
@@ -64,16 +113,19 @@ def company(tmp_path_factory):
     return folder
 
 
-def test_linkage(company, capsys):
-    script = "import json, resource, time\n" + textwrap.dedent(LINK)
-    script += (
-        "\npeak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024"
-        "\nprint(json.dumps({'seconds': seconds, 'peak': peak, 'f1': f1, 'records': records}))"
-    )
+def run(script, folder, *names):
+    """The values of these names at the end of a script."""
+    script = "import json, resource, time\nimport ibis\n" + textwrap.dedent(script)
+    script += f"\nprint(json.dumps({{name: globals()[name] for name in {names!r}}}))"
     command = [sys.executable, "-W", "ignore", "-c", script]
-    done = subprocess.run(command, cwd=company, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    ours = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_linkage(company, capsys):
+    peak = "\n    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+    ours = run(LINK + peak, company, "seconds", "peak", "f1", "records")
     with capsys.disabled():
         print(
             f"\n{ours['records']:,} records: {ours['seconds']:.1f} s, {ours['peak'] / 1e9:.2f} GB, "
@@ -82,3 +134,19 @@ def test_linkage(company, capsys):
     assert ours["records"] > 990_000
     assert ours["seconds"] < MOST_SECONDS and ours["peak"] < MOST_BYTES
     assert ours["f1"] > LEAST_F1
+
+
+def test_records_that_came(company, capsys):
+    """From what the last run left on disk to the clusters, which are those of comparing all again."""
+    run(FIT.format(new=NEW), company)
+    names = ("seconds", "written", "peak", "records", "came", "same")
+    ours = run(UPDATE, company, *names)
+    with capsys.disabled():
+        print(
+            f"\n{ours['came']:,} records into {ours['records'] - ours['came']:,}: "
+            f"{ours['seconds']:.1f} s, and {ours['written']:.1f} s to write them; "
+            f"{ours['peak'] / 1e9:.2f} GB; {ours['same']:,} as comparing all again finds them"
+        )
+    assert 0.9 * NEW < ours["came"] < 1.1 * NEW and ours["records"] > 990_000
+    assert ours["same"] == ours["records"]
+    assert ours["seconds"] < MOST_UPDATE_SECONDS

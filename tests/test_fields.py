@@ -131,3 +131,16 @@ def test_one_person_hardly_bears_both(one, other):
 def test_nicknames_are_written_as_names_are_folded(con):
     names = sorted({name for pair in nicknames.alike() for name in pair})
     assert fold(con, names) == {name: name for name in names}
+
+
+def test_a_record_that_says_something_else_has_another_mark(con):
+    said = dict.fromkeys(fields.COMPARED, "a") | {"birth_date": "1990-01-02"}
+    others = [said | {name: None} for name in fields.COMPARED]
+    others += [said | {"birth_date": "1990-01-03"}, said | {"given_name": "b"}]
+    others.append(said | {"given_name": "b", "family_name": "a"})
+    rows = [{"source": "shop", "record_id": str(n)} | row for n, row in enumerate([said, *others])]
+    marks = told(con, rows)["mark"].tolist()
+    # The last two say the same.
+    assert len(set(marks)) == len(rows) - 1 and marks[-1] == marks[-2]
+    again = told(con, [rows[0] | {"record_id": "x", "country": "NO"}])["mark"].tolist()
+    assert again == marks[:1]

@@ -125,6 +125,23 @@ def test_again_and_again(con):
     assert (found.came, found.gone) == (0, 0)
 
 
+def test_unlikely_pairs_hold_apart_those_whom_a_record_that_came_would_join(con):
+    rng = np.random.default_rng(4)
+    rows = changed(rng, world(rng, 150))[1]
+    found = links.link(con, shop.table(rows, "customers"))
+    whole = con.execute(links.cluster(con, found)).set_index(["source", "record_id"])
+    none = links.unlikely(found).limit(0)
+    without = links.clustered(con, found.scorer, found.fields, found.pairs, none)
+    without = con.execute(without).set_index(["source", "record_id"])
+    key = whole.index[whole["cluster"] != without["cluster"].reindex(whole.index)][0]
+    earlier = [row for row in rows if (row["source"], row["record_id"]) != key]
+    before = links.link_again(con, shop.table(earlier, "customers"), found.scorer)
+    parts = (getattr(before, name) for name in ("fields", "keyed", "compared", "pairs"))
+    old = updates.Linked(found.scorer, *parts, links.cluster(con, before))
+    new = updates.update(con, old, shop.table(rows, "customers"))
+    assert told(con, new.links, new.clusters) == told(con, found, links.cluster(con, found))
+
+
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_key_that_too_many_come_to_share(con, turned):
     """Pairs of records that did not change are compared no longer, or now."""

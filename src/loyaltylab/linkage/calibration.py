@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from scipy.optimize import minimize
 from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 
 from loyaltylab import plots
 
@@ -22,6 +22,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 STRATA = (0.0, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 1.0)
 _ISOTONIC = 1000  # decided pairs from which on no form is assumed
 _ENOUGH = 30
+_PRIOR = (0.5, 0.5)
 _FURTHEST = 1e-6
 
 
@@ -65,6 +66,8 @@ def calibrate(decided: pd.DataFrame, pairs_of_stratum: Floats) -> Calibration:
 
     pairs_of_stratum : the number of pairs compared in each of STRATA. Platt's logistic curve on the
     log-odds (Platt 1999), and from 1,000 decisions on isotonic regression (Zadrozny & Elkan 2002).
+    Before any decision the model is taken to be about right: shift and slope of the curve are normal
+    around 0 and 1 with the deviations of _PRIOR, and what is taken is the most probable pair of them.
     With fewer than 30, or all decided alike, nothing can be learned: method "none".
     """
     same = decided["same"].to_numpy(bool)
@@ -73,12 +76,23 @@ def calibrate(decided: pd.DataFrame, pairs_of_stratum: Floats) -> Calibration:
     odds, weight = _odds(decided["probability"]), weights(decided, pairs_of_stratum)
     ends = _odds([0.0, 1.0])
     if len(decided) < _ISOTONIC:
-        fitted = LogisticRegression(C=1e6).fit(odds[:, None], same, sample_weight=weight)
-        slope, shift = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+        shift, slope = _logistic(odds, same, weight / weight.mean())
         return Calibration("Platt", len(decided), tuple(ends), tuple(slope * ends + shift))
     curve = IsotonicRegression(out_of_bounds="clip").fit(odds, same, sample_weight=weight)
     at = np.unique(curve.X_thresholds_)
     return Calibration("isotonic", len(decided), tuple(at), tuple(_odds(curve.predict(at))))
+
+
+def _logistic(odds: Floats, same: Any, weight: Floats) -> tuple[float, float]:
+    """Shift and slope, by the mode of their distribution given the decisions."""
+
+    def loss(parameters: Floats) -> float:
+        found = parameters[0] + parameters[1] * odds
+        off = (parameters - (0.0, 1.0)) / _PRIOR
+        return float((weight * (np.logaddexp(0, found) - same * found)).sum() + (off**2).sum() / 2)
+
+    shift, slope = minimize(loss, np.array([0.0, 1.0])).x
+    return float(shift), float(slope)
 
 
 def reliability(
