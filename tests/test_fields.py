@@ -138,7 +138,9 @@ def test_a_record_that_says_something_else_has_another_mark(con):
     others = [said | {name: None} for name in fields.COMPARED]
     others += [said | {"birth_date": "1990-01-03"}, said | {"given_name": "b"}]
     others.append(said | {"given_name": "b", "family_name": "a"})
-    rows = [{"source": "shop", "record_id": str(n)} | row for n, row in enumerate([said, *others])]
+    rows = [
+        {"source": "shop", "record_id": f"{n:02d}"} | row for n, row in enumerate([said, *others])
+    ]
     marks = told(con, rows)["mark"].tolist()
     # The last two say the same.
     assert len(set(marks)) == len(rows) - 1 and marks[-1] == marks[-2]
