@@ -9,6 +9,7 @@ import pytest
 
 from loyaltylab import engine
 from loyaltylab.linkage import kept, links, updates
+from loyaltylab.linkage.calibration import Calibration
 from tests import shop
 from tests.town import FAMILY, record, someone, town
 
@@ -183,6 +184,8 @@ def test_what_was_kept_is_what_was_found(con, elsewhere, tmp_path):
     rng = np.random.default_rng(3)
     before, after = changed(rng, world(rng, 60))
     old = linked(con, before, verified=("shop",), alone=("crm",))
+    calibration = Calibration("Platt", 300, (-13.8, 13.8), (-9.1, 12.7))
+    old = dataclasses.replace(old, scorer=dataclasses.replace(old.scorer, calibration=calibration))
     assert kept.load(con, tmp_path / "kept") is None
     kept.save(con, tmp_path / "kept", of_links(old), old.clusters)
     known = kept.load(elsewhere, tmp_path / "kept")
