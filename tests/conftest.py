@@ -6,7 +6,7 @@ from loyaltylab import engine
 from tests.shop import Shop
 
 # Each file runs on one core: begun last, one of these would run alone for minutes.
-LONGEST = ("test_make", "test_resolution", "test_malformed", "test_erasure")
+LONGEST = ("test_make", "test_resolution", "test_malformed", "test_erasure", "test_updates")
 
 
 def pytest_collection_modifyitems(items):
