@@ -98,7 +98,7 @@ PAGE_PARTS := $(PAGE_MODULES) $(wildcard src/loyaltylab/template/*)
 
 # FORCE where a file of the dataset, or a folder of its files, is newer than $1 (names may hold
 # spaces). A file copied with its old date (cp -p, unzip) is told by when its entry changed.
-DERIVED := validated quarantine audit linked results .scratch .checked .passed
+DERIVED := validated quarantine audit linked results downloads .scratch .checked .passed
 # Written by linkage and never removed: the key of persons' numbers, and who was forgotten.
 PRIVATE := private
 newer_raw = $(if $(shell find -L $(D) -mindepth 1 $(foreach made,$(DERIVED) $(PRIVATE),-path $(D)/$(made) -prune -o) \
@@ -151,7 +151,7 @@ not_strict = $(if $(filter-out 0,$(or $(STRICT),1)),$(shell grep -qs '^not stric
 $(D)/.passed: $(call executed,01_validation) $(not_strict) | $(R)/01_validation.html
 	@$(PYTHON) -m loyaltylab gate $(D) $@
 
-$(call executed,02_linkage): $(D)/.passed
+$(call executed,02_linkage): $(D)/.passed $(call subject,04_lifetime_value)
 $(call executed,$(AFTER_LINKAGE)): $(call executed,02_linkage)
 $(call executed,00_summary): $(call executed,$(filter-out 00_%,$(STEMS)))
 

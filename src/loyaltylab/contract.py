@@ -22,6 +22,8 @@ from pydantic import (
     model_validator,
 )
 
+from loyaltylab import criteria
+from loyaltylab.criteria import Criterion
 from loyaltylab.errors import LabError
 from loyaltylab.wording import in_words
 from loyaltylab.world import World
@@ -273,6 +275,7 @@ class Dataset(Strict):
     """dataset.yml. `observed_until` is the last day seen; without it, the last order's day.
 
     simulation : of what world its files are made; they are then `simulated`.
+    segments : name of a segment → who is in it.
     """
 
     title: str
@@ -285,6 +288,7 @@ class Dataset(Strict):
     tables: dict[TableName, Files]
     rules: dict[TableName, dict[str, ColumnRule]] = {}
     thresholds: Thresholds = Thresholds()
+    segments: dict[str, Criterion] = {}
     parameters: dict[str, dict[str, Scalar]] = {}
 
     @field_validator("engine", mode="before")
@@ -304,6 +308,17 @@ class Dataset(Strict):
         if "orders" not in tables:
             raise ValueError(f'a table "orders"; there are {", ".join(tables) or "none"}')
         return tables
+
+    @field_validator("segments")
+    @classmethod
+    def _names_a_file(cls, segments: dict[str, Any]) -> dict[str, Any]:
+        for name in segments:
+            if not re.fullmatch(r"[a-z0-9]([a-z0-9 -]{0,58}[a-z0-9])?", name):
+                raise ValueError(
+                    "names of small letters, digits, spaces and hyphens, 60 at most, as a file is "
+                    f'named by each; found "{name}"'
+                )
+        return segments
 
     @field_validator("simulation")
     @classmethod
@@ -385,6 +400,8 @@ def _known_keys(inside: list[str]) -> list[str]:
     """The keys that may stand under these."""
     if inside in (["tables"], ["rules"]):
         return list(get_args(TableName))
+    if inside[:1] == ["segments"]:
+        return criteria.known_keys(inside[2:])
     model: type[BaseModel] = Dataset
     if inside:
         models: dict[str, type[BaseModel]] = {

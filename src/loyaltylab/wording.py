@@ -20,6 +20,7 @@ _EXPECTED = {
     "less_than_equal": "{le:g} or less",
     "float_parsing": "a number",
     "float_type": "a number",
+    "finite_number": "a finite number",
     "string_too_long": 'one character; a tab is written "\\t"',
     "string_too_short": "one character",
     "too_short": "at least one file",
