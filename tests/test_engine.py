@@ -15,7 +15,7 @@ from loyaltylab import engine, retention
 from loyaltylab.contract import DuckDB, Engine
 from loyaltylab.errors import LabError
 from loyaltylab.lifetime_value import summarise
-from loyaltylab.purchases import purchase_days
+from loyaltylab.purchases import purchase_days, timelines
 from loyaltylab.schemas import TABLES, column_types
 from loyaltylab.validation import cancellations, declared, rules
 from tests.shop import MARKERS
@@ -164,7 +164,7 @@ def test_totals_are_the_same_on_both(engines, orders_file):
 
 def test_purchase_days_are_the_same_on_both(engines, orders_file):
     def days(orders):
-        return in_words(purchase_days(orders), "person_id", "day")
+        return in_words(days, "person_id", "day")
 
     duckdb, spark = on_both(engines, orders_file, days)
     assert 40 < len(duckdb) < 400
@@ -180,19 +180,68 @@ def test_histories_are_the_same_on_both(engines, orders_file):
     assert duckdb == spark
 
 
+END = dt.date(2023, 12, 31)
+ALLOWED = pd.DataFrame({"rank": [1, 3], "days": [60.0, 35.0]})
+
+
+def _at_risk(purchases):
+    rates = retention.Rates(shape=1.0, scale=30.0)
+    people = retention.silences(retention.histories(purchases, until=END), rates)
+    fallen = retention.falls(purchases, until=END, alarm=0.4, days=40)
+    listed = retention.at_risk(people, alarm=0.3, fallen=fallen)
+    return listed.mutate(probability=listed["probability"].round(9))
+
+
+def _members(orders):
+    people = orders.select("person_id").distinct()
+    return people.mutate(loyalty_member=people["person_id"].cast("string").length() % 2 == 0)
+
+
 @pytest.mark.parametrize(
     "table",
     [
-        lambda orders: retention.triangle(orders, period="week", until=dt.date(2023, 12, 31)),
-        lambda orders: retention.triangle(orders, period="quarter", until=dt.date(2023, 12, 31)),
+        lambda days: retention.triangle(days, period="week", until=dt.date(2023, 12, 31)),
+        lambda days: retention.triangle(days, period="quarter", until=dt.date(2023, 12, 31)),
         retention.purchase_counts,
-        retention.gaps,
-        lambda orders: retention.first_returns(orders, until=dt.date(2023, 12, 31)),
+        lambda days: retention.waits(days, until=END),
+        lambda days: retention.churn_by_period(
+            retention.spells(days, ALLOWED, until=END),
+            ALLOWED,
+            until=END,
+            period="month",
+        ),
+        lambda days: in_words(
+            retention.status(retention.spells(days, ALLOWED, until=END), until=END),
+            "person_id",
+        ),
+        lambda days: pd.DataFrame(
+            [retention.churn_rate(retention.spells(days, ALLOWED, until=END), ALLOWED, until=END)]
+            * 2
+        ),
+        lambda days: in_words(_at_risk(days), "person_id"),
+        lambda days: retention.year_purchases(days, until=END),
+        lambda days: retention.membership_cells(days, _members(days), until=END),
+        lambda days: retention.north_star_by_month(days, until=END, metric="repeat_revenue"),
     ],
-    ids=["triangle by week", "triangle by quarter", "purchase_counts", "gaps", "first_returns"],
+    ids=[
+        "triangle by week",
+        "triangle by quarter",
+        "purchase_counts",
+        "waits",
+        "churn_by_period",
+        "status",
+        "churn_rate",
+        "at_risk",
+        "year_purchases",
+        "membership_cells",
+        "north_star",
+    ],
 )
 def test_tables_of_retention_are_the_same_on_both(engines, orders_file, table):
-    duckdb, spark = on_both(engines, orders_file, table)
+    def told(orders):
+        return table(timelines(purchase_days(orders), until=END))
+
+    duckdb, spark = on_both(engines, orders_file, told)
     assert len(duckdb) > 1
     pd.testing.assert_frame_equal(duckdb, spark, check_dtype=False)
 

@@ -13,17 +13,27 @@ from statsmodels.duration.survfunc import SurvfuncRight
 
 from loyaltylab import intervals, retention
 from loyaltylab.numbers import Numbers
+from loyaltylab.purchases import purchase_days, timelines
 
 settings.register_profile("shared", deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("shared")
 
 
 def orders_of(rows):
-    """An orders table of (person, "YYYY-MM-DD[ HH:MM]", amount) rows."""
+    """The purchases in orders of (person, "YYYY-MM-DD[ HH:MM]", amount) rows."""
     frame = pd.DataFrame(rows, columns=["person_id", "ordered_at", "amount"])
     frame["ordered_at"] = pd.to_datetime(frame["ordered_at"], format="mixed")
     table = ibis.memtable(frame)
-    return table.mutate(amount=table["amount"].cast("decimal(18, 4)"))
+    return timelines(purchase_days(table.mutate(amount=table["amount"].cast("decimal(18, 4)"))))
+
+
+def waits_of(purchases, until):
+    known = purchases.select("person_id", "day")
+    return retention.waits(timelines(known, until=until), until=until)
+
+
+def first_waits_of(purchases, until):
+    return waits_of(purchases, until).query("rank == 1")
 
 
 # Ann buys in January (twice on one day), February and April; Bo in January and March; Cy in March.
@@ -109,13 +119,12 @@ def test_order_and_repetition_of_rows_change_nothing(rows, random):
     shuffled = rows * 2
     random.shuffle(shuffled)
     until = max(day for _, day, _ in rows)
-    one = retention.triangle(orders_of(rows), period="month", until=until).drop(columns="amount")
-    two = retention.triangle(orders_of(shuffled), period="month", until=until).drop(
-        columns="amount"
-    )
+    sums = ["amount", "orders"]
+    one = retention.triangle(orders_of(rows), period="month", until=until).drop(columns=sums)
+    two = retention.triangle(orders_of(shuffled), period="month", until=until).drop(columns=sums)
     pd.testing.assert_frame_equal(one, two)
     pd.testing.assert_frame_equal(
-        retention.gaps(orders_of(rows)), retention.gaps(orders_of(shuffled))
+        waits_of(orders_of(rows), until), waits_of(orders_of(shuffled), until)
     )
 
 
@@ -132,14 +141,14 @@ def test_pooled_takes_only_cohorts_observed_at_that_age():
 
 
 def test_gaps_by_hand():
-    table = retention.gaps(BY_HAND)
+    table = retention.gaps(waits_of(BY_HAND, dt.date(2024, 4, 30)))
     # Ann: 5 Jan → 1 Feb = 27, 1 Feb → 30 Apr = 89 (2024 is a leap year); Bo: 31 Jan → 1 Mar = 30.
     assert dict(zip(table["days"], table["gaps"], strict=True)) == {27: 1, 30: 1, 89: 1}
     assert retention.gap_quantile(table, 0.5) == 30
 
 
 def test_first_returns_by_hand():
-    table = retention.first_returns(BY_HAND, until=dt.date(2024, 4, 30)).set_index("days")
+    table = first_waits_of(BY_HAND, dt.date(2024, 4, 30)).set_index("days")
     # Ann returns after 27 days, Bo after 30; Cy waits since 15 March, for 46.
     assert table["returned"].to_dict() == {27: 1, 30: 1, 46: 0}
     assert table["waiting"].to_dict() == {27: 0, 30: 0, 46: 1}
@@ -250,11 +259,11 @@ def test_one_time_buyers_alone_give_sentences_not_errors():
     cells = retention.triangle(orders, period="month", until=dt.date(2024, 1, 20))
     assert retention.loss_finding(cells, period="month").startswith("## Too early")
     assert retention.cohort_finding(cells, period="month").startswith("## Too early")
-    gaps = retention.gaps(orders)
+    gaps = retention.gaps(waits_of(orders, dt.date(2024, 1, 20)))
     numbers = Numbers("03_retention", as_of=dt.date(2024, 1, 20))
     assert retention.record_median_gap(numbers, gaps).value is None
     assert "nobody" in retention.describe_gaps(gaps)
-    returns = retention.first_returns(orders, until=dt.date(2024, 1, 20))
+    returns = first_waits_of(orders, dt.date(2024, 1, 20))
     assert retention.return_finding(returns).startswith("## Nobody has returned yet")
     assert "nobody" in retention.describe_returns(returns)
     retention.record_returns(numbers, returns, days=[30])
@@ -299,9 +308,9 @@ def test_figures_show_what_their_words_say():
     np.testing.assert_allclose(
         np.ma.filled(drawn.astype(float), np.nan).ravel(), later.to_numpy().ravel()
     )
-    returns = retention.first_returns(BY_HAND, until=dt.date(2024, 4, 30))
+    returns = first_waits_of(BY_HAND, dt.date(2024, 4, 30))
     step = retention.plot_returns(returns).lines[0]
     np.testing.assert_allclose(step.get_ydata(), retention.return_curve(returns)["share"])
-    gaps = retention.gaps(BY_HAND)
+    gaps = retention.gaps(waits_of(BY_HAND, dt.date(2024, 4, 30)))
     bars = retention.plot_gaps(gaps)
     assert sum(patch.get_height() for patch in bars.patches) == gaps["gaps"].sum()

@@ -70,6 +70,10 @@ def test_who_is_still_a_customer(lab):
     people = lab.engine.create_table("people", pd.DataFrame({"person_id": [*"ABCD"]}), temp=True)
     found = truth.still_customers(lab, people).to_pandas().set_index("person_id")["still"]
     assert found.to_dict() == {"A": True, "B": False, "D": True}
+    gone = pd.DataFrame({"person_id": [*"ABCD"], "gone": [True, True, True, False]})
+    people = lab.engine.create_table("judged", gone, temp=True)
+    # Of A, B and D, B has left; A and B count as gone.
+    assert truth.departures(lab, people) == {"true": 1, "found": 2, "right": 1}
 
 
 def test_a_dataset_without_truth_says_so(lab):

@@ -1,8 +1,8 @@
 """A dataset is a folder: dataset.yml, raw/, and what is derived from them.
 
 data/<dataset>/raw is never written. private/ holds what linkage must not lose: the key of persons'
-numbers, and tombstones of who was forgotten. validated/, quarantine/, audit/, linked/ and results/ are
-derived, below the same folder or, where LOYALTYLAB_DERIVED is set, below that one.
+numbers, and tombstones of who was forgotten. validated/, quarantine/, audit/, linked/, results/ and
+downloads/ are derived, below the same folder or, where LOYALTYLAB_DERIVED is set, below that one.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ class Lab:
         self.linked = derived / "linked"
         self.private = derived / "private"
         self.results = derived / "results"
+        self.downloads = derived / "downloads"
 
     @functools.cached_property
     def scratch(self) -> Path:
@@ -136,6 +137,13 @@ class Lab:
         """Who is who. Grain: one record that any table names; source, record_id, person_id, confidence
         (in (0, 1], that it is this person's), analysed (whether the person may be)."""
         return self._linked("records")
+
+    def persons(self) -> ir.Table:
+        """What systems say about each person who may be analysed. Grain: one person; columns as in
+        `linkage.persons.golden`."""
+        records = self.records()
+        known = records.filter(records["analysed"]).select("person_id").distinct()
+        return self._linked("persons").semi_join(known, "person_id")
 
     def pairs(self) -> ir.Table:
         """Grain: one pair of records that may be one person; source_l, record_id_l, source_r,

@@ -135,6 +135,11 @@ def counted(count: int, one: str, more: str | None = None) -> str:
     return f"{count:,} {noun}" if count else f"no {noun}"
 
 
+def chance(p: float) -> str:
+    """A p-value as a reader wants it: "p = 0.03", "p < 0.001"."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
 def _escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+!|~$-])", r"\\\1", html.escape(text, quote=False))
 

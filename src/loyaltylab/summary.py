@@ -25,6 +25,19 @@ FINDINGS: list[tuple[list[str], str]] = [
         "{returned_180_days.high:.1%}): who is to be won back is best asked early.",
     ),
     (
+        ["retention.churn_rate", "retention.repeat_revenue_share"],
+        "**{churn_rate:.1%} of active customers go in a month** ({churn_rate.low:.1%} to "
+        "{churn_rate.high:.1%}), and {repeat_revenue_share:.0%} of the last year's revenue came from "
+        "customers who had bought before. Nobody cancels here: gone is who has been silent for longer "
+        "than nearly all who ever came back.",
+    ),
+    (
+        ["retention.cac", "retention.payback_months"],
+        "**A new customer costs {cac:,.2f} {currency} to win** ({cac.low:,.2f} to {cac.high:,.2f}). On "
+        "average the margin covers that {payback_months:.0f} months after the first purchase (0: with "
+        "it).",
+    ),
+    (
         [
             "lifetime_value.expected_value",
             "lifetime_value.mean",
@@ -54,6 +67,12 @@ KEY_FIGURES = {
     "retention.returned_30_days": "returned within 30 days of the first purchase",
     "retention.returned_365_days": "returned within 365 days of it",
     "retention.median_gap_days": "median days between purchases of those who returned",
+    "retention.churn_rate": "of active customers go in a month",
+    "retention.top_decile_revenue_share": "of revenue from the tenth of customers who spent most",
+    "retention.repeat_revenue_share": "of revenue from customers who had bought before",
+    "retention.purchase_frequency": "purchases a year of a customer who buys",
+    "retention.cac": "acquisition spend a new customer",
+    "retention.payback_months": "until the margin covers that",
     "satisfaction.nps": "NPS of those who answered",
     "satisfaction.nps_response": "answered when asked for NPS",
     "lifetime_value.horizon_weeks": "the forecast looks ahead",

@@ -6,7 +6,7 @@ truth/ is beside raw/ in the folder of a dataset that was simulated, and nowhere
 from __future__ import annotations
 
 import glob
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ibis.expr.types as ir
 import pandas as pd
@@ -14,8 +14,10 @@ import pandas as pd
 from loyaltylab import engine
 from loyaltylab.dataset import Lab
 from loyaltylab.errors import LabError
-from loyaltylab.linkage.links import Links
 from loyaltylab.numbers import Numbers
+
+if TYPE_CHECKING:
+    from loyaltylab.linkage.links import Links
 
 
 def table(lab: Lab, name: str) -> ir.Table:
@@ -84,10 +86,18 @@ def accuracy(true: float, found: float, right: float) -> dict[str, float]:
     return {"precision": precision, "recall": recall, "f1": 2 * right / max(true + found, 1)}
 
 
-def keep_accuracy(numbers: Numbers, name: str, rates: dict[str, float], *, n: int) -> None:
-    """Record `accuracy` as <name>_precision, <name>_recall and <name>_f1. n : pairs that are true."""
+def keep_accuracy(
+    numbers: Numbers,
+    name: str,
+    rates: dict[str, float],
+    *,
+    n: int,
+    of: str = "pairs of records taken as one person",
+) -> None:
+    """Record `accuracy` as <name>_precision, <name>_recall and <name>_f1. n : of `of`, how many truly
+    are."""
     for rate, value in rates.items():
-        definition = f"{rate} of pairs of records taken as one person, against the simulated truth"
+        definition = f"{rate} of {of}, against the simulated truth"
         numbers.record(f"{name}_{rate}", value, unit="share", n=n, definition=definition)
 
 
@@ -104,3 +114,17 @@ def still_customers(lab: Lab, people: ir.Table) -> ir.Table:
     known = records.select("person_id", "person").join(left, "person")
     still = known.group_by("person_id").agg(still=known["left_at"].isnull().any())
     return people.join(still, "person_id")
+
+
+def departures(lab: Lab, people: ir.Table) -> dict[str, int]:
+    """Customers who have left for good (true), whom `gone` says have (found), and both (right).
+
+    people : person_id as Lab.orders gives it, and gone; one row a person.
+    """
+    known = still_customers(lab, people)
+    counted = known.aggregate(
+        true=(~known["still"]).sum(),
+        found=known["gone"].sum(),
+        right=(known["gone"] & ~known["still"]).sum(),
+    )
+    return {name: int(value or 0) for name, value in counted.to_pyarrow().to_pylist()[0].items()}

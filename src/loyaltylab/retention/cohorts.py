@@ -1,4 +1,4 @@
-"""Who comes back, cohort by cohort. Grain in: one order."""
+"""Who comes back, cohort by cohort. Grain in: one purchase, as `timelines` gives them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,18 @@ from scipy.stats import chi2_contingency
 
 from loyaltylab.intervals import LEVEL, share_with_interval
 from loyaltylab.numbers import Number, Numbers, counted, sentence
-from loyaltylab.purchases import purchase_days
 
 Period = Literal["week", "month", "quarter"]
-_UNITS: dict[str, Literal["W", "M", "Q"]] = {"week": "W", "month": "M", "quarter": "Q"}
+UNITS: dict[str, Literal["W", "M", "Q"]] = {"week": "W", "month": "M", "quarter": "Q"}
 
 
-def purchase_counts(orders: ir.Table) -> pd.DataFrame:
+def purchase_counts(purchases: ir.Table) -> pd.DataFrame:
     """How many people bought on how many days. Grain: one number of purchases.
 
     purchases (1 or more), customers, amount (what those customers spent in all).
     """
-    bought = purchase_days(orders)
-    people = bought.group_by("person_id").agg(
-        purchases=bought.count(), amount=bought["amount"].sum()
+    people = purchases.group_by("person_id").agg(
+        purchases=purchases.count(), amount=purchases["amount"].sum()
     )
     table = people.group_by("purchases").agg(
         customers=people.count(), amount=people["amount"].sum().cast("float64")
@@ -34,59 +32,97 @@ def purchase_counts(orders: ir.Table) -> pd.DataFrame:
     return table.order_by("purchases").to_pandas()
 
 
-def triangle(orders: ir.Table, *, period: Period, until: dt.date) -> pd.DataFrame:
+def triangle(
+    purchases: ir.Table, *, period: Period, until: dt.date, by: str | None = None
+) -> pd.DataFrame:
     """Share of each acquisition cohort that buys again k periods later. Grain: cohort × age.
 
-    until : last day observed; a cell whose period ends after it is missing, not zero.
+    purchases : as `timelines` gives them. until : last day observed; a cell whose period ends after
+    it is missing, not zero. by : a column of `purchases` that holds for a person, such as the channel
+    of the first order; each of its values has a triangle of its own, in a first column of that name
+    ("unknown" where it is missing).
     Returns cohort (first day of the period), age (periods since the first purchase's), customers
-    (of the cohort), active, amount, share in [0, 1], low, high (Wilson, 95%). A cohort whose own
-    period is not over is there too, with nothing but its customers so far.
+    (of the cohort), active, purchases, orders, amount, margin (of the purchases that have one;
+    missing where none has), share in [0, 1], low, high (Wilson, 95%); so_far (active in the period
+    that `until` cuts short; missing in all others, and in no rate). A cohort whose own period is not
+    over is there too, with nothing but its customers so far.
     """
-    bought = purchase_days(orders)
-    bought = bought.mutate(at=bought["day"].truncate(_UNITS[period]))
-    cohort = bought["at"].min().over(group_by="person_id")
-    dated = bought.mutate(cohort=cohort)
-    active = dated.group_by("cohort", "at").agg(
-        active=dated["person_id"].nunique(), amount=dated["amount"].sum().cast("float64")
+    unit = UNITS[period]
+    seen = purchases.filter(purchases["day"] <= until)
+    split = {by: seen[by].cast("string").fill_null("unknown")} if by else {}
+    at = seen["day"].truncate(unit)
+    dated = seen.mutate(
+        cohort=seen["first"].truncate(unit),
+        at=at,
+        # Of a person's purchases in one period the first alone makes the person active.
+        opens=seen["previous"].isnull() | (seen["previous"].truncate(unit) < at),
+        **split,
     )
-    found = active.order_by("cohort", "at").to_pandas()
+    keys = [*split, "cohort", "at"]
+    found = (
+        dated.group_by(*keys)
+        .agg(
+            active=dated["opens"].sum(),
+            purchases=dated.count(),
+            orders=dated["orders"].sum(),
+            amount=dated["amount"].sum().cast("float64"),
+            margin=dated["margin"].sum().cast("float64"),
+        )
+        .order_by(*keys)
+        .to_pandas()
+    )
     for name in ("cohort", "at"):
-        found[name] = pd.to_datetime(found[name]).dt.to_period(_UNITS[period])
-    whole = _cells(found["cohort"].unique(), until, period)
-    cells = whole.merge(found, on=["cohort", "at"], how="left", validate="one_to_one")
-    sizes = found.loc[found["cohort"] == found["at"]].set_index("cohort")["active"]
-    cells["customers"] = cells["cohort"].map(sizes)
+        found[name] = pd.to_datetime(found[name]).dt.to_period(unit)
+    known = found[[*split, "cohort"]].drop_duplicates()
+    cells = known.merge(_cells(known["cohort"].unique(), until, period), on="cohort")
+    cells = cells.merge(found, on=keys, how="left", validate="one_to_one")
+    own = found.loc[found["cohort"] == found["at"], [*split, "cohort", "active"]]
+    cells = cells.merge(own.rename(columns={"active": "customers"}), on=[*split, "cohort"])
     over = cells["at"].dt.end_time.dt.date <= until
-    for name in ("active", "amount"):
+    cells["so_far"] = cells["active"].fillna(0).where(~over)
+    if found["margin"].notna().any():
+        cells["margin"] = cells["margin"].where(cells["active"].notna(), 0.0)
+    cells["margin"] = cells["margin"].where(over)
+    for name in ("active", "purchases", "orders", "amount"):
         cells[name] = cells[name].fillna(0).where(over)
     cells["share"], cells["low"], cells["high"] = share_with_interval(
         cells["active"], cells["customers"].where(over)
     )
     cells["cohort"] = cells["cohort"].dt.start_time
-    names = ["cohort", "age", "customers", "active", "amount", "share", "low", "high"]
-    return cells[names].sort_values(["cohort", "age"], ignore_index=True)
+    names = ["age", "customers", "active", "purchases", "orders", "amount", "margin"]
+    names = [*split, "cohort", *names, "share", "low", "high", "so_far"]
+    return cells[names].sort_values([*split, "cohort", "age"], ignore_index=True)
 
 
 def _cells(cohorts: Any, until: dt.date, period: Period) -> pd.DataFrame:
     """Every cohort in every period from its own to the one that holds `until`."""
-    last = pd.Period(until, _UNITS[period])
+    last = pd.Period(until, UNITS[period])
     rows = [
         (cohort, age, cohort + age)
         for cohort in sorted(cohorts)
         for age in range((last - cohort).n + 1)
     ]
-    return pd.DataFrame(rows, columns=["cohort", "age", "at"])
+    kind = f"period[{last.freqstr}]"  # which a table without rows would lack
+    return pd.DataFrame(rows, columns=["cohort", "age", "at"]).astype(
+        {"cohort": kind, "age": "int64", "at": kind}
+    )
 
 
 def pooled(cells: pd.DataFrame) -> pd.DataFrame:
     """All cohorts together at each age. Grain: one age, of cohorts observed at it alone.
 
-    age, customers, active, share, low, high (as in `triangle`).
+    age, customers, active, share, low, high (as in `triangle`); band_low, band_high: a band that
+    holds the whole curve after age 0 at LEVEL, where low and high hold one age. Each of its k ages
+    has an interval at LEVEL to the power of 1/k (Šidák 1967, JASA 62, 626–633: enough whatever the
+    correlation between ages).
     """
     seen = cells.dropna(subset="share")
     table = seen.groupby("age", as_index=False)[["customers", "active"]].sum()
-    table["share"], table["low"], table["high"] = share_with_interval(
-        table["active"], table["customers"]
+    counts = table["active"], table["customers"]
+    table["share"], table["low"], table["high"] = share_with_interval(*counts)
+    ages = max((table["age"] > 0).sum(), 1)
+    _, table["band_low"], table["band_high"] = share_with_interval(
+        *counts, level=LEVEL ** (1 / ages)
     )
     return table
 

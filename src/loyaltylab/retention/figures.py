@@ -5,17 +5,22 @@ from __future__ import annotations
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from loyaltylab import plots
 from loyaltylab.retention.cohorts import Period, pooled
-from loyaltylab.retention.returns import MILESTONES, gap_quantile, return_curve, returned_within
+from loyaltylab.retention.returns import MILESTONES, gap_quantile
+from loyaltylab.retention.survival import return_curve, returned_within
 
 _ANNOTATED = 240  # cells of a heat map that still have room for their figure
 
 
 def plot_triangle(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None) -> Axes:
-    """Heat map of the share who buy at each age after the first period; blank is not yet observed."""
+    """Heat map of the share who buy at each age after the first period; blank is not yet observed.
+
+    Hatched, with the share so far in grey, is the period that is not over.
+    """
     later = cells[cells["age"] > 0]
     shares = later.pivot(index="cohort", columns="age", values="share").dropna(how="all", axis=1)
     if shares.empty:
@@ -34,6 +39,18 @@ def plot_triangle(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None
         linewidths=0.5,
         cbar_kws={"format": plots.percent, "label": "of the cohort"},
     )
+    so_far = (later["so_far"] / later["customers"]).dropna()
+    cohorts, ages = list(later["cohort"].drop_duplicates()), list(shares.columns)
+    for share, cell in zip(so_far, later.loc[so_far.index].to_dict("records"), strict=True):
+        if cell["age"] in ages:
+            corner = ages.index(cell["age"]), cohorts.index(cell["cohort"])
+            ax.add_patch(
+                Rectangle(corner, 1, 1, fill=False, hatch="////", linewidth=0, edgecolor="#DDDDDD")
+            )
+            if shares.size <= _ANNOTATED:
+                centre = corner[0] + 0.5, corner[1] + 0.5
+                said = f"{100 * share:.0f}"
+                ax.annotate(said, centre, ha="center", va="center", fontsize=8, color=plots.NEUTRAL)
     ax.grid(visible=False)
     ax.tick_params(length=0)
     ax.tick_params(axis="y", rotation=0)
@@ -71,6 +88,14 @@ def plot_curves(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None) 
     table = pooled(cells[cells["age"] > 0])
     ax.plot(table["age"], table["share"], color=plots.OBSERVED, linewidth=2)
     ax.fill_between(table["age"], table["low"], table["high"], color=plots.OBSERVED, alpha=0.2)
+    ax.fill_between(
+        table["age"],
+        table["band_low"],
+        table["band_high"],
+        color=plots.OBSERVED,
+        alpha=0.1,
+        label="95% band of the whole curve",
+    )
     ax.plot([], [], color=plots.NEUTRAL, linewidth=0.8, label="each cohort")
     ax.plot([], [], color=plots.OBSERVED, linewidth=2, label="all cohorts, 95% interval")
     ax.legend(frameon=False)

@@ -2,91 +2,27 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 
-import ibis
-import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
-from statsmodels.duration.survfunc import SurvfuncRight
 
 from loyaltylab.intervals import LEVEL
 from loyaltylab.numbers import Number, Numbers, sentence
-from loyaltylab.purchases import purchase_days
+from loyaltylab.retention.survival import returned_within
 
 MILESTONES = (30, 90, 180, 365)  # days after the first purchase that sentences speak of
 
 
-def first_returns(orders: ir.Table, *, until: dt.date) -> pd.DataFrame:
-    """How long customers took to their second purchase. Grain: one length of wait.
-
-    days (since the first purchase, 0 or more), returned (customers whose second purchase came that
-    day), waiting (customers observed for so long who have not come back by `until`).
-    """
-    bought = purchase_days(orders)
-    order = ibis.window(group_by="person_id", order_by="day")
-    ranked = bought.mutate(rank=ibis.row_number().over(order))
-    people = ranked.group_by("person_id").agg(
-        first=ranked["day"].min(), second=ranked["day"].min(where=ranked["rank"] == 1)
-    )
-    end = people["second"].coalesce(ibis.literal(until))
-    waits = people.mutate(days=end.delta(people["first"], unit="day"))
-    table = waits.group_by("days").agg(
-        returned=waits["second"].count(), waiting=waits["second"].isnull().sum()
-    )
-    return table.order_by("days").to_pandas()
-
-
-def return_curve(table: pd.DataFrame) -> pd.DataFrame:
-    """Share of customers with a second purchase within so many days, from `first_returns`.
-
-    Kaplan & Meier (1958): customers not back yet count for as long as they were observed. Intervals
-    by Greenwood's variance on the log-log scale, at LEVEL.
-    Returns days (on which somebody returned), share, low, high; no row if nobody returned.
-    """
-    long = table.melt("days", ["returned", "waiting"], value_name="customers")
-    long = long[long["customers"] > 0]
-    if not table["returned"].any():
-        return pd.DataFrame(columns=["days", "share", "low", "high"], dtype=float)
-    fit = SurvfuncRight(
-        long["days"].to_numpy(),
-        (long["variable"] == "returned").to_numpy(int),
-        freq_weights=long["customers"].to_numpy(),
-    )
-    away, events, at_risk = fit.surv_prob, fit.n_events, fit.n_risk
-    # Greenwood's own sum: with weights, statsmodels' surv_prob_se is that of the cumulative hazard.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        greenwood = np.cumsum(events / (at_risk * (at_risk - events)))
-        spread = norm.ppf((1 + LEVEL) / 2) * np.sqrt(greenwood) / np.abs(np.log(away))
-        low, high = 1 - away ** np.exp(-spread), 1 - away ** np.exp(spread)
-    # Where all have returned nothing is left to vary.
-    low, high = np.where(away > 0, low, 1.0), np.where(away > 0, high, 1.0)
-    return pd.DataFrame({"days": fit.surv_times, "share": 1 - away, "low": low, "high": high})
-
-
-def returned_within(table: pd.DataFrame, days: int) -> pd.Series:
-    """share, low and high of `return_curve` at so many days; missing if nobody was seen so long."""
-    curve = return_curve(table)
-    until_then = curve[curve["days"] <= days]
-    if table.empty or table["days"].max() < days or until_then.empty:
-        return pd.Series({"share": np.nan, "low": np.nan, "high": np.nan})
-    return until_then[["share", "low", "high"]].iloc[-1]
-
-
-def gaps(orders: ir.Table) -> pd.DataFrame:
-    """Days between a person's purchase and the next one. Grain: one length of gap.
+def gaps(table: pd.DataFrame) -> pd.DataFrame:
+    """Days between a person's purchase and the next one, from `waits`. Grain: one length of gap.
 
     days (1 or more), gaps (how many of that length). Gaps still open on the last day are not in it:
     the lengths are those of people who did return, and shorter than those yet to come.
     """
-    bought = purchase_days(orders)
-    order = ibis.window(group_by="person_id", order_by="day")
-    since = bought["day"].delta(bought["day"].lag().over(order), unit="day")
-    lengths = bought.select(days=since).filter(lambda t: t["days"].notnull())
-    table = lengths.group_by("days").agg(gaps=lengths.count())
-    return table.order_by("days").to_pandas()
+    lengths = table.groupby("days")["returned"].sum().rename("gaps")
+    return lengths[lengths > 0].reset_index()
 
 
 def gap_quantile(table: pd.DataFrame, share: float) -> float:
@@ -110,7 +46,10 @@ def gap_median_interval(table: pd.DataFrame) -> tuple[float, float]:
 
 
 def record_returns(numbers: Numbers, table: pd.DataFrame, *, days: Sequence[int]) -> None:
-    """Record retention.returned_<days>_days from `first_returns`, each share with its interval."""
+    """Record retention.returned_<days>_days each with its interval.
+
+    table : `waits` after the first purchase.
+    """
     for within in days:
         share = returned_within(table, within)
         numbers.record(
@@ -142,7 +81,7 @@ def record_median_gap(numbers: Numbers, table: pd.DataFrame) -> Number:
 
 
 def return_finding(table: pd.DataFrame) -> str:
-    """How soon customers come back, from `first_returns`: a heading and its sentence."""
+    """How soon customers come back, from `waits` after the first: a heading and its sentence."""
     if not table["returned"].any():
         return "## Nobody has returned yet\n\nNo customer has bought on two days."
     seen = [within for within in MILESTONES if within <= table["days"].max()]

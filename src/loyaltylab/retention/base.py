@@ -1,0 +1,166 @@
+"""The whole customer base over time (the fifth lens). Grain in: one purchase.
+
+Fader, Hardie & Ross (2022), The Customer-Base Audit.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Literal
+
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from loyaltylab.intervals import LEVEL
+from loyaltylab.numbers import Number, Numbers, sentence
+from loyaltylab.retention.cohorts import UNITS, Period
+
+Cohort = Literal["quarter", "year"]
+_COHORTS: dict[str, Literal["Q", "Y"]] = {"quarter": "Q", "year": "Y"}
+_LONGEST = {"week": 7, "month": 31, "quarter": 92}  # days from a period's start to the next one's
+
+
+def base(
+    purchases: ir.Table, *, period: Period, until: dt.date, cohort: Cohort = "year"
+) -> pd.DataFrame:
+    """What each acquisition cohort brought in each calendar period. Grain: cohort × period with a
+    purchase; the rows add up to all purchases until `until`.
+
+    purchases : as `timelines` gives them. Returns cohort and at (first days of the periods), complete
+    (whether the period is over by `until`), customers (active), new (first purchase ever), retained
+    (active in the period before too), purchases, orders, amount, margin (of the purchases that have
+    one; missing where none has), repeat_amount (of purchases that were not a person's first).
+    """
+    unit = UNITS[period]
+    seen = purchases.filter(purchases["day"] <= until)
+    at, before = seen["day"].truncate(unit), seen["previous"].truncate(unit)
+    gap = at.delta(before, unit="day")
+    new = seen["previous"].isnull()
+    dated = seen.mutate(
+        cohort=seen["first"].truncate(_COHORTS[cohort]),
+        at=at,
+        new=new,
+        opens=new | (gap > 0),
+        # Of starts of periods only the next one is so near.
+        retained=((gap > 0) & (gap <= _LONGEST[period])).fill_null(False),
+    )
+    found = dated.group_by("cohort", "at").agg(
+        customers=dated["opens"].sum(),
+        new=dated["new"].sum(),
+        retained=dated["retained"].sum(),
+        purchases=dated.count(),
+        orders=dated["orders"].sum(),
+        amount=dated["amount"].sum().cast("float64"),
+        margin=dated["margin"].sum().cast("float64"),
+        repeat_amount=dated["amount"].sum(where=~dated["new"]).fill_null(0).cast("float64"),
+    )
+    table = found.order_by("cohort", "at").to_pandas()
+    for name in ("cohort", "at"):
+        table[name] = pd.to_datetime(table[name])
+    ends = table["at"].dt.to_period(unit).dt.end_time.dt.date
+    table.insert(2, "complete", ends <= until)
+    return table
+
+
+def health(table: pd.DataFrame, *, period: Period) -> pd.DataFrame:
+    """How many customers came, stayed and went, from `base`. Grain: one calendar period, none left out.
+
+    at, complete, active, new, retained (active in the period before too), won_back (active before
+    that alone), lapsed (active in the period before, not in this one; missing in the first period and
+    in one that is not over), amount, repeat_amount, repeat_share (missing without revenue).
+    active = new + retained + won_back; active of the period before = retained + lapsed.
+    """
+    sums = ["customers", "new", "retained", "amount", "repeat_amount"]
+    at = table["at"].dt.to_period(UNITS[period])
+    by = table.groupby(at)[sums].sum()
+    if len(by):
+        by = by.reindex(pd.period_range(by.index[0], by.index[-1], name="at"), fill_value=0)
+    by = by.rename(columns={"customers": "active"})
+    complete = table.groupby(at)["complete"].all().reindex(by.index, fill_value=True)
+    by.insert(0, "complete", complete)
+    by["won_back"] = by["active"] - by["new"] - by["retained"]
+    by["lapsed"] = (by["active"].shift() - by["retained"]).where(by["complete"])
+    by["repeat_share"] = (by["repeat_amount"] / by["amount"]).where(by["amount"] > 0)
+    return by.reset_index().assign(at=lambda t: t["at"].dt.start_time)
+
+
+def repeat_share(people: ir.Table) -> pd.Series:
+    """Share of revenue from purchases that were not a customer's first. From `totals` of a period.
+
+    Returns share, low, high (normal, at LEVEL) and customers. A ratio of two sums over customers, who
+    are what varies: Cochran (1977), Sampling Techniques, section 6.4. Missing without revenue.
+    """
+    amount, again = people["amount"].cast("float64"), people["repeat_amount"]
+    repeated = again.fill_null(0).cast("float64")
+    sums = people.aggregate(
+        customers=people.count(),
+        amount=amount.sum(),
+        again=repeated.sum(),
+        squares=(amount * amount).sum(),
+        both=(amount * repeated).sum(),
+        again_squares=(repeated * repeated).sum(),
+    )
+    found = sums.to_pandas().iloc[0]
+    n, spent = found["customers"], found["amount"]
+    if not spent > 0:
+        return pd.Series({"share": np.nan, "low": np.nan, "high": np.nan, "customers": n})
+    share = found["again"] / spent
+    left = found["again_squares"] - 2 * share * found["both"] + share**2 * found["squares"]
+    half = (
+        norm.ppf((1 + LEVEL) / 2) * np.sqrt(max(left, 0) * n / (n - 1)) / spent if n > 1 else np.nan
+    )
+    low, high = max(share - half, min(0, share)), min(share + half, max(1, share))
+    if n < 2:
+        low = high = np.nan
+    return pd.Series({"share": share, "low": low, "high": high, "customers": n})
+
+
+def record_repeat_share(
+    numbers: Numbers, found: pd.Series, *, since: dt.date, until: dt.date
+) -> Number:
+    """Record retention.repeat_revenue_share from `repeat_share`."""
+    return numbers.record(
+        "retention.repeat_revenue_share",
+        found["share"],
+        low=found["low"],
+        high=found["high"],
+        level=LEVEL,
+        unit="share",
+        n=found["customers"],
+        definition=f"share of revenue from {since} to {until} from purchases that were not the "
+        "customer's first",
+    )
+
+
+def base_finding(table: pd.DataFrame, *, share: Number) -> str:
+    """What keeps the business going, from `base`: a heading and its sentence.
+
+    share : retention.repeat_revenue_share.
+    """
+    if share.value is None:
+        return "## No revenue yet\n\nNobody's orders of the period brought any."
+    years = table[table["complete"]].groupby("cohort")["amount"].sum()
+    text = "## {share:.0%} of revenue is repeat business\n\n"
+    if share.low != share.high:
+        text += "Between {share.low:.1%} and {share.high:.1%} with 95% confidence. "
+    text += (
+        "Nobody bought for the first time."
+        if share.value == 1
+        else "The rest came with customers' first purchases."
+    )
+    last = table.loc[table["complete"] & (table["at"] == table.loc[table["complete"], "at"].max())]
+    if len(years) > 1 and last["amount"].sum() > 0:
+        old = last.loc[last["cohort"] < last["cohort"].max(), "amount"].sum()
+        text += (
+            " In the last complete period {old:.0%} of revenue came from customers won before "
+            "{newest}."
+        )
+        return sentence(
+            text,
+            share=share,
+            old=old / last["amount"].sum(),
+            newest=f"{last['cohort'].max():%B %Y}",
+        )
+    return sentence(text, share=share)

@@ -1,0 +1,199 @@
+"""Churn where nobody cancels: how many customers go in a period, and how many come.
+
+A customer goes on the morning after the last day of the silence allowed (`silence.thresholds`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Literal
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+
+from loyaltylab.intervals import LEVEL, ratio_with_interval, share_with_interval
+from loyaltylab.numbers import Number, Numbers, counted, sentence
+
+ChurnPeriod = Literal["month", "quarter"]
+_UNITS: dict[str, Literal["M", "Q"]] = {"month": "M", "quarter": "Q"}
+_LONGEST = {"month": 31, "quarter": 92}  # days
+MONTHS = 12  # whole ones that the churn rate is of
+
+
+def churn_by_period(
+    spells: ir.Table, thresholds: pd.DataFrame, *, until: dt.date, period: ChurnPeriod
+) -> pd.DataFrame:
+    """How many customers go, and how many come. Grain: one calendar period, from the second on.
+
+    Returns start (its first day), active (customers in the morning of it), churned (of them, whose
+    allowed silence ended in it), retained (the others), won (first purchases), won_back (purchases of
+    customers gone), churn (churned / active), low, high (Wilson). What the next period begins with is
+    retained + won + won_back. Missing: all but active in a period that is not over on `until`, and
+    churn in a period that began when the data were younger than the longest threshold, so that not
+    everybody could have gone.
+    Raises ValueError if a threshold is shorter than the period: then a customer may go twice in it.
+    """
+    unit, shortest = _UNITS[period], thresholds["days"].min()
+    if shortest < _LONGEST[period]:
+        raise ValueError(
+            f"period: expected one no longer than the silence allowed, {shortest:.0f} days; "
+            f"got {period}."
+        )
+    dated = spells.select(
+        "gone",
+        start=spells["day"].truncate(unit),
+        last=spells["end"].truncate(unit),
+        back=spells["back_on"].truncate(unit),
+        first=spells["rank"] == 1,
+        day="day",
+    )
+    keys = ["start", "last", "back", "first", "gone"]
+    found = dated.group_by(keys).agg(n=dated.count(), day=dated["day"].min()).to_pandas()
+    for name in ("start", "last", "back"):
+        found[name] = pd.PeriodIndex(pd.to_datetime(found[name]), freq=unit)
+    periods = pd.period_range(found["start"].min() + 1, pd.Period(until, unit), freq=unit)
+
+    def count(at: pd.Series, rows: pd.Series) -> pd.Series:
+        """How many purchases of these rows have this period."""
+        return found.loc[rows, "n"].groupby(at[rows]).sum()
+
+    # A purchase counts its customer from the period after its own to the one in which it ends.
+    all_rows = found["n"] > 0
+    change = count(found["start"] + 1, all_rows).sub(
+        count(found["last"] + 1, all_rows), fill_value=0
+    )
+    left = found["gone"] & (found["start"] < found["last"])
+    table = pd.DataFrame(
+        {
+            "active": change.cumsum().reindex(periods, method="ffill"),
+            "churned": count(found["last"], left),
+            "won": count(found["start"], found["first"]),
+            "won_back": count(found["back"], found["back"].notna()),
+        },
+        index=periods,
+    ).fillna(0)
+    over = pd.Series([end.date() <= until for end in periods.end_time], index=periods)
+    decided = over & (_ages(periods, found["day"].min()) >= thresholds["days"].max())
+    table.insert(2, "retained", table["active"] - table["churned"])
+    for name in ("churned", "retained", "won", "won_back"):
+        table[name] = table[name].where(over)
+    table["churn"], table["low"], table["high"] = share_with_interval(
+        table["churned"], table["active"].where(decided)
+    )
+    table.insert(0, "start", periods.start_time)
+    return table.reset_index(drop=True)
+
+
+def _ages(periods: pd.PeriodIndex, first: dt.date) -> pd.Series:
+    """Days from the first purchase of all to the first day of each period."""
+    return pd.Series((periods.start_time - pd.Timestamp(first)).days, index=periods)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """churned of so many customer-months, over so many whole months; share a month, low, high."""
+
+    months: int
+    customers: int
+    churned: int
+    share: float
+    low: float
+    high: float
+
+
+def churn_rate(
+    spells: ir.Table, thresholds: pd.DataFrame, *, until: dt.date, months: int = MONTHS
+) -> Rate:
+    """Share of active customers who go in a month, over the last `months` whole months.
+
+    All of these months' churned over all of their active customers (`churn_by_period`): missing if there
+    is no month in which everybody could have gone. A customer counts in several months, so the interval
+    draws customers and not months of theirs (`ratio_with_interval`).
+    """
+    whole = pd.Period(until, "M")
+    if whole.end_time.date() > until:
+        whole -= 1
+    first = spells["day"].min().to_pyarrow().as_py()
+    period = pd.period_range(pd.Period(first, "M") + 1, whole, freq="M")
+    decided = period[(_ages(period, first) >= thresholds["days"].max()).to_numpy()][-months:]
+    if not len(decided):
+        return Rate(0, 0, 0, *[float("nan")] * 3)
+    low, high = (12 * at.year + at.month for at in (decided[0], decided[-1]))
+
+    def number(day: ir.DateValue) -> ir.IntegerValue:
+        return 12 * day.year() + day.month()
+
+    start, last = number(spells["day"]), number(spells["end"])
+    rows = spells.select(
+        "person_id",
+        active=ibis.greatest(
+            ibis.least(last, ibis.literal(high)) - ibis.greatest(start + 1, ibis.literal(low)) + 1,
+            0,
+        ),
+        churned=(spells["gone"] & (start < last) & last.between(low, high)).cast("int64"),
+    )
+    people = rows.group_by("person_id").agg(
+        active=rows["active"].sum(), churned=rows["churned"].sum()
+    )
+    people = people.filter(people["active"] > 0)
+    tally = people.group_by("active", "churned").agg(customers=people.count()).to_pandas()
+    share, below, above = ratio_with_interval(tally["churned"], tally["active"], tally["customers"])
+    return Rate(
+        len(decided),
+        int(tally["customers"].sum()),
+        int((tally["churned"] * tally["customers"]).sum()),
+        share,
+        below,
+        min(above, 1.0) if above == above else above,
+    )
+
+
+def record_churn(numbers: Numbers, rate: Rate) -> Number:
+    """Record retention.churn_rate, of a month."""
+    return numbers.record(
+        "retention.churn_rate",
+        rate.share,
+        low=rate.low,
+        high=rate.high,
+        level=LEVEL,
+        unit="share",
+        n=rate.customers,
+        definition="share of active customers who go in a month, over the last "
+        f"{counted(rate.months, 'whole month')} (to go: to be silent for longer than nine in ten of "
+        "those who returned had been after as many purchases)",
+    )
+
+
+def churn_finding(table: pd.DataFrame, rate: Rate, *, period: ChurnPeriod) -> str:
+    """How many active customers go, from `churn_by_period` and `churn_rate`: heading and sentence."""
+    if not rate.months:
+        return (
+            "## Too early to say how many customers go\n\n"
+            "The data are younger than the silence after which a customer counts as gone."
+        )
+    seen = table.dropna(subset="churn")
+    text = (
+        "## {share:.1%} of active customers go in a month\n\n"
+        "So many did in each of the last {months}, taken together ({low:.1%} to {high:.1%} with 95% "
+        "confidence)."
+    )
+    if not seen.empty:
+        text += (
+            " In the last {period} that is over, {churned:,.0f} of {active:,.0f} went; {won:,.0f} "
+            "were won and {back:,.0f} won back."
+        )
+    last = seen.iloc[-1] if len(seen) else table.iloc[0]
+    return sentence(
+        text,
+        share=rate.share,
+        low=rate.low,
+        high=rate.high,
+        months=counted(rate.months, "whole month"),
+        period=period,
+        churned=last["churned"],
+        active=last["active"],
+        won=last["won"],
+        back=last["won_back"],
+    )

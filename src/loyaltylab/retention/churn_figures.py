@@ -1,0 +1,83 @@
+"""The figures of churn, each beside its words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from loyaltylab import plots
+from loyaltylab.retention.churn import ChurnPeriod
+
+
+def plot_churn(table: pd.DataFrame, *, period: ChurnPeriod, ax: Axes | None = None) -> Axes:
+    """Share of active customers who go in each period, with its interval."""
+    seen = table.dropna(subset="churn")
+    if seen.empty:
+        return plots.nothing_yet(plots.new_axes(ax, height=1.2))
+    ax = plots.new_axes(ax)
+    ax.plot(
+        seen["start"], seen["churn"], color=plots.OBSERVED, linewidth=2, marker="o", markersize=3
+    )
+    ax.fill_between(seen["start"], seen["low"], seen["high"], color=plots.OBSERVED, alpha=0.2)
+    ax.yaxis.set_major_formatter(plots.percent)
+    ax.set_ylim(bottom=0)
+    plots.date_axis(ax)
+    ax.set(ylabel=f"active customers who go,\nby {period}")
+    return ax
+
+
+def describe_churn(table: pd.DataFrame, *, period: ChurnPeriod) -> str:
+    """What plot_churn shows, in words."""
+    seen = table.dropna(subset="churn")
+    if seen.empty:
+        return "Curve without points: nobody could be counted as gone yet."
+    first, last = seen.iloc[0], seen.iloc[-1]
+    top = seen.nlargest(1, "churn").iloc[0]
+    return (
+        f"Curve of the share of active customers who go in a {period}: {first['churn']:.1%} in that of "
+        f"{first['start']:%B %Y}, {last['churn']:.1%} ({last['low']:.1%} to {last['high']:.1%}) in "
+        f"that of {last['start']:%B %Y}; the most, {top['churn']:.1%}, in that of {top['start']:%B %Y}."
+    )
+
+
+def plot_active(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Customers lost below the line and those won and won back above it, by period."""
+    seen = table.dropna(subset="churned")
+    if seen.empty:
+        return plots.nothing_yet(plots.new_axes(ax, height=1.2))
+    ax = plots.new_axes(ax)
+    width = 0.8 * (seen["start"].diff().median() if len(seen) > 1 else pd.Timedelta(days=30))
+    bars: Any = {"width": width, "align": "edge"}
+    ax.bar(seen["start"], seen["won"], color=plots.OBSERVED, label="won", **bars)
+    ax.bar(
+        seen["start"],
+        seen["won_back"],
+        bottom=seen["won"],
+        color="#4C9BD6",
+        label="won back",
+        **bars,
+    )
+    ax.bar(seen["start"], -seen["churned"], color=plots.NEUTRAL, label="gone", **bars)
+    ax.axhline(0, color=plots.INK, linewidth=0.8)
+    ax.legend(frameon=False, ncols=3, fontsize=9)
+    ax.yaxis.set_major_formatter(lambda count, _: f"{abs(count):,.0f}")
+    plots.date_axis(ax)
+    ax.grid(visible=False, axis="x")
+    ax.set(ylabel="customers")
+    return ax
+
+
+def describe_active(table: pd.DataFrame) -> str:
+    """What plot_active shows, in words."""
+    seen = table.dropna(subset="churned")
+    if seen.empty:
+        return "Bars without height: no period is over yet."
+    sums = seen[["won", "won_back", "churned"]].sum()
+    return (
+        f"Bars by period from {seen['start'].iloc[0]:%B %Y} to {seen['start'].iloc[-1]:%B %Y}: "
+        f"{sums['won']:,.0f} customers won, {sums['won_back']:,.0f} won back and "
+        f"{sums['churned']:,.0f} gone in all; in the last {seen['won'].iloc[-1]:,.0f}, "
+        f"{seen['won_back'].iloc[-1]:,.0f} and {seen['churned'].iloc[-1]:,.0f}."
+    )

@@ -1,0 +1,158 @@
+"""The one metric by which a company follows its customers' loyalty, month by month."""
+
+from __future__ import annotations
+
+import datetime as dt
+import textwrap
+from typing import Any, Literal
+
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from scipy.stats import norm
+
+from loyaltylab import plots
+from loyaltylab.intervals import LEVEL, count_interval
+from loyaltylab.numbers import Number, Numbers, sentence
+
+NorthStar = Literal["active_customers", "repeat_revenue", "purchases_per_customer"]
+_WORDS = {
+    "active_customers": "customers who bought",
+    "repeat_revenue": "revenue from customers won in an earlier month",
+    "purchases_per_customer": "purchases of a customer who bought",
+}
+_Z = norm.ppf((1 + LEVEL) / 2)
+
+
+def north_star_by_month(purchases: ir.Table, *, until: dt.date, metric: NorthStar) -> pd.DataFrame:
+    """The metric of each calendar month. Grain: month, from the first purchase's to that of `until`.
+
+    metric : "active_customers" (who bought in it), "repeat_revenue" (amount of customers won in an
+    earlier month, in the currency of `purchases`) or "purchases_per_customer" (of those who bought).
+    Returns month (its first day), value, low, high; missing in a month that is not over, and purchases
+    of a customer in a month without any (and their interval with one customer). Intervals take
+    customers as independent: a Poisson count, a sum of such with variance Σ amount², and a mean.
+    Raises ValueError on another metric.
+    """
+    if metric not in _WORDS:
+        raise ValueError(f"north_star: expected one of {', '.join(_WORDS)}, got {metric}.")
+    seen = purchases.filter(purchases["day"] <= until)
+    seen = seen.mutate(month=seen["day"].truncate("M"))
+    monthly = seen.group_by("month", "person_id").agg(
+        bought=seen.count(), amount=seen["amount"].sum().cast("float64")
+    )
+    won = monthly["month"].min().over(group_by="person_id")
+    monthly = monthly.mutate(again=(monthly["month"] > won).ifelse(monthly["amount"], 0.0))
+    found = (
+        monthly.group_by("month")
+        .agg(
+            customers=monthly.count(),
+            purchases=monthly["bought"].sum(),
+            squares=(monthly["bought"] * monthly["bought"]).sum(),
+            revenue=monthly["again"].sum(),
+            revenue_squares=(monthly["again"] * monthly["again"]).sum(),
+        )
+        .to_pandas()
+    )
+    found.index = pd.PeriodIndex(pd.to_datetime(found.pop("month")), freq="M")
+    months = pd.period_range(found.index.min(), pd.Period(until, "M"), freq="M")
+    found = found.reindex(months, fill_value=0).astype(float)
+    over = np.array([month.end_time.date() <= until for month in months])
+    table = pd.DataFrame({"month": months.start_time}, index=months)
+    table["value"], table["low"], table["high"] = _measured(found, metric)
+    names = ["value", "low", "high"]
+    table.loc[~over, names] = np.nan
+    return table.reset_index(drop=True)
+
+
+def _measured(found: pd.DataFrame, metric: str) -> tuple[Any, Any, Any]:
+    if metric == "active_customers":
+        return found["customers"], *count_interval(found["customers"])
+    if metric == "repeat_revenue":
+        spread = _Z * np.sqrt(found["revenue_squares"])
+        return found["revenue"], found["revenue"] - spread, found["revenue"] + spread
+    customers = found["customers"].where(found["customers"] > 0)
+    mean = found["purchases"] / customers
+    variance = (found["squares"] / customers - mean**2).clip(lower=0) / (
+        customers.where(customers > 1) - 1
+    )
+    spread = _Z * np.sqrt(variance)
+    return mean, mean - spread, mean + spread
+
+
+def record_north_star(
+    numbers: Numbers, table: pd.DataFrame, *, metric: NorthStar, currency: str
+) -> Number:
+    """Record retention.north_star: the metric in the last month that is over; missing without one."""
+    seen = table.dropna(subset="value")
+    last = seen.iloc[-1] if len(seen) else pd.Series({"value": None, "low": None, "high": None})
+    units = {"active_customers": "customers", "repeat_revenue": currency}
+    return numbers.record(
+        "retention.north_star",
+        last["value"],
+        low=last["low"],
+        high=last["high"],
+        level=LEVEL,
+        unit=units.get(metric, "purchases"),
+        definition=f"{_WORDS[metric]} in the last whole month until {numbers.as_of}",
+    )
+
+
+def north_star_finding(table: pd.DataFrame, *, metric: NorthStar, currency: str) -> str:
+    """How the metric moved in a year, from `north_star_by_month`: a heading and its sentence."""
+    seen = table.dropna(subset=["value", "low"]).set_index("month")
+    name = _WORDS[metric].replace("revenue", currency)
+    if seen.empty:
+        return sentence("## No month is over yet\n\nThe North Star is {name}.", name=name)
+    last, month = seen.iloc[-1], seen.index.max()
+    digits = ",.2f" if metric == "purchases_per_customer" else ",.0f"
+    values = {key: format(last[key], digits) for key in ("value", "low", "high")}
+    before = month - pd.DateOffset(years=1)
+    if before not in seen.index:
+        heading, compared = "North Star: {value} {name} in {month}", ""
+    else:
+        then = seen.loc[before]
+        more, less = last["low"] > then["high"], last["high"] < then["low"]
+        verdict = "more than" if more else "less than" if less else "about as much as"
+        heading = f"North Star: {{value}} {{name}} in {{month}}, {verdict} a year before"
+        values |= {f"then_{key}": format(then[key], digits) for key in ("value", "low", "high")}
+        compared = " A year before it was {then_value} ({then_low} to {then_high})."
+    return sentence(
+        f"## {heading}\n\nBetween {{low}} and {{high}} with 95% confidence.{compared}",
+        name=name,
+        month=f"{month:%B %Y}",
+        **values,
+    )
+
+
+def plot_north_star(table: pd.DataFrame, *, metric: NorthStar, ax: Axes | None = None) -> Axes:
+    """The metric month by month, with its interval."""
+    seen = table.dropna(subset="value")
+    if seen.empty:
+        return plots.nothing_yet(plots.new_axes(ax, height=1.2))
+    ax = plots.new_axes(ax)
+    ax.plot(
+        seen["month"], seen["value"], color=plots.OBSERVED, linewidth=2, marker="o", markersize=3
+    )
+    ax.fill_between(seen["month"], seen["low"], seen["high"], color=plots.OBSERVED, alpha=0.2)
+    if metric != "purchases_per_customer":  # of which there is at least one
+        ax.yaxis.set_major_formatter(plots.thousands)
+        ax.set_ylim(bottom=min(0, seen["low"].min()))
+    plots.date_axis(ax)
+    ax.set(ylabel=textwrap.fill(_WORDS[metric], 28))
+    return ax
+
+
+def describe_north_star(table: pd.DataFrame, *, metric: NorthStar) -> str:
+    """What plot_north_star shows, in words."""
+    seen = table.dropna(subset="value")
+    if seen.empty:
+        return "Curve without points: no month is over yet."
+    digits = ",.2f" if metric == "purchases_per_customer" else ",.0f"
+    first, last = seen.iloc[0], seen.iloc[-1]
+    return (
+        f"Curve of {_WORDS[metric]} by month: {first['value']:{digits}} in {first['month']:%B %Y}, "
+        f"{last['value']:{digits}} in {last['month']:%B %Y}; between {seen['value'].min():{digits}} and "
+        f"{seen['value'].max():{digits}} in all."
+    )

@@ -1,0 +1,232 @@
+"""How long customers take to their next purchase, and how many ever make it.
+
+Kaplan & Meier (1958), JASA 53, 457–481: who has not bought again yet counts for as long as observed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+from statsmodels.duration.survfunc import SurvfuncRight
+
+from loyaltylab.intervals import LEVEL, count_interval
+from loyaltylab.numbers import Numbers, sentence
+
+RANKS = 6  # purchases from this one on are taken together
+HORIZON = 365  # days that findings look ahead
+_Z = norm.ppf((1 + LEVEL) / 2)
+
+
+def waits(
+    purchases: ir.Table, *, until: dt.date, ranks: int = RANKS, by: str | None = None
+) -> pd.DataFrame:
+    """How long customers took to their next purchase. Grain: (segment ×) number of purchase × days.
+
+    purchases : as `timelines` gives them. ranks : purchases from this one on are one row's; of them a
+    customer has several. by : a column of `purchases` that says a person's segment.
+    Returns rank (of the purchase that the wait follows), days, returned (next purchases made after so
+    many days) and waiting (customers who, observed for so long, have made none by `until`).
+
+    A customer who reached a late rank has been observed for less time since, and the quicker ones
+    longer: of ranks above 1 the curve is that of customers who got there by `until`.
+    """
+    keys = ["rank", "days"] if by is None else [by, "rank", "days"]
+    end = purchases["next_day"].coalesce(ibis.literal(until))
+    rows = purchases.mutate(
+        rank=ibis.least(purchases["rank"], ranks), days=end.delta(purchases["day"], unit="day")
+    )
+    table = rows.group_by(keys).agg(
+        returned=rows["next_day"].count(), waiting=rows["next_day"].isnull().sum()
+    )
+    return table.order_by(keys).to_pandas()
+
+
+def kaplan_meier(table: pd.DataFrame) -> pd.DataFrame:
+    """Who is still away, from rows with days, returned and waiting. Grain: a day with returns.
+
+    days, returned, at_risk (observed for at least so long and not back before), away (share not back
+    after so many days), greenwood (sum of returned / (at_risk · (at_risk − returned)) so far:
+    Greenwood's variance of log(away); infinite once all are back).
+    """
+    long = table.melt("days", ["returned", "waiting"], value_name="customers")
+    long = long[long["customers"] > 0]
+    if not table["returned"].any():
+        names = ["days", "returned", "at_risk", "away", "greenwood"]
+        return pd.DataFrame(columns=names, dtype=float)
+    fit = SurvfuncRight(
+        long["days"].to_numpy(),
+        (long["variable"] == "returned").to_numpy(int),
+        freq_weights=long["customers"].to_numpy(),
+    )
+    events, at_risk = fit.n_events, fit.n_risk
+    # statsmodels' surv_prob_se is, with weights, that of the cumulative hazard: the sum is our own.
+    with np.errstate(divide="ignore"):
+        greenwood = np.cumsum(events / (at_risk * (at_risk - events)))
+    return pd.DataFrame(
+        {
+            "days": fit.surv_times,
+            "returned": events,
+            "at_risk": at_risk,
+            "away": fit.surv_prob,
+            "greenwood": greenwood,
+        }
+    )
+
+
+def return_curve(table: pd.DataFrame) -> pd.DataFrame:
+    """Share of customers with a next purchase within so many days, from rows of `waits`.
+
+    Intervals by Greenwood's variance on the log-log scale, at LEVEL (Kalbfleisch & Prentice 2002,
+    section 1.4). Returns days (on which somebody returned), share, low, high; no row if nobody did.
+    """
+    found = kaplan_meier(table)
+    away = found["away"].to_numpy()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = _Z * np.sqrt(found["greenwood"].to_numpy()) / np.abs(np.log(away))
+        low, high = 1 - away ** np.exp(-spread), 1 - away ** np.exp(spread)
+    # Where all have returned nothing is left to vary.
+    low, high = np.where(away > 0, low, 1.0), np.where(away > 0, high, 1.0)
+    return pd.DataFrame({"days": found["days"], "share": 1 - away, "low": low, "high": high})
+
+
+def returned_within(table: pd.DataFrame, days: int) -> pd.Series:
+    """share, low and high of `return_curve` at so many days; missing if nobody was seen so long."""
+    curve = return_curve(table)
+    until_then = curve[curve["days"] <= days]
+    if table.empty or table["days"].max() < days or until_then.empty:
+        return pd.Series({"share": np.nan, "low": np.nan, "high": np.nan})
+    return until_then[["share", "low", "high"]].iloc[-1]
+
+
+def median_wait(table: pd.DataFrame) -> tuple[float, float, float]:
+    """Days until half have bought again, and its interval at LEVEL; missing where half have not.
+
+    Brookmeyer & Crowley (1982), Biometrics 38, 29–41: the days at which the curve's interval holds
+    one half.
+    """
+    curve = return_curve(table)
+    reached = (curve.loc[curve[name] >= 0.5, "days"] for name in ("share", "high", "low"))
+    median, low, high = (float(days.min()) for days in reached)
+    return median, low, high
+
+
+def mean_wait(table: pd.DataFrame, *, horizon: int) -> tuple[float, float, float]:
+    """Mean days to the next purchase, a longer wait counted as `horizon`, with its interval at LEVEL.
+
+    The area under the curve of those away, variance as in Klein & Moeschberger (2003), eq. 4.5.2;
+    missing if nobody was observed for `horizon` days.
+    """
+    if table.empty or table["days"].max() < horizon:
+        return float("nan"), float("nan"), float("nan")
+    found = kaplan_meier(table).query("days < @horizon")
+    edges = np.concatenate([[0], found["days"], [horizon]])
+    areas = np.diff(edges) * np.concatenate([[1], found["away"]])
+    after = areas[1:][::-1].cumsum()[::-1]  # from each return on
+    events, at_risk = found["returned"].to_numpy(), found["at_risk"].to_numpy()
+    left = np.where(after > 0, at_risk * (at_risk - events), 1)
+    spread = _Z * np.sqrt((after**2 * events / left).sum())
+    mean = areas.sum()
+    return float(mean), max(float(mean - spread), 0), min(float(mean + spread), horizon)
+
+
+def wait_summary(table: pd.DataFrame, *, horizon: int = HORIZON) -> pd.DataFrame:
+    """`waits` in a line for each number of purchases. Grain: rank.
+
+    rank, customers (who made that many; of the last rank, purchases), share, low, high (with a next
+    purchase within `horizon` days), median, median_low, median_high (days to it, missing where half
+    have none), mean, mean_low, mean_high (days, a longer wait counted as `horizon`).
+    """
+    rows = []
+    for rank, some in table.groupby("rank"):
+        median, mean = median_wait(some), mean_wait(some, horizon=horizon)
+        rows.append(
+            {"rank": rank, "customers": some[["returned", "waiting"]].to_numpy().sum()}
+            | returned_within(some, horizon).to_dict()
+            | dict(zip(("median", "median_low", "median_high"), median, strict=True))
+            | dict(zip(("mean", "mean_low", "mean_high"), mean, strict=True))
+        )
+    return pd.DataFrame(rows)
+
+
+def hazard(table: pd.DataFrame, *, bins: int = 12) -> pd.DataFrame:
+    """How readily customers still away come back, by days since the purchase. Grain: a bin of days.
+
+    Bins hold about equally many returns and none is without; what comes after the last return is in
+    none. Returns after and until (days; a bin is above the one up to the other), returned, exposure
+    (days that customers waited in it), rate (returns in 30 days of one waiting customer), low, high
+    (`count_interval`).
+    """
+    returned = table.groupby("days")["returned"].sum()
+    so_far = returned.cumsum().to_numpy()
+    wanted = np.arange(1, bins + 1) * so_far[-1] / bins if len(so_far) and so_far[-1] else []
+    edges = np.unique(returned.index.to_numpy()[np.searchsorted(so_far, wanted)])
+    found = pd.DataFrame({"after": np.concatenate([[0], edges])[:-1], "until": edges})
+    days, all_of = table["days"].to_numpy(), table[["returned", "waiting"]].to_numpy().sum(axis=1)
+    bounds = list(zip(found["after"], found["until"], strict=True))
+    found["returned"] = [
+        returned[(returned.index > a) & (returned.index <= b)].sum() for a, b in bounds
+    ]
+    found["exposure"] = [(all_of * np.clip(days - a, 0, b - a)).sum() for a, b in bounds]
+    low, high = count_interval(found["returned"])
+    counts = {"rate": found["returned"], "low": low, "high": high}
+    return found.assign(**{name: 30 * count / found["exposure"] for name, count in counts.items()})
+
+
+def record_waits(numbers: Numbers, summary: pd.DataFrame, *, horizon: int = HORIZON) -> None:
+    """Record retention.again_after_<rank> from `wait_summary`, each share with its interval."""
+    last = summary["rank"].max()
+    for row in summary.itertuples():
+        which = f"purchase {row.rank}" + (" or a later one" if row.rank == last > 1 else "")
+        numbers.record(
+            f"retention.again_after_{row.rank}",
+            row.share,
+            low=row.low,
+            high=row.high,
+            level=LEVEL,
+            unit="share",
+            n=row.customers,
+            definition=f"share with a next purchase within {horizon} days of {which} (Kaplan-Meier)",
+        )
+
+
+def wait_finding(summary: pd.DataFrame, *, horizon: int = HORIZON) -> str:
+    """Whether each purchase makes the next more likely, from `wait_summary`: heading and sentence."""
+    known = summary.dropna(subset="share")
+    if len(known) < 2:
+        return (
+            "## Too early to compare first purchases with later ones\n\n"
+            f"Too few purchases have been followed for {horizon} days."
+        )
+    first, last = known.iloc[0], known.iloc[-1]
+    more, less = last["low"] > first["high"], last["high"] < first["low"]
+    verdict = "more likely" if more else "less likely" if less else "about as likely"
+    text = (
+        "## After {rank} purchases another is {verdict}: {late:.0%} make it within {horizon} days, "
+        "{early:.0%} after the first\n\n"
+        "With 95% confidence {late_low:.1%} to {late_high:.1%} after purchase {rank} or a later one, "
+        "{early_low:.1%} to {early_high:.1%} after the first. "
+    )
+    if pd.notna(last["median"]):
+        text += "Half of the former have bought again after {median:.0f} days. "
+    text += (
+        "Frequent buyers are all that is left at late purchases: it need not be the purchases that "
+        "make customers loyal."
+    )
+    return sentence(
+        text,
+        rank=int(last["rank"]),
+        verdict=verdict,
+        late=last["share"],
+        late_low=last["low"],
+        late_high=last["high"],
+        early=first["share"],
+        early_low=first["low"],
+        early_high=first["high"],
+        horizon=horizon,
+        median=last["median"],
+    )
