@@ -50,7 +50,7 @@ def new_axes(ax: Axes | None = None, *, width: float = 6.4, height: float = 3.4)
         return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
-percent = FuncFormatter(lambda share, _: f"{share:.0%}")
+percent = FuncFormatter(lambda share, _: f"{round(100 * share, 1):g}%")
 thousands = FuncFormatter(lambda count, _: f"{count:,.0f}")
 
 

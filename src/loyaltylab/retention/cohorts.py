@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.stats import chi2_contingency
 
 from loyaltylab.intervals import LEVEL, share_with_interval
-from loyaltylab.numbers import Number, Numbers, counted, sentence
+from loyaltylab.numbers import Number, Numbers, chance, counted, sentence
 
 Period = Literal["week", "month", "quarter"]
 UNITS: dict[str, Literal["W", "M", "Q"]] = {"week": "W", "month": "M", "quarter": "Q"}
@@ -230,13 +230,13 @@ def cohort_finding(cells: pd.DataFrame, *, period: Period) -> str:
         verdict = "Chance alone could explain that"
     return sentence(
         f"## {heading}\n\n"
-        "Between {low:.1%} and {high:.1%} of a cohort do. {verdict} (p = {p:.2g}, chi-square test over "
+        "Between {low:.1%} and {high:.1%} of a cohort do. {verdict} ({p}, chi-square test over "
         "{cohorts}). Only that {period} is tested: along a row, a busy season shows in each cohort at "
         "another age.",
         low=first["share"].min(),
         high=first["share"].max(),
         period=period,
         verdict=verdict,
-        p=test.pvalue,
+        p=chance(test.pvalue),
         cohorts=counted(len(first), "cohort"),
     )

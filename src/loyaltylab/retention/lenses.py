@@ -14,6 +14,7 @@ from loyaltylab.retention.change import ABSENT, factors
 from loyaltylab.retention.cohorts import Period
 from loyaltylab.retention.spread import gini, lorenz, top_share
 
+_COLOURS = (plots.OBSERVED, plots.INK, "#00795A", plots.NEUTRAL)
 _LINES = ["-", "--", ":", "-."]
 
 
@@ -126,17 +127,17 @@ def plot_generations(table: pd.DataFrame, *, period: Period, ax: Axes | None = N
     if later.empty:
         return plots.nothing_yet(plots.new_axes(ax, height=1.2))
     ax = plots.new_axes(ax)
-    shades = _shades(later["year"].nunique())
     for i, (year, line) in enumerate(later.groupby("year")):
+        color = _COLOURS[i % len(_COLOURS)]
         ax.plot(
             line["age"],
             line["share"],
-            color=shades[i],
+            color=color,
             linestyle=_LINES[i % len(_LINES)],
             marker="o" if len(line) == 1 else None,
             label=f"won in {year}",
         )
-        ax.fill_between(line["age"], line["low"], line["high"], color=shades[i], alpha=0.15)
+        ax.fill_between(line["age"], line["low"], line["high"], color=color, alpha=0.15)
     ax.legend(frameon=False)
     ax.yaxis.set_major_formatter(plots.percent)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

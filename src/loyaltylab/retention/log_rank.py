@@ -13,7 +13,7 @@ from scipy.stats import chi2
 from statsmodels.stats.multitest import multipletests
 
 from loyaltylab.intervals import LEVEL
-from loyaltylab.numbers import sentence
+from loyaltylab.numbers import chance, sentence
 from loyaltylab.retention.survival import HORIZON, returned_within
 
 _ROUNDING = 1e-9  # of the variance of all returns: less is none
@@ -108,7 +108,7 @@ def segment_finding(table: pd.DataFrame, *, by: str, name: str, horizon: int = H
     return sentence(
         f"## {heading}\n\n"
         "Within {horizon} days {high:.1%} of *{best}* are back and {low:.1%} of *{worst}*: {verdict} "
-        "(p = {p:.2g}, log-rank test over all days). Of {pairs} pairs {differ} differ when all are "
+        "({p}, log-rank test over all days). Of {pairs} pairs {differ} differ when all are "
         "compared at once (Holm).",
         name=name,
         horizon=horizon,
@@ -117,7 +117,7 @@ def segment_finding(table: pd.DataFrame, *, by: str, name: str, horizon: int = H
         low=worst["share"],
         worst=str(worst["segment"]),
         verdict=verdict,
-        p=p,
+        p=chance(p),
         pairs=len(pairs),
         differ=int(pairs["differ"].sum()),
     )
