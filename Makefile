@@ -136,7 +136,9 @@ $(call executed,$(STEMS)): $(R)/executed/%.ipynb: notebooks/%.ipynb $(D)/dataset
 		requirements.lock | $(REPORT_READY) $(D)/.checked
 	@$(PYTHON) -m loyaltylab run $< $(D) $@
 
-# What a notebook reads beside those: its module, and the results of notebooks before it.
+# What a notebook reads beside those: its module, and the results of notebooks before it. Linkage
+# forecasts what other thresholds would mean, and retention who is at risk.
+$(call executed,02_linkage 03_retention): $(call subject,04_lifetime_value)
 AFTER_LINKAGE := $(filter-out 00_% 01_% 02_%,$(STEMS))
 $(foreach stem,$(STEMS),$(eval $(call executed,$(stem)): $(call subject,$(stem))))
 $(foreach stem,$(filter-out 00_%,$(STEMS)),$(eval \
@@ -151,7 +153,7 @@ not_strict = $(if $(filter-out 0,$(or $(STRICT),1)),$(shell grep -qs '^not stric
 $(D)/.passed: $(call executed,01_validation) $(not_strict) | $(R)/01_validation.html
 	@$(PYTHON) -m loyaltylab gate $(D) $@
 
-$(call executed,02_linkage): $(D)/.passed $(call subject,04_lifetime_value)
+$(call executed,02_linkage): $(D)/.passed
 $(call executed,$(AFTER_LINKAGE)): $(call executed,02_linkage)
 $(call executed,00_summary): $(call executed,$(filter-out 00_%,$(STEMS)))
 

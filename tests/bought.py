@@ -6,7 +6,7 @@ import ibis
 import pandas as pd
 from hypothesis import strategies as st
 
-from loyaltylab.purchases import purchase_days, timelines
+from loyaltylab.timelines import timelines, with_margin
 
 people = st.sampled_from("abcdefgh")
 days = st.dates(dt.date(2022, 11, 1), dt.date(2024, 6, 30))
@@ -26,7 +26,7 @@ def orders_of(rows):
 
 def purchases_of(rows):
     """Their purchases, as the pages keep them."""
-    return timelines(purchase_days(orders_of(rows)))
+    return timelines(with_margin(orders_of(rows)))
 
 
 def literal_purchases(rows):

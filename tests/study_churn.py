@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab import engine, retention
-from loyaltylab.purchases import timelines
+from loyaltylab.timelines import timelines
 
 START, UNTIL = dt.date(2023, 1, 1), dt.date(2025, 12, 31)
 DAYS = (UNTIL - START).days + 1

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from loyaltylab import intervals, retention
 from loyaltylab.numbers import Numbers
-from loyaltylab.purchases import timelines
+from loyaltylab.timelines import timelines
 from tests.study_churn import WORLDS
 from tests.test_survival import counted, histories, purchases_of
 

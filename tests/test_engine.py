@@ -15,8 +15,8 @@ from loyaltylab import engine, retention
 from loyaltylab.contract import DuckDB, Engine
 from loyaltylab.errors import LabError
 from loyaltylab.lifetime_value import summarise
-from loyaltylab.purchases import purchase_days, timelines
 from loyaltylab.schemas import TABLES, column_types
+from loyaltylab.timelines import timelines, with_margin
 from loyaltylab.validation import cancellations, declared, rules
 from tests.shop import MARKERS
 
@@ -164,7 +164,7 @@ def test_totals_are_the_same_on_both(engines, orders_file):
 
 def test_purchase_days_are_the_same_on_both(engines, orders_file):
     def days(orders):
-        return in_words(days, "person_id", "day")
+        return in_words(with_margin(orders), "person_id", "day")
 
     duckdb, spark = on_both(engines, orders_file, days)
     assert 40 < len(duckdb) < 400
@@ -239,7 +239,7 @@ def _members(orders):
 )
 def test_tables_of_retention_are_the_same_on_both(engines, orders_file, table):
     def told(orders):
-        return table(timelines(purchase_days(orders), until=END))
+        return table(timelines(with_margin(orders), until=END))
 
     duckdb, spark = on_both(engines, orders_file, told)
     assert len(duckdb) > 1

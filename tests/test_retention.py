@@ -13,7 +13,7 @@ from statsmodels.duration.survfunc import SurvfuncRight
 
 from loyaltylab import intervals, retention
 from loyaltylab.numbers import Numbers
-from loyaltylab.purchases import purchase_days, timelines
+from loyaltylab.timelines import timelines, with_margin
 
 settings.register_profile("shared", deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("shared")
@@ -24,7 +24,7 @@ def orders_of(rows):
     frame = pd.DataFrame(rows, columns=["person_id", "ordered_at", "amount"])
     frame["ordered_at"] = pd.to_datetime(frame["ordered_at"], format="mixed")
     table = ibis.memtable(frame)
-    return timelines(purchase_days(table.mutate(amount=table["amount"].cast("decimal(18, 4)"))))
+    return timelines(with_margin(table.mutate(amount=table["amount"].cast("decimal(18, 4)"))))
 
 
 def waits_of(purchases, until):

@@ -13,7 +13,7 @@ from statsmodels.duration.survfunc import survdiff
 
 from loyaltylab import retention
 from loyaltylab.numbers import Numbers
-from loyaltylab.purchases import timelines
+from loyaltylab.timelines import timelines
 
 settings.register_profile("shared", deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("shared")

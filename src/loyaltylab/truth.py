@@ -6,7 +6,7 @@ truth/ is beside raw/ in the folder of a dataset that was simulated, and nowhere
 from __future__ import annotations
 
 import glob
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ibis.expr.types as ir
 import pandas as pd
@@ -15,9 +15,6 @@ from loyaltylab import engine
 from loyaltylab.dataset import Lab
 from loyaltylab.errors import LabError
 from loyaltylab.numbers import Numbers
-
-if TYPE_CHECKING:
-    from loyaltylab.linkage.links import Links
 
 
 def table(lab: Lab, name: str) -> ir.Table:
@@ -64,16 +61,15 @@ def scored(lab: Lab, pairs: ir.Table) -> pd.DataFrame:
     return counted.order_by("probability").to_pandas()
 
 
-def compared(lab: Lab, con: Any, links: Links) -> int:
+def compared(lab: Lab, con: Any, fields: ir.Table, pairs: ir.Table) -> int:
     """How many pairs of records that are one person were compared at all.
 
-    con : the engine that holds links.
+    con : the engine that holds fields (record, source, record_id) and pairs (record_l, record_r).
     """
     path = lab.folder / "truth" / "records.parquet"
     known = con.read_parquet(glob.escape(str(path))).select("source", "record_id", "person")
-    of = links.fields.select("record", "source", "record_id").join(known, ["source", "record_id"])
+    of = fields.select("record", "source", "record_id").join(known, ["source", "record_id"])
     of = engine.keep(con, of.select("record", "person"), "truly")
-    pairs = links.compared
     for side in "lr":
         pairs = pairs.join(of.rename({f"{c}_{side}": c for c in of.columns}), f"record_{side}")
     return int(con.execute((pairs["person_l"] == pairs["person_r"]).sum()))

@@ -20,7 +20,6 @@ from loyaltylab.validation.nature import KINDS, NATURE, ORIGINS, PERSONAL, USED,
 _ADVICE: Mapping[str, Mapping[str, str]] = {
     "orders": {
         "": "keep it if returns and margins are to count, else leave it out of the export",
-        "channel": "keep it if channels are to be compared, else leave it out of the export",
     },
     "order_lines": {"": "keep totals per customer and category, not each product bought"},
     "surveys": {

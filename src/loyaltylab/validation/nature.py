@@ -159,29 +159,37 @@ NATURE: Mapping[str, Mapping[str, Nature]] = {
 # to keep one for. Later pages by what comes before their section "Against the truth".
 _CHECKED = ("01_validation",)
 _LINKED = ("02_linkage",)
-_ORDERS = ("03_retention", "04_lifetime_value")
+_LEAVING, _GROUPS, _WINNING = "03_retention", "03b_segments", "03c_acquisition"
+_ORDERS = (_LEAVING, _GROUPS, _WINNING, "04_lifetime_value")
 _ANSWERS = ("05_satisfaction",)
 # Whose a row is: for consent, erasure and linkage.
 _NAMED = dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED))
 USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "orders": {
-        "order_id": (*_CHECKED, *_LINKED),
+        "order_id": (*_CHECKED, *_LINKED, _LEAVING),
         **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, *_ORDERS)),
         "ordered_at": (*_LINKED, *_ORDERS),
         "amount": (*_LINKED, *_ORDERS),
         "currency": _CHECKED,
+        **dict.fromkeys(("margin", "channel"), (_LEAVING, _WINNING)),
     },
-    "order_lines": {"order_id": _LINKED},  # to forget whose order it was
+    "order_lines": {
+        "order_id": (*_LINKED, _LEAVING),  # to forget whose order it was
+        **dict.fromkeys(("category", "quantity", "unit_price"), (_LEAVING,)),
+    },
     "customers": {
-        **_NAMED,
+        **dict.fromkeys(
+            ("source", "record_id"), (*_CHECKED, *_LINKED, _LEAVING, _GROUPS, _WINNING)
+        ),
         # By these records are compared,
         **dict.fromkeys(("given_name", "family_name", "email", "phone", "birth_date"), _LINKED),
         **dict.fromkeys(("street", "postcode", "city"), _LINKED),
         # and by these as well is told what is known of a person.
-        **dict.fromkeys(("country", "registered_at", "acquired_through"), _LINKED),
-        "loyalty_member": _LINKED,
+        "registered_at": _LINKED,
+        **dict.fromkeys(("country", "loyalty_member"), (*_LINKED, _LEAVING, _GROUPS)),
+        "acquired_through": (*_LINKED, _LEAVING, _GROUPS, _WINNING),
         "consent_analytics": (*_CHECKED, *_LINKED),
-        "consent_marketing": (*_CHECKED, *_LINKED),
+        "consent_marketing": (*_CHECKED, *_LINKED, _GROUPS),
     },
     "surveys": {
         "response_id": _CHECKED,
@@ -191,8 +199,12 @@ USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "score": _ANSWERS,
     },
     "tickets": {**_NAMED, "opened_at": _LINKED},
-    "visits": {**_NAMED, "device_id": _LINKED, "started_at": _LINKED},
-    "spend": {},
+    "visits": {
+        **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, _LEAVING)),
+        "device_id": _LINKED,
+        "started_at": (*_LINKED, _LEAVING),
+    },
+    "spend": dict.fromkeys(("date", "channel", "amount"), (_WINNING,)),
     "feedback": {},
     "erasures": {**_NAMED, "requested_at": _LINKED},
 }

@@ -1,0 +1,44 @@
+"""Timelines: each person's purchases in order, with what they earned.
+
+Grain out: one person and day with an order. All tables of the page on retention are counts of these.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import ibis
+import ibis.expr.types as ir
+
+from loyaltylab.purchases import purchase_days
+from loyaltylab.schemas import MONEY
+
+
+def with_margin(orders: ir.Table) -> ir.Table:
+    """`purchase_days` and margin: the sum of the day's orders; missing where an order of the day has
+    none, and where the table has no such column."""
+    if "margin" not in orders.columns:
+        return purchase_days(orders).mutate(margin=ibis.null(MONEY))
+    margin = orders["margin"]
+    return purchase_days(
+        orders, margin=margin.isnull().any().ifelse(ibis.null(MONEY), margin.sum())
+    )
+
+
+def timelines(purchases: ir.Table, *, until: dt.date | None = None) -> ir.Table:
+    """`purchase_days` up to `until` with what went before and came after: the table that the page on
+    retention keeps once.
+
+    Adds first (the person's first day), rank (1 is a person's first purchase), previous (the day of
+    the purchase before; missing at the first) and next_day (of the next; missing: none by `until`). So
+    whoever wants to know of new or returning customers, cohorts, gaps and waits needs no further
+    grouping by person: all of these are counts of its rows.
+    """
+    seen = purchases if until is None else purchases.filter(purchases["day"] <= until)
+    order = ibis.window(group_by="person_id", order_by="day")
+    return seen.mutate(
+        first=seen["day"].first().over(order),
+        rank=ibis.row_number().over(order) + 1,
+        previous=seen["day"].lag().over(order),
+        next_day=seen["day"].lead().over(order),
+    )
