@@ -9,6 +9,7 @@ from scipy.stats import chi2, norm
 from statsmodels.stats.proportion import proportion_confint
 
 LEVEL = 0.95  # of every interval in the lab
+Z = float(norm.ppf((1 + LEVEL) / 2))  # standard errors that a normal interval reaches to each side
 
 
 def share_with_interval(part: Any, whole: Any, *, level: float = LEVEL) -> tuple[Any, Any, Any]:
@@ -53,5 +54,5 @@ def ratio_with_interval(top: Any, bottom: Any, customers: Any) -> tuple[float, f
         low, high = count_interval(above)
         return float(ratio), float(low / below), float(high / below)
     variance = n / (n - 1) * (customers * (top - ratio * bottom) ** 2).sum() / below**2
-    spread = np.exp(norm.ppf((1 + LEVEL) / 2) * np.sqrt(variance) / ratio)
+    spread = np.exp(Z * np.sqrt(variance) / ratio)
     return float(ratio), float(ratio / spread), float(ratio * spread)

@@ -6,10 +6,9 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from scipy.stats import norm
 
 from loyaltylab import plots
-from loyaltylab.intervals import LEVEL, share_with_interval
+from loyaltylab.intervals import LEVEL, Z, share_with_interval
 from loyaltylab.numbers import Number, Numbers, sentence
 
 # Instrument → lowest and highest score, and from which score an answer counts as good.
@@ -63,7 +62,7 @@ def _score(instrument: str, table: pd.DataFrame) -> dict[str, object]:
         share, low, high = share_with_interval(good, n)
         return {"instrument": instrument, "answers": n, "score": share, "low": low, "high": high}
     p, d = good / n, counts[table["score"] <= _DETRACTORS].sum() / n
-    half = norm.ppf((1 + LEVEL) / 2) * np.sqrt((p + d - (p - d) ** 2) / n)
+    half = Z * np.sqrt((p + d - (p - d) ** 2) / n)
     value = {"score": p - d, "low": max(p - d - half, -1), "high": min(p - d + half, 1)}
     return {"instrument": instrument, "answers": n} | {k: 100 * v for k, v in value.items()}
 

@@ -12,10 +12,9 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from scipy.stats import chi2
 
 from loyaltylab import plots
-from loyaltylab.intervals import LEVEL
+from loyaltylab.intervals import LEVEL, count_interval
 from loyaltylab.numbers import Number, Numbers, sentence
 
 UNKNOWN = "not known"
@@ -108,17 +107,17 @@ _COST = ["spend", "customers", "cac", "low", "high"]
 def with_cost(table: pd.DataFrame) -> pd.DataFrame:
     """table with cac = spend / customers, low and high at LEVEL; missing without customers or spend.
 
-    The number of customers won is taken as a Poisson count, with the exact interval of Garwood
-    (1936), Biometrika 28, 437–442; what was spent is known.
+    The number of customers won is taken as a Poisson count (`count_interval`); what was spent is
+    known.
     """
     n, spend = table["customers"].to_numpy(float), table["spend"].to_numpy(float)
-    tail = (1 - LEVEL) / 2
+    fewest, most = count_interval(n)
     known = (n > 0) & (spend > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         ends = {
             "cac": spend / n,
-            "low": spend / (chi2.ppf(1 - tail, 2 * (n + 1)) / 2),
-            "high": spend / (chi2.ppf(tail, 2 * n) / 2),
+            "low": spend / most,
+            "high": spend / fewest,
         }
     return table.assign(**{name: np.where(known, value, np.nan) for name, value in ends.items()})
 

@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
-from scipy.stats import norm
 
 from loyaltylab import plots
-from loyaltylab.intervals import LEVEL
+from loyaltylab.intervals import LEVEL, Z
 from loyaltylab.numbers import Number, Numbers, counted, sentence
 
 
@@ -112,7 +111,7 @@ def payback_curve(cells: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
     net = margin - cac
     # Σ (x − net)², of sums alone.
     about = (table["squares"] - 2 * net * table["margin"] + n * net**2).clip(lower=0)
-    spread = norm.ppf((1 + LEVEL) / 2) * np.sqrt(about) / n
+    spread = Z * np.sqrt(about) / n
     told = {"margin": margin, "cac": cac, "net": net, "low": net - spread, "high": net + spread}
     return table[["month", "cohorts", "customers"]].assign(**told)
 

@@ -8,10 +8,9 @@ from typing import Any
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from loyaltylab.errors import UnanswerableError
-from loyaltylab.intervals import LEVEL
+from loyaltylab.intervals import Z
 from loyaltylab.lifetime_value.history import DAYS, HISTORY, tally
 from loyaltylab.lifetime_value.models import BgNbd, GammaGamma
 from loyaltylab.purchases import purchase_days
@@ -183,5 +182,5 @@ def _mean(values: np.ndarray, customers: np.ndarray) -> tuple[float, float]:
     """Mean over customers, and half the width of its interval at LEVEL (normal approximation)."""
     mean = np.average(values, weights=customers)
     variance = np.average((values - mean) ** 2, weights=customers)
-    half = norm.ppf((1 + LEVEL) / 2) * (variance / customers.sum()) ** 0.5
+    half = Z * (variance / customers.sum()) ** 0.5
     return float(mean), float(half)

@@ -13,10 +13,9 @@ import pandas as pd
 from autograd import grad, hessian  # type: ignore[import-untyped]
 from lifetimes import BetaGeoFitter, GammaGammaFitter
 from lifetimes.utils import ConvergenceError
-from scipy.stats import norm
 
 from loyaltylab.errors import UnanswerableError
-from loyaltylab.intervals import LEVEL
+from loyaltylab.intervals import Z
 from loyaltylab.lifetime_value.history import DAYS, HISTORY
 
 
@@ -182,7 +181,7 @@ def _optimum(
         step = np.linalg.solve(bend, slope(logs))
         logs = logs - step
         if np.abs(step).max() < 1e-7:
-            error = norm.ppf((1 + LEVEL) / 2) * np.sqrt(np.diag(np.linalg.inv(bend)) / customers)
+            error = Z * np.sqrt(np.diag(np.linalg.inv(bend)) / customers)
             return (
                 _named(names, np.exp(logs)),
                 _named(names, np.exp(logs - error)),

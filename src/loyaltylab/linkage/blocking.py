@@ -15,10 +15,9 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from loyaltylab import engine
-from loyaltylab.intervals import LEVEL
+from loyaltylab.intervals import Z
 
 # A key that so many records share (a placeholder, a shop's own address) tells nobody apart.
 MOST = 2000
@@ -219,5 +218,5 @@ def missed(found_by: pd.DataFrame) -> tuple[float, float, float]:
     missed = (contact * other / (both + 1)).sum()
     one, two = found_by["contact"] + 1, found_by["other"] + 1
     variance = (one * two * contact * other / ((both + 1) ** 2 * (both + 2))).sum()
-    reach = norm.ppf((1 + LEVEL) / 2) * np.sqrt(variance)
+    reach = Z * np.sqrt(variance)
     return missed, max(missed - reach, 0.0), missed + reach

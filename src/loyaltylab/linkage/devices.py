@@ -27,9 +27,8 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import digamma, polygamma
-from scipy.stats import norm
 
-from loyaltylab.intervals import LEVEL
+from loyaltylab.intervals import Z
 
 # Counted in with the devices that were seen, so that there is an estimate without any, and none is
 # 0: ten devices with two sign-ins each, one of them by two persons. That one device in ten is shared
@@ -100,7 +99,7 @@ def _estimate(counts: pd.DataFrame, devices: int) -> Sharing:
     theta = float(np.exp(brentq(score, np.log(low), np.log(high))))
     information = weight * theta * (digamma(theta + n) - digamma(theta + 1))
     information += weight * theta**2 * (polygamma(1, theta + n) - polygamma(1, theta + 1))
-    reach = norm.ppf((1 + LEVEL) / 2) / np.sqrt(information.sum())
+    reach = Z / np.sqrt(information.sum())
     return Sharing(theta, theta * float(np.exp(-reach)), theta * float(np.exp(reach)), devices)
 
 

@@ -12,12 +12,11 @@ from typing import Any
 import ibis
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from loyaltylab import engine
 from loyaltylab.errors import LabError
 from loyaltylab.files import write_text
-from loyaltylab.intervals import LEVEL
+from loyaltylab.intervals import Z
 from loyaltylab.linkage.calibration import STRATA, Floats, strata, weights
 from loyaltylab.linkage.links import Links
 
@@ -133,7 +132,7 @@ def _ratio(
     for _, these in pd.Series(moved).groupby(strata(labels["probability"])):
         if len(these) > 1:
             variance += float(these.var(ddof=1)) * len(these)
-    reach = norm.ppf((1 + LEVEL) / 2) * variance**0.5
+    reach = Z * variance**0.5
     return {
         "name": name,
         "value": value,

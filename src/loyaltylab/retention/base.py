@@ -11,9 +11,8 @@ from typing import Literal
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
-from loyaltylab.intervals import LEVEL
+from loyaltylab.intervals import LEVEL, Z
 from loyaltylab.numbers import Number, Numbers, sentence
 from loyaltylab.retention.cohorts import UNITS, Period
 
@@ -108,9 +107,7 @@ def repeat_share(people: ir.Table) -> pd.Series:
         return pd.Series({"share": np.nan, "low": np.nan, "high": np.nan, "customers": n})
     share = found["again"] / spent
     left = found["again_squares"] - 2 * share * found["both"] + share**2 * found["squares"]
-    half = (
-        norm.ppf((1 + LEVEL) / 2) * np.sqrt(max(left, 0) * n / (n - 1)) / spent if n > 1 else np.nan
-    )
+    half = Z * np.sqrt(max(left, 0) * n / (n - 1)) / spent if n > 1 else np.nan
     low, high = max(share - half, min(0, share)), min(share + half, max(1, share))
     if n < 2:
         low = high = np.nan

@@ -14,16 +14,14 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 from statsmodels.tools.numdiff import approx_fprime_cs
 
-from loyaltylab.intervals import LEVEL
+from loyaltylab.intervals import LEVEL, Z
 from loyaltylab.numbers import Numbers, sentence
 
 GROUPS = ("kept", "lost", "won", "won back")
 ABSENT = "not there"
 _SUMS = tuple(f"{name}_{when}" for name in ("purchases", "amount", "margin") for when in ("1", "2"))
-_Z = norm.ppf((1 + LEVEL) / 2)
 
 
 def starts(months: int, until: dt.date) -> tuple[dt.date, dt.date]:
@@ -104,7 +102,7 @@ def changes(people: ir.Table) -> pd.DataFrame:
     squares = (
         table["amount_1*amount_1"] + table["amount_2*amount_2"] - 2 * table["amount_1*amount_2"]
     )
-    half = _Z * np.sqrt(squares.clip(lower=0))
+    half = Z * np.sqrt(squares.clip(lower=0))
     table = table.assign(change=change, low=change - half, high=change + half)
     return table.astype({"customers": "int64"}).reset_index()
 
@@ -135,7 +133,7 @@ def factors(table: pd.DataFrame) -> pd.DataFrame:
         values, given = point[used], covariance[np.ix_(used, used)]
         parts = _parts(values, name)
         slopes = approx_fprime_cs(values, _parts, args=(name,))
-        half = _Z * np.sqrt(np.clip(np.diag(slopes @ given @ slopes.T), 0, None))
+        half = Z * np.sqrt(np.clip(np.diag(slopes @ given @ slopes.T), 0, None))
         padded = np.full((3, 6), np.nan)
         padded[:, : len(parts)] = parts, parts - half, parts + half
         columns |= {name: padded[0], f"{name}_low": padded[1], f"{name}_high": padded[2]}

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 from statsmodels.stats.contingency_tables import Table
 from statsmodels.stats.multitest import multipletests
 
-from loyaltylab.intervals import LEVEL, share_with_interval
+from loyaltylab.intervals import LEVEL, Z, share_with_interval
 from loyaltylab.numbers import chance, sentence
 from loyaltylab.retention.cohorts import Period
 
@@ -66,7 +65,7 @@ def _trend(at: pd.DataFrame) -> list[float]:
     squares = (n * away**2).sum()
     change = (away * active).sum() / squares
     share = active / n
-    half = norm.ppf((1 + LEVEL) / 2) * np.sqrt((n * away**2 * share * (1 - share)).sum()) / squares
+    half = Z * np.sqrt((n * away**2 * share * (1 - share)).sum()) / squares
     return [cohorts, n.sum(), change, change - half, change + half, p]
 
 

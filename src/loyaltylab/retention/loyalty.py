@@ -11,13 +11,11 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
-from loyaltylab.intervals import LEVEL, ratio_with_interval
+from loyaltylab.intervals import LEVEL, Z, ratio_with_interval
 from loyaltylab.numbers import Number, Numbers, sentence
 
 YEAR = 365  # days that the purchase frequency is of
-_Z = norm.ppf((1 + LEVEL) / 2)
 
 
 def year_purchases(purchases: ir.Table, *, until: dt.date) -> pd.DataFrame:
@@ -141,7 +139,7 @@ def membership(cells: pd.DataFrame) -> pd.DataFrame:
             spread = (alike[squares] / alike["customers"] - means**2).clip(lower=0)
             standard[is_one] = (weights * means).sum() if len(both) else float("nan")
             variance += (weights**2 * spread / (alike["customers"] - 1)).sum()
-        difference, half = standard[True] - standard[False], _Z * np.sqrt(variance)
+        difference, half = standard[True] - standard[False], Z * np.sqrt(variance)
         rows.append(
             {
                 "measure": measure,

@@ -10,10 +10,9 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from scipy.stats import norm
 
 from loyaltylab import plots
-from loyaltylab.intervals import LEVEL, count_interval
+from loyaltylab.intervals import LEVEL, Z, count_interval
 from loyaltylab.numbers import Number, Numbers, sentence
 
 NorthStar = Literal["active_customers", "repeat_revenue", "purchases_per_customer"]
@@ -22,7 +21,6 @@ _WORDS = {
     "repeat_revenue": "revenue from customers won in an earlier month",
     "purchases_per_customer": "purchases of a customer who bought",
 }
-_Z = norm.ppf((1 + LEVEL) / 2)
 
 
 def north_star_by_month(purchases: ir.Table, *, until: dt.date, metric: NorthStar) -> pd.DataFrame:
@@ -70,14 +68,14 @@ def _measured(found: pd.DataFrame, metric: str) -> tuple[Any, Any, Any]:
     if metric == "active_customers":
         return found["customers"], *count_interval(found["customers"])
     if metric == "repeat_revenue":
-        spread = _Z * np.sqrt(found["revenue_squares"])
+        spread = Z * np.sqrt(found["revenue_squares"])
         return found["revenue"], found["revenue"] - spread, found["revenue"] + spread
     customers = found["customers"].where(found["customers"] > 0)
     mean = found["purchases"] / customers
     variance = (found["squares"] / customers - mean**2).clip(lower=0) / (
         customers.where(customers > 1) - 1
     )
-    spread = _Z * np.sqrt(variance)
+    spread = Z * np.sqrt(variance)
     return mean, mean - spread, mean + spread
 
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
-from loyaltylab.intervals import LEVEL
+from loyaltylab.intervals import LEVEL, Z
 from loyaltylab.numbers import Number, Numbers, sentence
 from loyaltylab.retention.survival import returned_within
 
@@ -41,7 +40,7 @@ def gap_median_interval(table: pd.DataFrame) -> tuple[float, float]:
     n = int(table["gaps"].sum())
     if n == 0:
         return float("nan"), float("nan")
-    half = norm.ppf((1 + LEVEL) / 2) * np.sqrt(0.25 / n)
+    half = Z * np.sqrt(0.25 / n)
     return gap_quantile(table, max(0.5 - half, 0)), gap_quantile(table, min(0.5 + half, 1))
 
 

@@ -13,9 +13,8 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
-from loyaltylab.intervals import LEVEL
+from loyaltylab.intervals import Z
 from loyaltylab.numbers import sentence
 from loyaltylab.retention.survival import kaplan_meier
 
@@ -87,7 +86,7 @@ def _threshold(
     variance = (
         (to_d * away) ** 2 * own + (to_end * end) ** 2 * last + 2 * to_d * to_end * away * end * own
     )
-    spread = norm.ppf((1 + LEVEL) / 2) * np.sqrt(np.maximum(variance, 0))
+    spread = Z * np.sqrt(np.maximum(variance, 0))
     days = found["days"].to_numpy()
     bounds = (late, late - spread, late + spread)
     chosen, low, high = (

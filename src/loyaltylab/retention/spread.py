@@ -11,9 +11,8 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
-from loyaltylab.intervals import LEVEL
+from loyaltylab.intervals import LEVEL, Z
 from loyaltylab.numbers import Numbers, counted, sentence
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -197,7 +196,7 @@ def _with_interval(value: float, variance: float, n: float) -> tuple[float, floa
     """Normal interval at LEVEL, within 0 and 1 where the value is; none of one customer alone."""
     if n < 2:
         return value, np.nan, np.nan
-    half = norm.ppf((1 + LEVEL) / 2) * np.sqrt(max(variance, 0) * n / (n - 1))
+    half = Z * np.sqrt(max(variance, 0) * n / (n - 1))
     return value, max(value - half, min(0.0, value)), min(value + half, max(1.0, value))
 
 

@@ -11,15 +11,13 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 from statsmodels.duration.survfunc import SurvfuncRight
 
-from loyaltylab.intervals import LEVEL, count_interval
+from loyaltylab.intervals import LEVEL, Z, count_interval
 from loyaltylab.numbers import Numbers, sentence
 
 RANKS = 6  # purchases from this one on are taken together
 HORIZON = 365  # days that findings look ahead
-_Z = norm.ppf((1 + LEVEL) / 2)
 
 
 def waits(
@@ -87,7 +85,7 @@ def return_curve(table: pd.DataFrame) -> pd.DataFrame:
     found = kaplan_meier(table)
     away = found["away"].to_numpy()
     with np.errstate(divide="ignore", invalid="ignore"):
-        spread = _Z * np.sqrt(found["greenwood"].to_numpy()) / np.abs(np.log(away))
+        spread = Z * np.sqrt(found["greenwood"].to_numpy()) / np.abs(np.log(away))
         low, high = 1 - away ** np.exp(-spread), 1 - away ** np.exp(spread)
     # Where all have returned nothing is left to vary.
     low, high = np.where(away > 0, low, 1.0), np.where(away > 0, high, 1.0)
@@ -129,7 +127,7 @@ def mean_wait(table: pd.DataFrame, *, horizon: int) -> tuple[float, float, float
     after = areas[1:][::-1].cumsum()[::-1]  # from each return on
     events, at_risk = found["returned"].to_numpy(), found["at_risk"].to_numpy()
     left = np.where(after > 0, at_risk * (at_risk - events), 1)
-    spread = _Z * np.sqrt((after**2 * events / left).sum())
+    spread = Z * np.sqrt((after**2 * events / left).sum())
     mean = areas.sum()
     return float(mean), max(float(mean - spread), 0), min(float(mean + spread), horizon)
 

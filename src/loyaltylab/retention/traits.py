@@ -12,12 +12,11 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 from statsmodels.stats.contingency_tables import StratifiedTable
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from loyaltylab.intervals import LEVEL
+from loyaltylab.intervals import LEVEL, Z
 from loyaltylab.numbers import chance, sentence
 
 HOLIDAYS = ((11, 15), (12, 24))  # month and day, both included: the weeks before Christmas
@@ -144,7 +143,7 @@ def _within_years(both: pd.DataFrame) -> dict[str, float]:
         return {}
     value = (weight * (p - q)).sum() / total
     variance = (weight**2 * (p * (1 - p) / n + q * (1 - q) / m)).sum() / total**2
-    half = norm.ppf((1 + LEVEL) / 2) * np.sqrt(variance)
+    half = Z * np.sqrt(variance)
     squares = [
         np.array([[a, n - a], [b, m - b]], float)
         for n, a, m, b in both[["customers", "returned", "customers_2", "returned_2"]].to_numpy()
