@@ -13,7 +13,7 @@ TOP = (
     "thresholds, segments, parameters"
 )
 TABLES = (
-    "orders, order_lines, customers, surveys, tickets, visits, spend, feedback, erasures"  # design
+    "orders, order_lines, customers, surveys, tickets, visits, contracts, spend, feedback, erasures"
 )
 OF_FILE = (
     "path, format, source, delimiter, quote, names, widths, encoding, decimal, thousands, "

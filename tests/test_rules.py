@@ -43,6 +43,7 @@ GOOD = {
     | {"ticket_id": "t", "opened_at": WHEN, "first_reply_at": WHEN, "resolved_at": WHEN},
     "visits": WHO
     | {"visit_id": "v", "device_id": "d", "started_at": WHEN, "seconds": 0.0, "stage": "view"},
+    "contracts": WHO | {"contract_id": "k", "began_at": WHEN, "ended_at": WHEN},
     "spend": {"date": WHEN, "channel": "c", "amount": Decimal(0), "impressions": 5, "clicks": 5},
     "feedback": {"feedback_id": "f", "platform": "p", "posted_at": WHEN, "rating": 5.0},
     "erasures": WHO | {"requested_at": WHEN},
@@ -149,6 +150,18 @@ BROKEN = {
         "clicks is below 0": {"clicks": -1},
         "clicks is above impressions": {"clicks": 6},
     },
+    "contracts": {
+        "source is missing": {"source": None},
+        "record_id is missing": {"record_id": None},
+        "contract_id is missing": {"contract_id": None},
+        "began_at is missing": {"began_at": None},
+        "began_at is before 1950-01-01": {"began_at": EARLY},
+        "began_at is after 2099-12-31": {"began_at": LATE, "ended_at": None},
+        "ended_at is after 2099-12-31": {"ended_at": LATE},
+        "ended_at is before 1950-01-01": {"ended_at": EARLY, "began_at": None},
+        "ended_at is before began_at": {"ended_at": day("2000-01-01")},
+        "record_id is no customer's": {"record_id": "2"},
+    },
     "feedback": {
         "feedback_id is missing": {"feedback_id": None},
         "platform is missing": {"platform": None},
@@ -170,6 +183,7 @@ ALSO = {
     ("surveys", "answered_at is before 1950-01-01"): ["sent_at is missing"],
     ("tickets", "first_reply_at is before 1950-01-01"): ["opened_at is missing"],
     ("tickets", "resolved_at is before 1950-01-01"): ["opened_at is missing"],
+    ("contracts", "ended_at is before 1950-01-01"): ["began_at is missing"],
     ("customers", "registered_at is before 1950-01-01"): [],
 }
 NOTES = {"email is no address", "phone is no number that can be dialled"}

@@ -36,6 +36,7 @@ TableName = Literal[
     "surveys",
     "tickets",
     "visits",
+    "contracts",
     "spend",
     "feedback",
     "erasures",

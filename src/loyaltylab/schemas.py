@@ -232,6 +232,17 @@ TABLES: Mapping[str, pa.DataFrameSchema] = {
         unique=["source", "visit_id"],
         metadata={"references": [_OF_CUSTOMER]},
     ),
+    "contracts": pa.DataFrameSchema(
+        {
+            "contract_id": _column(TEXT, required=True),
+            **_RECORD,
+            "began_at": _happened(),
+            "ended_at": _happened(required=False, may_lack=True),
+        },
+        checks=[_not_before("ended_at", "began_at")],
+        unique=["source", "contract_id"],
+        metadata={"references": [_OF_CUSTOMER]},
+    ),
     "spend": pa.DataFrameSchema(
         {
             "date": _happened(),
@@ -271,6 +282,7 @@ MAIN_TIME: Mapping[str, str] = {
     "surveys": "sent_at",
     "tickets": "opened_at",
     "visits": "started_at",
+    "contracts": "began_at",
     "spend": "date",
     "feedback": "posted_at",
     "erasures": "requested_at",

@@ -1,6 +1,6 @@
 """Who comes back, who goes, and what that is worth. Grain in: one purchase.
 
-A purchase is one person's orders of one day (`timelines.timelines`).
+A purchase is one person's orders of one day (`purchases.timelines`).
 """
 
 from loyaltylab.retention.base import (

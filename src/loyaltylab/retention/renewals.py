@@ -39,7 +39,7 @@ _STARTS = [(0.0, 0.3), (-2.0, 0.0), (1.0, 0.6)]  # polarisation, log c
 def survivors(persons: ir.Table, *, period: Term, until: dt.date) -> pd.DataFrame:
     """Who is still a customer after k whole periods. Grain in: one person. Grain out: cohort × age.
 
-    persons : person_id, started (date), ended (date: the first day on which the person was no customer
+    persons : started (date), ended (date: the first day on which the person was no customer
     any more; missing while there is no such day). An age counts from each person's own start: age 1 of
     who started on 31 January is 29 February. One who ended by the day of the start leaves at age 1.
     until : last day observed; who started after it is left out. An age that not everybody of a cohort

@@ -134,6 +134,12 @@ NATURE: Mapping[str, Mapping[str, Nature]] = {
         "stage": _OBSERVED,
         "interest": _MADE,
     },
+    "contracts": {
+        "contract_id": Nature("identity", "made"),
+        **_RECORD,
+        "began_at": _OBSERVED,
+        "ended_at": _OBSERVED,
+    },
     "spend": {
         "date": _BUSINESS,
         "channel": _BUSINESS,
@@ -203,6 +209,12 @@ USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, _LEAVING)),
         "device_id": _LINKED,
         "started_at": (*_LINKED, _LEAVING),
+    },
+    "contracts": {
+        "contract_id": _CHECKED,
+        **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, _LEAVING)),
+        "began_at": (*_LINKED, _LEAVING),
+        "ended_at": (_LEAVING,),
     },
     "spend": dict.fromkeys(("date", "channel", "amount"), (_WINNING,)),
     "feedback": {},
