@@ -78,13 +78,16 @@ def _logs(people: ir.Table) -> dict[str, ir.FloatingValue]:
 def sample(con: Any, people: ir.Table, *, seed: int, rows: int = SAMPLE) -> pd.DataFrame:
     """The features of at most so many customers with two purchases or more, on a log scale.
 
-    The same customers for the same seed, whatever order they stand in: those of the lowest hashes.
+    The same customers for the same seed, whatever order they stand in: those of the lowest hashes, in
+    the order of their features.
     """
     again = people.filter(people["purchases"] > 1)
     drawn = hashed(con, ibis.struct({"person": again["person_id"], "seed": ibis.literal(seed)}))
     table = again.select(**_logs(again), drawn=drawn, person_id="person_id")
     table = table.order_by("drawn", "person_id").limit(rows)
-    return table.select(*FEATURES).to_pandas()
+    found = table.select(*FEATURES).to_pandas()
+    # What is drawn from them next must not hang on persons' numbers, which another key makes others.
+    return found.sort_values(list(FEATURES), ignore_index=True)
 
 
 def cluster(features: pd.DataFrame, *, seed: int, repetitions: int = 50) -> Clustering | None:
