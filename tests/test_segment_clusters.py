@@ -123,3 +123,10 @@ def test_a_sample_is_the_same_whatever_the_order_of_rows(con):
     # A basket below zero has no logarithm: it counts as nothing.
     owing = people.mutate(average_basket=ibis.literal(-3.0))
     assert (segments.sample(con, owing, seed=1)["basket"] == 0).all()
+
+
+def test_what_is_drawn_of_all_does_not_hang_on_the_numbers_of_persons(con):
+    people = people_of(blobs(APART, 30))
+    other = people.mutate(person_id=people["person_id"].re_replace("p", "other "))
+    known, renamed = (segments.sample(con, some, seed=1) for some in (people, other))
+    pd.testing.assert_frame_equal(known, renamed)
