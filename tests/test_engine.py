@@ -210,15 +210,16 @@ def _members(orders):
             until=END,
             period="month",
         ),
-        lambda days: in_words(
-            retention.status(retention.spells(days, ALLOWED, until=END), until=END),
-            "person_id",
+        lambda days: pd.DataFrame(
+            in_words(
+                retention.status(retention.spells(days, ALLOWED, until=END), until=END), "person_id"
+            )
         ),
         lambda days: pd.DataFrame(
             [retention.churn_rate(retention.spells(days, ALLOWED, until=END), ALLOWED, until=END)]
             * 2
         ),
-        lambda days: in_words(_at_risk(days), "person_id"),
+        lambda days: pd.DataFrame(in_words(_at_risk(days), "person_id")),
         lambda days: retention.year_purchases(days, until=END),
         lambda days: retention.membership_cells(days, _members(days), until=END),
         lambda days: retention.north_star_by_month(days, until=END, metric="repeat_revenue"),

@@ -71,6 +71,7 @@ RECORD = {
 
 def test_each_field(con):
     (row,) = told(con, [RECORD]).to_dict("records")
+    assert row.pop("mark") > 0
     assert row == {
         "source": "shop",
         "record_id": "1",
@@ -93,7 +94,7 @@ def test_what_says_nothing_is_missing(con):
     nothing = {"source": "a", "record_id": "3"}
     found = told(con, [empty, signs, nothing])
     assert found["email"].fillna("").tolist() == ["", "- /", ""]
-    of = found.drop(columns=["source", "record_id", "record", "email"])
+    of = found.drop(columns=["source", "record_id", "record", "mark", "email"])
     assert len(of.columns) == 8 and of.isna().all(axis=None)
 
 

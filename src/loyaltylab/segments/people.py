@@ -10,6 +10,8 @@ import datetime as dt
 import ibis
 import ibis.expr.types as ir
 
+from loyaltylab.errors import UnanswerableError
+
 # What is known of a person beside the orders, from the persons that linkage found.
 KNOWN = ("country", "acquired_through", "loyalty_member", "consent_marketing")
 
@@ -63,7 +65,7 @@ def cut_points(people: ir.Table, value: ir.NumericColumn, *, classes: int) -> li
 
     The k-th is the smallest value that at least k / classes of the people do not exceed. People with
     the same value are never parted: classes differ in size, and may be empty, where many share one.
-    Raises ValueError if there is nobody.
+    Raises UnanswerableError if there is nobody.
     """
     by_value = people.group_by(value=value.cast("float64")).agg(n=people.count())
     ranked = by_value.mutate(
@@ -76,5 +78,7 @@ def cut_points(people: ir.Table, value: ir.NumericColumn, *, classes: int) -> li
     }
     found = ranked.agg(**cuts).to_pandas().iloc[0]
     if found.isna().any():
-        raise ValueError("people: expected at least one to be cut into classes, found none.")
+        raise UnanswerableError(
+            "There was nobody to put into segments: expected a customer who bought by then, found none."
+        )
     return [float(found[cut]) for cut in cuts]
