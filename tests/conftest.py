@@ -5,7 +5,8 @@ import pytest
 from loyaltylab import engine
 from tests.shop import Shop
 
-# Each file runs on one core: begun last, one of these would run alone for minutes.
+# Each file runs on one core: begun last, one of these would run alone for minutes. (make test keeps
+# xdist from beginning with the files of most tests.)
 LONGEST = ("test_make", "test_resolution", "test_malformed", "test_erasure", "test_updates")
 
 
