@@ -174,6 +174,7 @@ def key_figures(numbers: Mapping[str, Number]) -> pd.DataFrame:
             for words, number in known
         ],
         index=[href(number.notebook) for _, number in known],
+        columns=["figure", "value", "95% interval", "page"],
     )
 
 

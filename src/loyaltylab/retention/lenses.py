@@ -52,7 +52,8 @@ def plot_change(table: pd.DataFrame, *, currency: str, ax: Axes | None = None) -
     """What each factor added to revenue or took from it, with its interval (`changes`)."""
     if not (table["amount_1"].sum() > 0 and table["customers"].sum()):
         return plots.nothing_yet(plots.new_axes(ax, height=1.2))
-    parts = factors(table).dropna(subset="amount")
+    # To the cent: the order in which an engine adds up must not move a pixel.
+    parts = factors(table).dropna(subset="amount").round(2)
     ax = plots.new_axes(ax)
     half = parts["amount_high"] - parts["amount"]
     ax.barh(parts["factor"], parts["amount"], xerr=half, color=plots.OBSERVED, ecolor=plots.INK)
