@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import chi2, norm
-from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 LEVEL = 0.95  # of every interval in the lab
 Z = float(norm.ppf((1 + LEVEL) / 2))  # standard errors that a normal interval reaches to each side
@@ -25,6 +25,29 @@ def share_with_interval(part: Any, whole: Any, *, level: float = LEVEL) -> tuple
     low, high = np.where(missing, np.nan, low), np.where(missing, np.nan, high)
     # At shares of 0 and 1 the bound is the share itself; rounding may put it a hair inside.
     return share, np.minimum(low, share), np.maximum(high, share)
+
+
+def difference_interval(part: int, whole: int, other: int, of_other: int) -> tuple[float, float]:
+    """Interval at LEVEL of part / whole − other / of_other, neither whole being 0.
+
+    Newcombe, R. G. (1998), Statistics in Medicine 17, 873–890, method 10.
+    """
+    low, high = confint_proportions_2indep(
+        part, whole, other, of_other, method="newcomb", compare="diff", alpha=1 - LEVEL
+    )
+    return low, high
+
+
+def mean_interval(value: float, variance: float, n: float) -> tuple[float, float]:
+    """Normal interval at LEVEL of a share or the like, within 0 and 1 where the value is.
+
+    variance : of the value, with n instead of n − 1; n : customers that it rests on. Missing of one
+    customer alone.
+    """
+    if n < 2:
+        return np.nan, np.nan
+    half = Z * np.sqrt(max(variance, 0) * n / (n - 1))
+    return max(value - half, min(0.0, value)), min(value + half, max(1.0, value))
 
 
 def count_interval(count: Any) -> tuple[Any, Any]:

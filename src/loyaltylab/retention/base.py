@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from loyaltylab.intervals import LEVEL, Z
+from loyaltylab.intervals import LEVEL, mean_interval
 from loyaltylab.numbers import Number, Numbers, sentence
 from loyaltylab.retention.cohorts import UNITS, Period
 
@@ -107,10 +107,7 @@ def repeat_share(people: ir.Table) -> pd.Series:
         return pd.Series({"share": np.nan, "low": np.nan, "high": np.nan, "customers": n})
     share = found["again"] / spent
     left = found["again_squares"] - 2 * share * found["both"] + share**2 * found["squares"]
-    half = Z * np.sqrt(max(left, 0) * n / (n - 1)) / spent if n > 1 else np.nan
-    low, high = max(share - half, min(0, share)), min(share + half, max(1, share))
-    if n < 2:
-        low = high = np.nan
+    low, high = mean_interval(share, left / spent**2, n)
     return pd.Series({"share": share, "low": low, "high": high, "customers": n})
 
 

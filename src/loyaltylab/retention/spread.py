@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from loyaltylab.intervals import LEVEL, Z
+from loyaltylab.intervals import LEVEL, mean_interval
 from loyaltylab.numbers import Numbers, counted, sentence
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -160,7 +160,7 @@ def gini(table: pd.DataFrame) -> tuple[float, float, float]:
     slope = -(value + 1)
     mean = (slope * spent + table["rest"].sum()) / n
     squares = slope**2 * table["squares"] + 2 * slope * table["rest_amount"] + table["rest_squares"]
-    return _with_interval(value, (squares.sum() - n * mean**2) / spent**2, n)
+    return value, *mean_interval(value, (squares.sum() - n * mean**2) / spent**2, n)
 
 
 def top_share(table: pd.DataFrame) -> tuple[float, float, float]:
@@ -189,15 +189,7 @@ def top_share(table: pd.DataFrame) -> tuple[float, float, float]:
         + 2 * tenth * border * (over - value * spent)
         - 2 * value * over_amount
     )
-    return _with_interval(value, squares / spent**2, n)
-
-
-def _with_interval(value: float, variance: float, n: float) -> tuple[float, float, float]:
-    """Normal interval at LEVEL, within 0 and 1 where the value is; none of one customer alone."""
-    if n < 2:
-        return value, np.nan, np.nan
-    half = Z * np.sqrt(max(variance, 0) * n / (n - 1))
-    return value, max(value - half, min(0.0, value)), min(value + half, max(1.0, value))
+    return value, *mean_interval(value, squares / spent**2, n)
 
 
 def record_spread(numbers: Numbers, table: pd.DataFrame, *, since: dt.date, until: dt.date) -> None:

@@ -14,9 +14,8 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.contingency_tables import StratifiedTable
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import confint_proportions_2indep
 
-from loyaltylab.intervals import LEVEL, Z
+from loyaltylab.intervals import LEVEL, Z, difference_interval
 from loyaltylab.numbers import chance, sentence
 
 HOLIDAYS = ((11, 15), (12, 24))  # month and day, both included: the weeks before Christmas
@@ -103,8 +102,8 @@ def returned_by(
 def against_others(table: pd.DataFrame, value: str) -> pd.Series:
     """Customers of one value of a trait against all others, from `returned_by`.
 
-    customers, returned (share), others, others_returned; difference with low and high (Newcombe 1998,
-    Statistics in Medicine 17, 873–890, method 10); adjusted, adjusted_low, adjusted_high: the same
+    customers, returned (share), others, others_returned; difference with low and high
+    (`difference_interval`); adjusted, adjusted_low, adjusted_high: the same
     difference within each year of first purchase, years weighted as by Mantel & Haenszel (Greenland &
     Robins 1985, Biometrics 41, 55–68, their weights with the binomial variance); p (Cochran–Mantel–
     Haenszel test over the years). Missing where there is nobody on one side.
@@ -120,12 +119,8 @@ def against_others(table: pd.DataFrame, value: str) -> pd.Series:
     if not one["customers"] or not other["customers"]:
         return pd.Series(found)
     shares = one["returned"] / one["customers"], other["returned"] / other["customers"]
-    low, high = confint_proportions_2indep(
-        *(int(n) for n in (one["returned"], one["customers"])),
-        *(int(n) for n in (other["returned"], other["customers"])),
-        method="newcomb",
-        compare="diff",
-        alpha=1 - LEVEL,
+    low, high = difference_interval(
+        *(int(side[name]) for side in (one, other) for name in ("returned", "customers"))
     )
     found |= {"returned": shares[0], "others_returned": shares[1], "low": low, "high": high}
     found["difference"] = shares[0] - shares[1]

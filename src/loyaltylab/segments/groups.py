@@ -14,9 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2_contingency
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import confint_proportions_2indep
 
-from loyaltylab.intervals import LEVEL, share_with_interval
+from loyaltylab.intervals import LEVEL, difference_interval, share_with_interval
 from loyaltylab.numbers import sentence
 from loyaltylab.segments.people import cut_points
 
@@ -89,9 +88,7 @@ def _differences(table: pd.DataFrame) -> pd.DataFrame:
         if min(whole, rest) == 0:
             rows.append((np.nan,) * 4)
             continue
-        low, high = confint_proportions_2indep(
-            part, whole, others, rest, compare="diff", method="newcomb", alpha=1 - LEVEL
-        )
+        low, high = difference_interval(part, whole, others, rest)
         cells = np.array([[part, whole - part], [others, rest - others]])
         varied = cells.sum(axis=0).min() > 0
         p = chi2_contingency(cells, correction=False).pvalue if varied else 1.0
