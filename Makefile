@@ -12,7 +12,7 @@ DEMO_CUSTOMERS ?= $(shell sed -n 's/^  customers: *\([0-9]*\).*/\1/p' data/demo/
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: report data/demo spark test lab golden lint bench lock clean help FORCE
+.PHONY: report data/demo spark test study lab golden lint bench lock clean help FORCE
 
 D := data/$(DATASET)
 R := reports/$(DATASET)
@@ -197,6 +197,11 @@ lint: $(TEST_READY) ## style and types
 bench: $(BENCH_READY) ## time what is claimed to be fast, beside what it is compared with
 	$(PYTHON) -m pytest tests/bench_*.py --benchmark-group-by=group \
 		--benchmark-timer=time.process_time --benchmark-columns=min,median,max,rounds
+
+# Each writes a table to tests/studies, which a test reads; together about half an hour.
+study: $(TEST_READY) ## count over simulated worlds how often intervals hold the truth
+	$(PYTHON) -m tests.study_retention
+	$(PYTHON) -m tests.study_renewals
 
 # One resolution for every Python from 3.11 on and every system; groups agree with the report's lock.
 LOCK = $(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

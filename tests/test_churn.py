@@ -1,9 +1,7 @@
 """Churn where nobody cancels: by hand, and against slow literal translations day by day."""
 
-import csv
 import datetime as dt
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +12,6 @@ from hypothesis import strategies as st
 from loyaltylab import intervals, retention
 from loyaltylab.numbers import Numbers
 from loyaltylab.timelines import timelines
-from tests.study_churn import WORLDS
 from tests.test_survival import counted, histories, purchases_of
 
 UNTIL = dt.date(2024, 6, 30)
@@ -304,27 +301,3 @@ def test_count_interval_is_garwoods():
     assert low == pytest.approx([0, 0.0253], abs=5e-5) and high == pytest.approx(
         [3.689, 5.572], abs=5e-4
     )
-
-
-STUDY = Path(__file__).parent / "studies" / "churn.csv"
-METRICS = {
-    "second purchase within 365 days",
-    "mean wait within 365 days",
-    "silence of a one-time buyer",
-    "churn rate",
-    "purchase frequency",
-    "repeat rate of members less others",
-    "active_customers",
-    "repeat_revenue",
-    "purchases_per_customer",
-}
-
-
-def test_intervals_hold_as_often_as_they_say():
-    """As python -m tests.study_churn wrote it."""
-    rows = list(csv.DictReader(STUDY.open(encoding="utf-8")))
-    assert {row["metric"] for row in rows} == METRICS
-    for row in rows:
-        worlds, covered = int(row["worlds"]), int(row["covered"])
-        assert worlds >= WORLDS and float(row["share"]) == pytest.approx(covered / worlds)
-        assert 0.93 <= covered / worlds <= 0.97, row["metric"]

@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loyaltylab import retention
-from tests.bought import histories, literal_purchases, orders_of, purchases_of
+from loyaltylab.purchases import purchase_days
+from loyaltylab.timelines import first_orders, timelines
+from tests.bought import histories, literal_purchases, purchases_of
 
 settings.register_profile("shared", deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("shared")
@@ -70,6 +72,27 @@ def test_a_day_with_an_order_of_unknown_margin_has_none():
     found = purchases_of(rows).order_by("day").to_pandas()
     assert found["orders"].tolist() == [2, 1]
     assert pd.isna(found["margin"].iloc[0]) and found["margin"].iloc[1] == 3
+
+
+def test_a_cohort_of_few_shows_nothing_but_how_many_they_are():
+    rows = [("single", "2024-01-05", 10, 1), ("single", "2024-02-05", 10, 1)]
+    rows += [(f"p{i}", f"2024-0{month}-09", 10, 1) for i in range(5) for month in (2, 3)]
+    cells = retention.triangle(purchases_of(rows), period="month", until=UNTIL)
+    shown = retention.suppressed(cells, minimum=5)
+    january = shown["cohort"] == pd.Timestamp("2024-01-01")
+    assert cells.loc[january, "share"].tolist()[:2] == [1, 1]
+    assert cells.loc[january, "low"].iloc[1] < 0.21  # Wilson, 1 of 1: 1 / (1 + 3.84)
+    assert shown[january].drop(columns=["cohort", "age", "customers"]).isna().all(axis=None)
+    pd.testing.assert_frame_equal(shown[~january], cells[~january])
+    drawn = retention.plot_triangle(shown, period="month").collections[0].get_array()
+    assert np.isnan(np.ma.filled(drawn, np.nan).reshape(2, -1)[0]).all()
+    curves = [
+        line for line in retention.plot_curves(shown, period="month").lines if len(line.get_xdata())
+    ]
+    assert len(curves) == 2  # of February, and of all
+    nobody = retention.suppressed(cells, minimum=6)
+    assert "no cohort is large enough" in retention.describe_triangle(nobody, period="month")
+    assert "no cohort is large enough" in retention.describe_curves(nobody, period="month")
 
 
 def test_nobody_by_the_last_day_is_a_table_without_rows():
@@ -175,6 +198,7 @@ ORDERS = ibis.memtable(
         columns=["person_id", "source", "order_id", "ordered_at", "channel"],
     ).astype({"ordered_at": "datetime64[us]"})
 )
+FIRSTS = first_orders(ORDERS, timelines(purchase_days(ORDERS.mutate(amount=ibis.literal(1)))))
 LINES = ibis.memtable(
     pd.DataFrame(
         [
@@ -197,23 +221,30 @@ PERSONS = ibis.memtable(
 
 
 def test_traits_by_hand():
-    table = retention.traits(ORDERS, lines=LINES, persons=PERSONS).order_by("person_id").to_pandas()
+    table = retention.traits(FIRSTS, lines=LINES, persons=PERSONS).order_by("person_id").to_pandas()
     assert table["person_id"].tolist() == ["ann", "bo", "cy"]
     # Ann's two orders of one moment: the first by number. Its tea and cups cost the same: by name.
     assert table["channel"].fillna("-").tolist() == ["app", "-", "web"]
     assert table["category"].fillna("-").tolist() == ["cups", "tea", "-"]
-    assert table["season"].tolist() == ["holiday", "other", "holiday"]
     assert table["country"].fillna("-").tolist() == ["DE", "-", "NO"]
-    winter = retention.traits(ORDERS, holidays=((12, 25), (1, 6))).order_by("person_id").to_pandas()
-    assert winter["season"].tolist() == ["other", "holiday", "other"]
-    assert "category" not in winter
+    assert "category" not in retention.traits(FIRSTS).columns
+
+
+def test_seasons_by_hand():
+    first, winter = FIRSTS["first"], ((12, 25), (1, 6))
+    seasons = {"usual": retention.season(first), "winter": retention.season(first, holidays=winter)}
+    named = FIRSTS.select("person_id", **seasons)
+    table = named.order_by("person_id").to_pandas()
+    assert table["usual"].tolist() == ["holiday", "other", "holiday"]
+    assert table["winter"].tolist() == ["other", "holiday", "other"]
 
 
 @given(histories, st.sampled_from([30, 180]))
 @settings(max_examples=12)
 def test_returned_by_equals_its_literal_translation(rows, days):
-    people = retention.traits(orders_of(rows).mutate(channel=ibis.literal("web")))
-    table = retention.returned_by(purchases_of(rows), people, by="season", days=days, until=UNTIL)
+    bought = purchases_of(rows)
+    bought = bought.mutate(season=retention.season(bought["first"]))
+    table = retention.returned_by(bought, by="season", days=days, until=UNTIL)
     literal = {}
     for _, own in literal_purchases(rows).groupby("person_id"):
         dates = sorted(own["day"])

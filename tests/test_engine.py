@@ -180,7 +180,7 @@ def test_histories_are_the_same_on_both(engines, orders_file):
     assert duckdb == spark
 
 
-END = dt.date(2023, 12, 31)
+START, END = dt.date(2023, 3, 1), dt.date(2023, 12, 31)
 ALLOWED = pd.DataFrame({"rank": [1, 3], "days": [60.0, 35.0]})
 
 
@@ -223,6 +223,19 @@ def _members(orders):
         lambda days: retention.year_purchases(days, until=END),
         lambda days: retention.membership_cells(days, _members(days), until=END),
         lambda days: retention.north_star_by_month(days, until=END, metric="repeat_revenue"),
+        lambda days: retention.north_star_by_month(days, until=END, metric="active_customers"),
+        lambda days: retention.base(days, period="week", until=END),
+        lambda days: retention.measures(retention.totals(days, since=START, until=END)),
+        lambda days: retention.changes(retention.compared(days, months=6, until=END)),
+        lambda days: retention.returned_by(
+            days.mutate(season=retention.season(days["first"], holidays=((1, 1), (1, 9)))),
+            by="season",
+            days=60,
+            until=END,
+        ),
+        lambda days: pd.DataFrame(
+            in_words(retention.histories(days, until=START, followed_until=END), "person_id")
+        ),
     ],
     ids=[
         "triangle by week",
@@ -235,7 +248,13 @@ def _members(orders):
         "at_risk",
         "year_purchases",
         "membership_cells",
+        "north_star by person",
         "north_star",
+        "base",
+        "measures",
+        "changes",
+        "returned_by",
+        "histories",
     ],
 )
 def test_tables_of_retention_are_the_same_on_both(engines, orders_file, table):

@@ -13,6 +13,7 @@ from scipy.stats import norm
 
 from loyaltylab import retention
 from loyaltylab.numbers import Numbers
+from loyaltylab.timelines import timelines
 from tests.test_survival import histories, purchases_of
 
 UNTIL = dt.date(2024, 6, 30)
@@ -23,7 +24,8 @@ def spent(rows):
     frame = pd.DataFrame(rows, columns=["person_id", "day", "amount"])
     frame["day"] = pd.to_datetime(frame["day"].astype(str), format="ISO8601")
     table = ibis.memtable(frame)
-    return table.mutate(day=table["day"].date(), amount=table["amount"].cast("decimal(18, 4)"))
+    table = table.mutate(day=table["day"].date(), amount=table["amount"].cast("decimal(18, 4)"))
+    return timelines(table)
 
 
 def test_a_year_of_purchases_by_hand():

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 STEMS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -234,8 +235,6 @@ def shop(folder, csv="date,cust,value\n2024-01-01,a,10\n2024-01-09,b,12.5\n", **
             }
         },
     } | more
-    import yaml
-
     (folder / "data" / "shop" / "dataset.yml").write_text(yaml.safe_dump(lines))
 
 
@@ -269,6 +268,35 @@ def test_data_that_answer_little_still_make_a_whole_report(built):
     assert "0 of 2" in retention
     assert "Too early" in retention
     assert not [p.name for p in report.glob("*.html") if " nan" in p.read_text()]
+
+
+def test_a_dataset_with_contracts_has_its_renewals_projected(built):
+    """Three cohorts of 90; each year a third of those who are left go, so that 40 and 27 stay."""
+    contracts, orders = ["number,cust,start,end"], ["date,cust,value"]
+    for cohort in (2019, 2020, 2021):
+        for i in range(90):
+            left = cohort + (1 if i % 3 == 0 else 2 if i % 3 == 1 and i % 9 < 6 else 9)
+            ended = f"{left}-02-01" if left < 2023 else ""
+            contracts.append(f"{cohort}-{i},{cohort}-{i},{cohort}-01-15,{ended}")
+            orders.append(f"{cohort}-01-15,{cohort}-{i},20")
+    shop(built, "\n".join(orders))
+    (built / "data" / "shop" / "raw" / "contracts.csv").write_text("\n".join(contracts))
+    path = built / "data" / "shop" / "dataset.yml"
+    spec = yaml.safe_load(path.read_text()) | {"observed_until": "2022-12-31"}
+    columns = {"contract_id": "number", "record_id": "cust", "began_at": "start", "ended_at": "end"}
+    spec["tables"]["contracts"] = {
+        "path": "raw/contracts.csv",
+        "source": "shop",
+        "columns": columns,
+    }
+    spec["parameters"] = {"03_retention": {"period": "quarter"}}
+    path.write_text(yaml.safe_dump(spec))
+    done = make(built, "reports/shop/03_retention.html", "DATASET=shop")
+    assert done.returncode == 0, done.stderr
+    page = (built / "reports" / "shop" / "03_retention.html").read_text()
+    assert "of the newest cohort is expected to stay for" in page
+    assert "Mean error at ages that the fit did not see" in page
+    assert " nan" not in page
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import calendar
 import datetime as dt
 import math
-from pathlib import Path
 
 import ibis
 import numpy as np
@@ -334,16 +333,6 @@ def test_slopes_are_those_of_the_log_likelihood():
         step[column] = 1e-5
         up, down = (renewals.log_likelihood(data, scale + sign * step) for sign in (1, -1))
         np.testing.assert_allclose(slope[:, column], (up - down) / 2e-5, rtol=1e-4, atol=1e-3)
-
-
-def test_the_study_of_coverage_stands():
-    """tests/study_renewals.py: 500 worlds a model; what it wrote is what a band must do."""
-    table = pd.read_csv(Path(__file__).parent / "studies" / "renewals.csv")
-    assert set(table["model"]) == {"sBG", "BdW", "hierarchical BdW"}
-    assert table["worlds"].eq(500).all() and sorted(table["horizon"].unique()) == [1, 3, 6]
-    trials = table["covered"] / table["share"]
-    assert (trials <= 1500.5).all()
-    assert table["share"].between(0.93, 0.97).all()
 
 
 def test_figures_show_what_their_words_say():

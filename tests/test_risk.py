@@ -16,6 +16,7 @@ from loyaltylab.intervals import share_with_interval
 from loyaltylab.numbers import Numbers
 from loyaltylab.retention import risk_evidence
 from loyaltylab.retention.risk import Rates
+from loyaltylab.timelines import timelines
 from tests.test_survival import histories, purchases_of
 
 UNTIL = dt.date(2024, 6, 30)
@@ -78,7 +79,7 @@ def test_rates_are_those_of_the_published_model():
     )
     table = pd.DataFrame({"person_id": rows[1], "day": pd.to_datetime(rows[2].astype(str))})
     table = ibis.memtable(table.drop_duplicates().assign(amount=1.0))
-    purchases = table.mutate(day=table["day"].date())
+    purchases = timelines(table.mutate(day=table["day"].date()))
     rates = retention.buying_rates(retention.histories(purchases, until=dt.date(1997, 9, 30)))
     assert rates.shape == pytest.approx(0.2426, rel=0.01)
     assert rates.scale == pytest.approx(7 * 4.4137, rel=0.01)

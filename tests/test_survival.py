@@ -26,7 +26,7 @@ def purchases_of(rows):
     frame = pd.DataFrame([(p, str(d)) for p, d in rows], columns=["person_id", "day"])
     frame["day"] = pd.to_datetime(frame["day"])
     table = ibis.memtable(frame.assign(amount=1.0))
-    return table.mutate(day=table["day"].date())
+    return timelines(table.mutate(day=table["day"].date()))
 
 
 def waits_of(rows, until=UNTIL, **options):

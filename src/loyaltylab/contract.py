@@ -276,7 +276,7 @@ class Dataset(Strict):
     """dataset.yml. `observed_until` is the last day seen; without it, the last order's day.
 
     simulation : of what world its files are made; they are then `simulated`.
-    segments : name of a segment → who is in it.
+    segments : name of a segment → who is in it. minimum_cell : customers; pages show no smaller cohort.
     """
 
     title: str
@@ -290,6 +290,7 @@ class Dataset(Strict):
     rules: dict[TableName, dict[str, ColumnRule]] = {}
     thresholds: Thresholds = Thresholds()
     segments: dict[str, Criterion] = {}
+    minimum_cell: int = Field(default=5, ge=1)
     parameters: dict[str, dict[str, Scalar]] = {}
 
     @field_validator("engine", mode="before")

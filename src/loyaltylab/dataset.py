@@ -123,6 +123,16 @@ class Lab:
         """Accepted orders with person_id: who ordered. Grain: one order. See `of_persons`."""
         return self.of_persons("orders")
 
+    def purchases(self) -> ir.Table:
+        """Days on which somebody who may be analysed ordered, up to `observed_until`, by person and
+        day. Grain and columns as in `timelines`."""
+        return self._linked("purchases")
+
+    def first_orders(self) -> ir.Table:
+        """The order that each of these persons began with. Grain and columns as in
+        `timelines.first_orders`."""
+        return self._linked("first_orders")
+
     def of_persons(self, name: str) -> ir.Table:
         """The accepted rows of a table about records, with person_id: whose record it is.
 

@@ -26,8 +26,8 @@ def with_margin(orders: ir.Table) -> ir.Table:
 
 
 def timelines(purchases: ir.Table, *, until: dt.date | None = None) -> ir.Table:
-    """`purchase_days` up to `until` with what went before and came after: the table that the page on
-    retention keeps once.
+    """`purchase_days` up to `until` with what went before and came after: the table that linkage writes
+    once, and pages on what persons bought read.
 
     Adds first (the person's first day), rank (1 is a person's first purchase), previous (the day of
     the purchase before; missing at the first) and next_day (of the next; missing: none by `until`). So
@@ -42,3 +42,20 @@ def timelines(purchases: ir.Table, *, until: dt.date | None = None) -> ir.Table:
         previous=seen["day"].lag().over(order),
         next_day=seen["day"].lead().over(order),
     )
+
+
+def first_orders(orders: ir.Table, purchases: ir.Table) -> ir.Table:
+    """The order that each person began with. Grain: one person with a purchase.
+
+    orders : with person_id; purchases : `timelines` of them. The earliest order, of several at one
+    moment the first by source, order_id and channel. Returns person_id, first (day), source, order_id
+    and channel, as far as orders have them.
+    """
+    dated = orders.mutate(day=orders["ordered_at"].date())
+    began = purchases.filter(purchases["rank"] == 1).select("person_id", "first")
+    # Ranking the orders of first days alone spares the engine to sort all that came later.
+    opening = dated.join(began, ["person_id", dated["day"] == began["first"]])
+    told = [name for name in ("source", "order_id", "channel") if name in dated.columns]
+    window = ibis.window(group_by="person_id", order_by=["ordered_at", *told])
+    ranked = opening.mutate(place=ibis.row_number().over(window))
+    return ranked.filter(ranked["place"] == 0).select("person_id", "first", *told)

@@ -13,10 +13,14 @@ import pandas as pd
 from autograd import grad, hessian  # type: ignore[import-untyped]
 from lifetimes import BetaGeoFitter, GammaGammaFitter
 from lifetimes.utils import ConvergenceError
+from scipy.optimize import minimize
+from scipy.special import gammaln, psi
 
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import Z
 from loyaltylab.lifetime_value.history import DAYS, HISTORY
+
+_FAR = 15.0  # logs of parameters that no data pin down stop here, as nothing beyond differs
 
 
 @dataclass(frozen=True)
@@ -103,11 +107,66 @@ def fit_bg_nbd(groups: pd.DataFrame) -> BgNbd:
     Raises UnanswerableError with fewer repeat customers than parameters, or without a clear optimum.
     """
     _enough(int(groups.customers[groups.frequency > 0].sum()), 4, "order")
-    frequency, recency, age = _in_weeks(groups)
-    weights = groups.customers.to_numpy()
-    data = (frequency, recency, age, weights)
-    start = _start(BetaGeoFitter(), "order", *data)
-    return BgNbd(*_optimum(BetaGeoFitter, ("r", "alpha", "a", "b"), start, data, "order"))
+    loss = _bg_nbd_loss(*_in_weeks(groups), groups.customers.to_numpy(float))
+    start = minimize(loss, np.zeros(4), jac=True, method="L-BFGS-B", bounds=[(-_FAR, _FAR)] * 4).x
+
+    def slope(logs: np.ndarray) -> np.ndarray:
+        return loss(logs)[1]
+
+    def curvature(logs: np.ndarray) -> np.ndarray:
+        steps = 1e-5 * np.eye(4)
+        rows = np.array([slope(logs + step) - slope(logs - step) for step in steps]) / 2e-5
+        return (rows + rows.T) / 2
+
+    names, customers = ("r", "alpha", "a", "b"), int(groups.customers.sum())
+    return BgNbd(
+        *_optimum(names, start, lambda logs: loss(logs)[0], slope, curvature, customers, "order")
+    )
+
+
+def _bg_nbd_loss(
+    frequency: np.ndarray, recency: np.ndarray, age: np.ndarray, customers: np.ndarray
+) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+    """A customer's mean negative log-likelihood, and its slope, given logs of r, alpha, a and b.
+
+    Fader, Hardie & Lee (2005), Marketing Science 24, 275–284, eq. 6; on the scale of logarithms
+    throughout, as its two terms leave the range of floats for frequent customers.
+    """
+    (x, of_x), (left, of_left), (seen, of_seen) = (
+        np.unique(values, return_inverse=True) for values in (frequency, recency, age)
+    )
+    share, repeated = customers / customers.sum(), frequency > 0
+    by_x = np.bincount(of_x, share)
+
+    def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
+        r, alpha, a, b = np.exp(logs)
+        # What depends on one number alone is computed once for each of its values.
+        ahead, to_last = np.log(alpha + seen)[of_seen], np.log(alpha + left)[of_left]
+        stopped = np.log(a) - np.log(np.maximum(b + x - 1, b))[of_x]
+        still = -(r + frequency) * ahead
+        gone = np.where(repeated, stopped - (r + frequency) * to_last, -np.inf)
+        both = np.logaddexp(still, gone)
+        common = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
+        common += gammaln(a + b) - gammaln(b) + gammaln(b + x) - gammaln(a + b + x)
+        value = by_x @ common + share @ both
+        alive = share * np.exp(still - both)
+        left_for_good = share - alive
+        rates = alive / (alpha + seen)[of_seen] + left_for_good / (alpha + left)[of_left]
+        at_once = np.bincount(of_x, left_for_good)
+        slope = np.array(
+            [
+                by_x @ (psi(r + x) - psi(r) + np.log(alpha))
+                - alive @ ahead
+                - left_for_good @ to_last,
+                r / alpha - (r + frequency) @ rates,
+                by_x @ (psi(a + b) - psi(a + b + x)) + at_once.sum() / a,
+                by_x @ (psi(a + b) - psi(b) + psi(b + x) - psi(a + b + x))
+                - (at_once / np.maximum(b + x - 1, b)).sum(),
+            ]
+        )
+        return -value, -slope * np.exp(logs)
+
+    return loss
 
 
 def fit_gamma_gamma(groups: pd.DataFrame) -> GammaGamma:
@@ -125,7 +184,13 @@ def fit_gamma_gamma(groups: pd.DataFrame) -> GammaGamma:
     start = _start(GammaGammaFitter(), "spend", frequency, mean / unit, weights)
     start["v"] *= unit
     data = (frequency, mean, weights)
-    fit = GammaGamma(*_optimum(GammaGammaFitter, ("p", "q", "v"), start, data, "spend"))
+    names = ("p", "q", "v")
+
+    def loss(logs: np.ndarray) -> Any:
+        return GammaGammaFitter._negative_log_likelihood(logs, *data, 0.0)  # not penalised
+
+    logs, customers = np.log(start[list(names)].to_numpy()), int(weights.sum())
+    fit = GammaGamma(*_optimum(names, logs, loss, grad(loss), hessian(loss), customers, "spend"))
     if fit.parameters["q"] <= 1:
         raise UnanswerableError(
             "The spend model expected a finite mean spend (q above 1); it found q "
@@ -160,20 +225,19 @@ def _start(fitter: Any, model: str, *data: np.ndarray) -> pd.Series:
 
 
 def _optimum(
-    fitter: Any, names: Sequence[str], start: pd.Series, data: tuple[np.ndarray, ...], model: str
+    names: Sequence[str],
+    logs: np.ndarray,
+    loss: Callable[[np.ndarray], float],
+    slope: Callable[[np.ndarray], np.ndarray],
+    curvature: Callable[[np.ndarray], np.ndarray],
+    customers: int,
+    model: str,
 ) -> tuple[dict[str, float], dict[str, float], dict[str, float], float, int]:
-    """Newton's method on the fitter's own likelihood, in weeks and money, from its own solution.
+    """Newton's method on a customer's mean negative log-likelihood, from an optimiser's solution.
 
     It doubles the correct digits each step, so a last step of 1e-7 leaves nothing open, and no
     figure depends on where an optimiser chose to stop. Returns the fields of Fit.
     """
-
-    def loss(logs: np.ndarray) -> Any:
-        return fitter._negative_log_likelihood(logs, *data, 0.0)  # a customer's mean, not penalised
-
-    slope: Callable[..., np.ndarray] = grad(loss)
-    curvature: Callable[..., np.ndarray] = hessian(loss)
-    logs, customers = np.log(start[list(names)].to_numpy()), int(data[-1].sum())
     for _ in range(20):
         bend = curvature(logs)
         if not np.isfinite(bend).all() or np.linalg.eigvalsh(bend)[0] <= 0:

@@ -40,6 +40,7 @@ from loyaltylab.retention.cohorts import (
     purchase_groups,
     record_ages,
     record_repeat_rate,
+    suppressed,
     triangle,
 )
 from loyaltylab.retention.figures import (
@@ -173,6 +174,7 @@ from loyaltylab.retention.traits import (
     against_others,
     holiday_finding,
     returned_by,
+    season,
     traits,
 )
 
@@ -283,6 +285,7 @@ __all__ = [
     "risk_bands",
     "risk_finding",
     "risk_holdout",
+    "season",
     "segment_finding",
     "segment_returns",
     "silence_finding",
@@ -292,6 +295,7 @@ __all__ = [
     "spread_finding",
     "starts",
     "status",
+    "suppressed",
     "survivors",
     "thresholds",
     "top_share",

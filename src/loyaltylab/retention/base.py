@@ -14,11 +14,10 @@ import pandas as pd
 
 from loyaltylab.intervals import LEVEL, mean_interval
 from loyaltylab.numbers import Number, Numbers, sentence
-from loyaltylab.retention.cohorts import UNITS, Period
+from loyaltylab.periods import UNITS, of_ordinals, ordinal
+from loyaltylab.retention.cohorts import Period
 
 Cohort = Literal["quarter", "year"]
-_COHORTS: dict[str, Literal["Q", "Y"]] = {"quarter": "Q", "year": "Y"}
-_LONGEST = {"week": 7, "month": 31, "quarter": 92}  # days from a period's start to the next one's
 
 
 def base(
@@ -32,18 +31,16 @@ def base(
     (active in the period before too), purchases, orders, amount, margin (of the purchases that have
     one; missing where none has), repeat_amount (of purchases that were not a person's first).
     """
-    unit = UNITS[period]
     seen = purchases.filter(purchases["day"] <= until)
-    at, before = seen["day"].truncate(unit), seen["previous"].truncate(unit)
-    gap = at.delta(before, unit="day")
+    at = ordinal(seen["day"], period)
+    gap = at - ordinal(seen["previous"], period)
     new = seen["previous"].isnull()
     dated = seen.mutate(
-        cohort=seen["first"].truncate(_COHORTS[cohort]),
+        cohort=ordinal(seen["first"], cohort),
         at=at,
         new=new,
         opens=new | (gap > 0),
-        # Of starts of periods only the next one is so near.
-        retained=((gap > 0) & (gap <= _LONGEST[period])).fill_null(False),
+        retained=(gap == 1).fill_null(False),
     )
     found = dated.group_by("cohort", "at").agg(
         customers=dated["opens"].sum(),
@@ -56,10 +53,10 @@ def base(
         repeat_amount=dated["amount"].sum(where=~dated["new"]).fill_null(0).cast("float64"),
     )
     table = found.order_by("cohort", "at").to_pandas()
-    for name in ("cohort", "at"):
-        table[name] = pd.to_datetime(table[name])
-    ends = table["at"].dt.to_period(unit).dt.end_time.dt.date
-    table.insert(2, "complete", ends <= until)
+    at_of = of_ordinals(table["at"], period)
+    table["cohort"] = of_ordinals(table["cohort"], cohort).start_time
+    table["at"] = at_of.start_time
+    table.insert(2, "complete", at_of.end_time.date <= until)
     return table
 
 

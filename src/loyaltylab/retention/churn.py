@@ -15,9 +15,9 @@ import pandas as pd
 
 from loyaltylab.intervals import LEVEL, ratio_with_interval, share_with_interval
 from loyaltylab.numbers import Number, Numbers, counted, sentence
+from loyaltylab.periods import UNITS, of_ordinals, ordinal
 
 ChurnPeriod = Literal["month", "quarter"]
-_UNITS: dict[str, Literal["M", "Q"]] = {"month": "M", "quarter": "Q"}
 _LONGEST = {"month": 31, "quarter": 92}  # days
 MONTHS = 12  # whole ones that the churn rate is of
 
@@ -35,45 +35,49 @@ def churn_by_period(
     everybody could have gone.
     Raises ValueError if a threshold is shorter than the period: then a customer may go twice in it.
     """
-    unit, shortest = _UNITS[period], thresholds["days"].min()
+    shortest = thresholds["days"].min()
     if shortest < _LONGEST[period]:
         raise ValueError(
             f"period: expected one no longer than the silence allowed, {shortest:.0f} days; "
             f"got {period}."
         )
-    dated = spells.select(
+    # A customer comes by a first purchase or one after a silence too long, and goes by such a silence;
+    # all other purchases change nothing.
+    first, silent = spells["rank"] == 1, spells["next_day"].delta(spells["day"], unit="day")
+    # Most returns are soon: the engine need not look for the silence that their number allows.
+    long = spells["next_day"].isnull() | (silent > shortest)
+    decisive = spells.filter(first | (long & spells["gone"]))
+    dated = decisive.select(
         "gone",
-        start=spells["day"].truncate(unit),
-        last=spells["end"].truncate(unit),
-        back=spells["back_on"].truncate(unit),
-        first=spells["rank"] == 1,
+        start=ordinal(decisive["day"], period),
+        last=ordinal(decisive["end"], period),
+        back=ordinal(decisive["back_on"], period),
+        first=decisive["rank"] == 1,
         day="day",
     )
     keys = ["start", "last", "back", "first", "gone"]
     found = dated.group_by(keys).agg(n=dated.count(), day=dated["day"].min()).to_pandas()
-    for name in ("start", "last", "back"):
-        found[name] = pd.PeriodIndex(pd.to_datetime(found[name]), freq=unit)
-    periods = pd.period_range(found["start"].min() + 1, pd.Period(until, unit), freq=unit)
+    last = pd.Period(until, UNITS[period]).ordinal
+    numbers = range(found["start"].min() + 1, last + 1)
+    periods = of_ordinals(numbers, period)
 
     def count(at: pd.Series, rows: pd.Series) -> pd.Series:
         """How many purchases of these rows have this period."""
         return found.loc[rows, "n"].groupby(at[rows]).sum()
 
-    # A purchase counts its customer from the period after its own to the one in which it ends.
-    all_rows = found["n"] > 0
-    change = count(found["start"] + 1, all_rows).sub(
-        count(found["last"] + 1, all_rows), fill_value=0
-    )
-    left = found["gone"] & (found["start"] < found["last"])
     table = pd.DataFrame(
         {
-            "active": change.cumsum().reindex(periods, method="ffill"),
-            "churned": count(found["last"], left),
+            "churned": count(found["last"], found["gone"]),
             "won": count(found["start"], found["first"]),
             "won_back": count(found["back"], found["back"].notna()),
         },
-        index=periods,
+        index=range(found["start"].min(), last + 1),
     ).fillna(0)
+    # Who comes counts from the next period on, who goes to the end of the one in which it is.
+    change = table["won"] + table["won_back"] - table["churned"]
+    table.insert(0, "active", change.cumsum().shift())
+    table = table.iloc[1:]
+    table.index = periods
     over = pd.Series([end.date() <= until for end in periods.end_time], index=periods)
     decided = over & (_ages(periods, found["day"].min()) >= thresholds["days"].max())
     table.insert(2, "retained", table["active"] - table["churned"])
@@ -120,12 +124,11 @@ def churn_rate(
     decided = period[(_ages(period, first) >= thresholds["days"].max()).to_numpy()][-months:]
     if not len(decided):
         return Rate(0, 0, 0, *[float("nan")] * 3)
-    low, high = (12 * at.year + at.month for at in (decided[0], decided[-1]))
-
-    def number(day: ir.DateValue) -> ir.IntegerValue:
-        return 12 * day.year() + day.month()
-
-    start, last = number(spells["day"]), number(spells["end"])
+    low, high = (at.ordinal for at in (decided[0], decided[-1]))
+    # What was over before these months counts in none of them.
+    begin = ibis.literal(decided[0].start_time.date())
+    spells = spells.filter(spells["next_day"].isnull() | (spells["next_day"] >= begin))
+    start, last = (ordinal(spells[name], "month") for name in ("day", "end"))
     rows = spells.select(
         "person_id",
         active=ibis.greatest(

@@ -13,9 +13,9 @@ from scipy.stats import chi2_contingency
 
 from loyaltylab.intervals import LEVEL, share_with_interval
 from loyaltylab.numbers import Number, Numbers, chance, counted, sentence
+from loyaltylab.periods import UNITS, of_ordinals, ordinal
 
 Period = Literal["week", "month", "quarter"]
-UNITS: dict[str, Literal["W", "M", "Q"]] = {"week": "W", "month": "M", "quarter": "Q"}
 
 
 def purchase_counts(purchases: ir.Table) -> pd.DataFrame:
@@ -47,15 +47,14 @@ def triangle(
     that `until` cuts short; missing in all others, and in no rate). A cohort whose own period is not
     over is there too, with nothing but its customers so far.
     """
-    unit = UNITS[period]
     seen = purchases.filter(purchases["day"] <= until)
     split = {by: seen[by].cast("string").fill_null("unknown")} if by else {}
-    at = seen["day"].truncate(unit)
+    at = ordinal(seen["day"], period)
     dated = seen.mutate(
-        cohort=seen["first"].truncate(unit),
+        cohort=ordinal(seen["first"], period),
         at=at,
         # Of a person's purchases in one period the first alone makes the person active.
-        opens=seen["previous"].isnull() | (seen["previous"].truncate(unit) < at),
+        opens=seen["previous"].isnull() | (ordinal(seen["previous"], period) < at),
         **split,
     )
     keys = [*split, "cohort", "at"]
@@ -72,7 +71,7 @@ def triangle(
         .to_pandas()
     )
     for name in ("cohort", "at"):
-        found[name] = pd.to_datetime(found[name]).dt.to_period(unit)
+        found[name] = of_ordinals(found[name], period)
     known = found[[*split, "cohort"]].drop_duplicates()
     cells = known.merge(_cells(known["cohort"].unique(), until, period), on="cohort")
     cells = cells.merge(found, on=keys, how="left", validate="one_to_one")
@@ -106,6 +105,15 @@ def _cells(cohorts: Any, until: dt.date, period: Period) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["cohort", "age", "at"]).astype(
         {"cohort": kind, "age": "int64", "at": kind}
     )
+
+
+def suppressed(cells: pd.DataFrame, *, minimum: int) -> pd.DataFrame:
+    """`triangle` without what cohorts of fewer than `minimum` customers did: missing, as if unobserved.
+
+    Of so few, a page would tell what single persons do; and their shares tell nothing else.
+    """
+    told = ["active", "purchases", "orders", "amount", "margin", "share", "low", "high", "so_far"]
+    return cells.assign(**{name: cells[name].where(cells["customers"] >= minimum) for name in told})
 
 
 def pooled(cells: pd.DataFrame) -> pd.DataFrame:

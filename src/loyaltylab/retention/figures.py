@@ -13,6 +13,7 @@ from loyaltylab.retention.cohorts import Period, pooled
 from loyaltylab.retention.returns import MILESTONES, gap_quantile
 from loyaltylab.retention.survival import return_curve, returned_within
 
+_NONE = "no {period} after a first purchase is over yet, or no cohort is large enough to show."
 _ANNOTATED = 240  # cells of a heat map that still have room for their figure
 
 
@@ -68,7 +69,7 @@ def describe_triangle(cells: pd.DataFrame, *, period: Period) -> str:
     """What the heat map shows, in words."""
     table = pooled(cells[cells["age"] > 0])
     if table.empty:
-        return f"Heat map without cells: no {period} after a first purchase is over yet."
+        return f"Heat map without cells: {_NONE.format(period=period)}"
     first, last = table.iloc[0], table.iloc[-1]
     cohorts = cells.dropna(subset="share")["cohort"].nunique()
     return (
@@ -110,7 +111,7 @@ def describe_curves(cells: pd.DataFrame, *, period: Period) -> str:
     """What the curves show, in words."""
     table = pooled(cells[cells["age"] > 0])
     if table.empty:
-        return f"Curves without points: no {period} after a first purchase is over yet."
+        return f"Curves without points: {_NONE.format(period=period)}"
     points = table.iloc[sorted({0, min(2, len(table) - 1), len(table) // 2, len(table) - 1})]
     said = ", ".join(
         f"{p.share:.1%} ({p.low:.1%} to {p.high:.1%}) at age {p.age}" for p in points.itertuples()

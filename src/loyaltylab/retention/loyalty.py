@@ -1,6 +1,6 @@
 """Metrics of loyalty: how often active customers buy, what membership goes with, and one North Star.
 
-Grain in: a purchase (person_id, day, amount), as `purchases.purchase_days` gives it.
+Grain in: a purchase, as `timelines` gives it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pandas as pd
 
 from loyaltylab.intervals import LEVEL, Z, ratio_with_interval
 from loyaltylab.numbers import Number, Numbers, sentence
+from loyaltylab.periods import of_ordinals, ordinal
 
 YEAR = 365  # days that the purchase frequency is of
 
@@ -21,24 +22,21 @@ YEAR = 365  # days that the purchase frequency is of
 def year_purchases(purchases: ir.Table, *, until: dt.date) -> pd.DataFrame:
     """Customers by how often they bought in the YEAR days up to `until`. Grain: a number of purchases.
 
-    purchases (1 or more), customers, days (of the YEAR, from their first purchase of all on: who was
-    won in the year could not buy in all of it). No row if the data do not reach back so far.
+    purchases : as `timelines` gives them. Returns purchases (1 or more), customers, days (of the
+    YEAR, from their first purchase of all on: who was won in the year could not buy in all of it). No
+    row if the data do not reach back so far.
     """
-    seen = purchases.filter(purchases["day"] <= until)
     start = until - dt.timedelta(days=YEAR - 1)
-    recent = seen["day"] >= ibis.literal(start)
-    people = seen.group_by("person_id").agg(first=seen["day"].min(), purchases=recent.sum())
+    begin = purchases["day"].min().to_pyarrow().as_py()
+    whole = begin is not None and begin <= start
+    seen = purchases.filter(purchases["day"].between(start, until), ibis.literal(whole))
+    people = seen.group_by("person_id").agg(first=seen["first"].min(), purchases=seen.count())
     exposure = 1 + ibis.literal(until).delta(
         ibis.greatest(people["first"], ibis.literal(start)), unit="day"
     )
-    people = people.mutate(days=exposure, early=people["first"] <= ibis.literal(start))
-    table = people.group_by("purchases").agg(
-        customers=people.count(), days=people["days"].sum(), early=people["early"].any()
-    )
-    found = table.order_by("purchases").to_pandas()
-    known = bool(found["early"].any())
-    kept = found[(found["purchases"] > 0) & known]
-    return kept.drop(columns="early").reset_index(drop=True)
+    people = people.mutate(days=exposure)
+    table = people.group_by("purchases").agg(customers=people.count(), days=people["days"].sum())
+    return table.order_by("purchases").to_pandas()
 
 
 def frequency(table: pd.DataFrame) -> tuple[float, float, float]:
@@ -99,14 +97,16 @@ def membership_cells(purchases: ir.Table, members: ir.Table, *, until: dt.date) 
     )
     known = members.filter(members["loyalty_member"].notnull())
     joined = people.join(known.select("person_id", member="loyalty_member"), "person_id")
-    joined = joined.mutate(cohort=joined["first"].truncate("Q"))
+    joined = joined.mutate(cohort=ordinal(joined["first"], "quarter"))
     table = joined.group_by("cohort", "member").agg(
         customers=joined.count(),
         repeaters=(joined["purchases"] > 1).sum(),
         spend=joined["spend"].sum(),
         squares=(joined["spend"] * joined["spend"]).sum(),
     )
-    return table.order_by("cohort", "member").to_pandas()
+    found = table.order_by("cohort", "member").to_pandas()
+    found["cohort"] = of_ordinals(found["cohort"], "quarter").start_time
+    return found
 
 
 def membership(cells: pd.DataFrame) -> pd.DataFrame:

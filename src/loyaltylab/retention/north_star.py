@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from loyaltylab import plots
 from loyaltylab.intervals import LEVEL, Z, count_interval
 from loyaltylab.numbers import Number, Numbers, sentence
+from loyaltylab.periods import of_ordinals, ordinal
 
 NorthStar = Literal["active_customers", "repeat_revenue", "purchases_per_customer"]
 _WORDS = {
@@ -26,8 +27,9 @@ _WORDS = {
 def north_star_by_month(purchases: ir.Table, *, until: dt.date, metric: NorthStar) -> pd.DataFrame:
     """The metric of each calendar month. Grain: month, from the first purchase's to that of `until`.
 
-    metric : "active_customers" (who bought in it), "repeat_revenue" (amount of customers won in an
-    earlier month, in the currency of `purchases`) or "purchases_per_customer" (of those who bought).
+    purchases : as `timelines` gives them. metric : "active_customers" (who bought in the month),
+    "repeat_revenue" (amount of customers won in an earlier month, in the currency of `purchases`) or
+    "purchases_per_customer" (of those who bought).
     Returns month (its first day), value, low, high; missing in a month that is not over, and purchases
     of a customer in a month without any (and their interval with one customer). Intervals take
     customers as independent: a Poisson count, a sum of such with variance Σ amount², and a mean.
@@ -36,24 +38,24 @@ def north_star_by_month(purchases: ir.Table, *, until: dt.date, metric: NorthSta
     if metric not in _WORDS:
         raise ValueError(f"north_star: expected one of {', '.join(_WORDS)}, got {metric}.")
     seen = purchases.filter(purchases["day"] <= until)
-    seen = seen.mutate(month=seen["day"].truncate("M"))
-    monthly = seen.group_by("month", "person_id").agg(
-        bought=seen.count(), amount=seen["amount"].sum().cast("float64")
-    )
-    won = monthly["month"].min().over(group_by="person_id")
-    monthly = monthly.mutate(again=(monthly["month"] > won).ifelse(monthly["amount"], 0.0))
-    found = (
-        monthly.group_by("month")
-        .agg(
+    seen = seen.mutate(month=ordinal(seen["day"], "month"))
+    if metric == "active_customers":  # for which no person need be looked at twice
+        opens = seen["previous"].isnull() | (ordinal(seen["previous"], "month") < seen["month"])
+        table = seen.group_by("month").agg(customers=opens.sum())
+    else:
+        again = ordinal(seen["first"], "month") < seen["month"]
+        monthly = seen.group_by("month", "person_id").agg(
+            bought=seen.count(), again=again.ifelse(seen["amount"], 0).sum().cast("float64")
+        )
+        table = monthly.group_by("month").agg(
             customers=monthly.count(),
             purchases=monthly["bought"].sum(),
             squares=(monthly["bought"] * monthly["bought"]).sum(),
             revenue=monthly["again"].sum(),
             revenue_squares=(monthly["again"] * monthly["again"]).sum(),
         )
-        .to_pandas()
-    )
-    found.index = pd.PeriodIndex(pd.to_datetime(found.pop("month")), freq="M")
+    found = table.to_pandas().set_index("month")
+    found.index = of_ordinals(found.index, "month")
     months = pd.period_range(found.index.min(), pd.Period(until, "M"), freq="M")
     found = found.reindex(months, fill_value=0).astype(float)
     over = np.array([month.end_time.date() <= until for month in months])

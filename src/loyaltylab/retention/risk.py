@@ -39,24 +39,35 @@ class Rates:
     scale: float
 
 
-def histories(purchases: ir.Table, *, until: dt.date) -> ir.Table:
+def histories(
+    purchases: ir.Table, *, until: dt.date, followed_until: dt.date | None = None
+) -> ir.Table:
     """What each customer did up to `until`. Grain: a person who bought by then.
 
-    person_id, purchases, last_day, span (days from first to last purchase), silence (days from the
-    last to `until`), value (amount of the YEAR days up to `until`, decimal; missing: bought nothing).
+    purchases : as `timelines` gives them. followed_until : to add later, whether a purchase came after
+    `until` and by this day. Returns person_id, purchases, last_day, span (days from first to last
+    purchase), silence (days from the last to `until`), value (amount of the YEAR days up to `until`,
+    decimal; missing: bought nothing).
     """
-    seen = purchases.filter(purchases["day"] <= until)
-    recent = seen["day"] > ibis.literal(until - dt.timedelta(days=YEAR))
-    people = seen.group_by("person_id").agg(
-        purchases=seen.count(),
-        first_day=seen["day"].min(),
-        last_day=seen["day"].max(),
-        value=seen["amount"].sum(where=recent),
+    # Who came after that day was nobody's customer yet.
+    seen = purchases.filter(
+        purchases["first"] <= until, purchases["day"] <= (followed_until or until)
     )
+    then = seen["day"] <= until
+    recent = then & (seen["day"] > ibis.literal(until - dt.timedelta(days=YEAR)))
+    people = seen.group_by("person_id").agg(
+        purchases=then.sum(),
+        first_day=seen["first"].min(),
+        last_day=seen["day"].max(where=then),
+        value=seen["amount"].sum(where=recent),
+        later=(~then).any(),
+    )
+    more = ["later"] if followed_until else []
     return people.select(
         "person_id",
         "purchases",
         "last_day",
+        *more,
         span=people["last_day"].delta(people["first_day"], unit="day"),
         silence=ibis.literal(until).delta(people["last_day"], unit="day"),
         value="value",

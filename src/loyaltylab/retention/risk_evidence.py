@@ -65,11 +65,8 @@ def risk_holdout(
     same share lost and the same value of each.
     """
     cutoff = until - dt.timedelta(days=days)
-    past = histories(purchases, until=cutoff)
-    then = silences(past, buying_rates(past))
-    after = purchases.filter(purchases["day"] > cutoff, purchases["day"] <= until)
-    later = after.select(later_id="person_id").distinct()
-    joined = then.left_join(later, then["person_id"] == later["later_id"])
+    past = histories(purchases, until=cutoff, followed_until=until).cache()
+    joined = silences(past, buying_rates(past))
     less: ir.BooleanValue = ibis.literal(False)
     if events is not None:
         fallen = falls(events, until=cutoff, alarm=alarm).select(fallen_id="person_id")
@@ -80,7 +77,7 @@ def risk_holdout(
         "value",
         flagged=joined["probability"] <= alarm,
         less=less,
-        lost=joined["later_id"].isnull(),
+        lost=~joined["later"],
     )
     value = followed["value"].sum(where=followed["lost"]).cast("float64")
     found = (

@@ -7,7 +7,8 @@ that is depends on how often they had bought: one-time buyers return late, frequ
 from __future__ import annotations
 
 import datetime as dt
-from typing import cast
+from collections.abc import Sequence
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -104,31 +105,36 @@ def _threshold(
 def spells(purchases: ir.Table, thresholds: pd.DataFrame, *, until: dt.date) -> ir.Table:
     """How long each purchase kept its customer. Grain: one purchase, as in `timelines`.
 
-    person_id, rank, day, end (the last day on which the customer counts as one by this purchase: that
-    of the next, the last of the silence allowed, or `until`), gone (whether the silence allowed was
-    over by then, without a purchase), back_on (of a customer gone, the day of the next purchase).
+    person_id, rank, day, next_day, gone (whether the silence allowed was over by `until`, without a
+    purchase), end (the last day on which the customer counts as one by this purchase: that of the next,
+    the last of the silence allowed, or `until`), back_on (of a customer gone, the day of the next
+    purchase).
     """
-    ends = [
-        (
-            purchases["rank"] >= row.rank,
-            (purchases["day"] + ibis.interval(days=int(cast("float", row.days)))).cast("date"),
-        )
-        for row in thresholds[::-1].dropna(subset="days").itertuples()
-    ]
+    known = thresholds[["rank", "days"]].dropna().astype("int64").to_numpy().tolist()[::-1]
     never = ibis.null("date")
-    allowed = ibis.cases(*ends, else_=never) if ends else never
-    rows = purchases.select("person_id", "rank", "day", "next_day", allowed=allowed)
-    last = rows["next_day"].coalesce(ibis.literal(until))
-    kept = rows["next_day"] <= rows["allowed"]
-    gone = (rows["allowed"] <= last) & ~kept.fill_null(False)
-    gone = gone.fill_null(False)
+
+    def of_rank(values: Sequence[Any], missing: ir.Value) -> ir.Value:
+        reached = [purchases["rank"] >= rank for rank, _ in known]
+        cases = zip(reached, values, strict=True)
+        return ibis.cases(*cases, else_=missing) if known else missing
+
+    day, next_day = purchases["day"], purchases["next_day"]
+    last = next_day.coalesce(ibis.literal(until))
+    silent = last.delta(day, unit="day")
+    allowed = of_rank([days for _, days in known], ibis.null("int64"))
+    # Who came back on the last day allowed was still a customer.
+    gone = ((silent > allowed) | ((silent == allowed) & next_day.isnull())).fill_null(False)
+    # Within the choice, a day that few rows need is computed of those alone.
+    over = of_rank([(day + ibis.interval(days=days)).cast("date") for _, days in known], never)
+    rows = purchases.mutate(gone=gone)
     return rows.select(
         "person_id",
         "rank",
         "day",
-        end=gone.ifelse(rows["allowed"], last),
-        gone=gone,
-        back_on=gone.ifelse(rows["next_day"], never),
+        "next_day",
+        "gone",
+        end=rows["gone"].ifelse(over, last),
+        back_on=rows["gone"].ifelse(next_day, never),
     )
 
 

@@ -50,11 +50,14 @@ def measures(people: ir.Table) -> pd.DataFrame:
         "margin": people["margin"].cast("float64"),
     }
     asked = {f"{name} mean": value.mean() for name, value in of.items()}
-    asked |= {f"{n} {q:.0%}": value.quantile(q) for n, value in of.items() for q in QUANTILES}
+    asked |= {f"{name} quantiles": value.quantile(QUANTILES) for name, value in of.items()}
     found = people.aggregate(**asked).to_pandas().iloc[0]
-    columns = ["mean", *(f"{q:.0%}" for q in QUANTILES)]
-    rows = [[name, *(found[f"{name} {column}"] for column in columns)] for name in of]
-    return pd.DataFrame(rows, columns=["measure", *columns])
+    nothing = [np.nan] * len(QUANTILES)
+    rows = []
+    for name in of:
+        quantiles = found[f"{name} quantiles"]
+        rows.append([name, found[f"{name} mean"], *(nothing if quantiles is None else quantiles)])
+    return pd.DataFrame(rows, columns=["measure", "mean", *(f"{q:.0%}" for q in QUANTILES)])
 
 
 def spread(people: ir.Table) -> pd.DataFrame:

@@ -23,44 +23,35 @@ _LINE = "decimal(38, 4)"
 
 
 def traits(
-    orders: ir.Table,
-    *,
-    lines: ir.Table | None = None,
-    persons: ir.Table | None = None,
-    holidays: tuple[tuple[int, int], tuple[int, int]] = HOLIDAYS,
+    firsts: ir.Table, *, lines: ir.Table | None = None, persons: ir.Table | None = None
 ) -> ir.Table:
-    """What is known of each customer from the first order on. Grain: one person with an order.
+    """What is known of each customer from the first order on. Grain: one person, as in `firsts`.
 
-    orders : with person_id. The first order is the earliest; of several at one moment the first by
-    source, order_id and channel. lines : order_lines, persons : one row a person_id, both if there are
-    any. holidays : first and last (month, day) of the season before the holidays, which may go over
-    the end of a year.
-    Returns person_id, first (day), channel (of the first order), season ("holiday" if it was bought in
-    the holidays, else "other"); with `lines` category (that with the highest value in the first order,
-    of equal ones the first by name); with `persons` its country and acquired_through. Missing where not
-    known.
+    firsts : `timelines.first_orders`; lines : order_lines, persons : one row a person_id, both if there
+    are any. Returns person_id, channel (of the first order); with `lines` category (that with the
+    highest value in the first order, of equal ones the first by name); with `persons` its country and
+    acquired_through. Missing where not known.
     """
-    dated = orders.mutate(day=orders["ordered_at"].date())
-    began = dated.group_by("person_id").agg(first=dated["day"].min())
-    # Ranking the orders of first days alone spares the engine to sort all that came later.
-    opening = dated.join(began, ["person_id", dated["day"] == began["first"]])
-    order = [name for name in ("source", "order_id", "channel") if name in dated.columns]
-    rank = ibis.window(group_by="person_id", order_by=["ordered_at", *order])
-    firsts = opening.mutate(rank=ibis.row_number().over(rank)).filter(lambda t: t["rank"] == 0)
-    since, until = (100 * month + day for month, day in holidays)
-    date = 100 * firsts["first"].month() + firsts["first"].day()
-    inside = date >= since, date <= until
-    festive = inside[0] & inside[1] if since <= until else inside[0] | inside[1]
-    known = firsts.mutate(season=festive.ifelse("holiday", "other"))
-    names = ["person_id", "first", "channel", "season"]
-    names = [name for name in names if name in known.columns]
-    table = known.select(*names)
+    table = firsts.select("person_id", "channel")
     if lines is not None:
-        table = table.left_join(_categories(known, lines), "person_id").drop("person_id_right")
+        table = table.left_join(_categories(firsts, lines), "person_id").drop("person_id_right")
     if persons is not None:
         about = persons.select("person_id", "country", "acquired_through")
         table = table.left_join(about, "person_id").drop("person_id_right")
     return table
+
+
+def season(
+    first: ir.DateValue, *, holidays: tuple[tuple[int, int], tuple[int, int]] = HOLIDAYS
+) -> ir.StringValue:
+    """Whether somebody whose first purchase was on this day was won before the holidays: "holiday" or
+    "other". holidays : first and last (month, day) of that season, which may go over the end of a year.
+    """
+    since, until = (100 * month + day for month, day in holidays)
+    date = 100 * first.month() + first.day()
+    inside = date >= since, date <= until
+    festive = inside[0] & inside[1] if since <= until else inside[0] | inside[1]
+    return festive.ifelse("holiday", "other")
 
 
 def _categories(firsts: ir.Table, lines: ir.Table) -> ir.Table:
@@ -76,23 +67,20 @@ def _categories(firsts: ir.Table, lines: ir.Table) -> ir.Table:
     return highest.select("person_id", "category")
 
 
-def returned_by(
-    purchases: ir.Table, people: ir.Table, *, by: str, days: int, until: dt.date
-) -> pd.DataFrame:
+def returned_by(purchases: ir.Table, *, by: str, days: int, until: dt.date) -> pd.DataFrame:
     """Customers who bought again within so many days, by a trait. Grain: its value × year of the first.
 
-    purchases : as `timelines` gives them. people : `traits`. Only customers whose first purchase was
-    `days` or more before `until`: all were observed for equally long.
+    purchases : as `timelines` gives them, with a column `by` that holds for a person. Only customers
+    whose first purchase was `days` or more before `until`: all were observed for equally long.
     Returns the trait's value ("unknown" if missing), year, customers, returned.
     """
     seen = purchases.filter(purchases["first"] <= until - dt.timedelta(days=days))
-    seen = seen.mutate(since=seen["day"].delta(seen["first"], unit="day"))
+    since = seen["day"].delta(seen["first"], unit="day")
     seen = seen.filter(
-        seen["previous"].isnull() | ((seen["previous"] == seen["first"]) & (seen["since"] <= days))
+        seen["previous"].isnull() | ((seen["previous"] == seen["first"]) & (since <= days))
     )
-    joined = seen.join(people.select("person_id", by), "person_id")
-    values = joined[by].cast("string").fill_null("unknown")
-    marked = joined.mutate(**{by: values, "year": joined["first"].year()})
+    values = seen[by].cast("string").fill_null("unknown")
+    marked = seen.mutate(**{by: values, "year": seen["first"].year()})
     table = marked.group_by(by, "year").agg(
         customers=marked["previous"].isnull().sum(), returned=marked["previous"].notnull().sum()
     )
