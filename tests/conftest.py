@@ -24,26 +24,26 @@ def shop(con, tmp_path):
     return Shop(con, tmp_path)
 
 
-@pytest.fixture(scope="module")
-def engines(tmp_path_factory):
-    """DuckDB and Spark."""
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory):
+    """One Spark for all tests: it takes longer to start than most of them together."""
     if lacks := engine.spark_lacks():
         pytest.skip(lacks)
-    spill = tmp_path_factory.mktemp("spill")
-    spark = engine.connect(engine.Engine(spark="local[2]"), spill=spill)
-    spark.raw_sql("SET spark.sql.shuffle.partitions=2")  # rows here are few
-    yield engine.connect(engine.Engine(), spill=spill), spark
-    spark.disconnect()
+    con = engine.connect(engine.Engine(spark="local[2]"), spill=tmp_path_factory.mktemp("spill"))
+    con.raw_sql("SET spark.sql.shuffle.partitions=2")  # rows here are few
+    yield con
+    con.disconnect()
+
+
+@pytest.fixture(scope="module")
+def engines(spark, tmp_path_factory):
+    """DuckDB and Spark."""
+    return engine.connect(engine.Engine(), spill=tmp_path_factory.mktemp("spill")), spark
 
 
 @pytest.fixture(scope="module", params=["duckdb", "spark"])
 def either(request, tmp_path_factory):
     """The one engine, then the other."""
-    if request.param == "spark" and (lacks := engine.spark_lacks()):
-        pytest.skip(lacks)
-    of = engine.Engine(spark="local[2]") if request.param == "spark" else engine.Engine()
-    con = engine.connect(of, spill=tmp_path_factory.mktemp("spill"))
     if request.param == "spark":
-        con.raw_sql("SET spark.sql.shuffle.partitions=2")  # rows here are few
-    yield con
-    con.disconnect()
+        return request.getfixturevalue("spark")
+    return engine.connect(engine.Engine(), spill=tmp_path_factory.mktemp("spill"))

@@ -106,7 +106,8 @@ def changes(con, ranked):
 
 
 def cohorts(ranked):
-    counts = retention.purchase_counts(ranked)
+    gaps = retention.gaps(retention.waits(ranked, until=UNTIL))
+    counts = retention.purchase_counts(ranked, gap=retention.gap_quantile(gaps, 0.5))
     again = counts.loc[counts["purchases"] > 1, "customers"].sum()
     cells = retention.triangle(ranked, period="month", until=UNTIL)
     some = {
@@ -117,21 +118,22 @@ def cohorts(ranked):
     }
     months = retention.pooled(cells).set_index("age")
     some |= {f"month {age}": months.loc[age] for age in (1, 3, 12)}
-    return {"repeat rate": share_with_interval(again, counts["customers"].sum())} | {
-        name: row[BOUNDED].tolist() for name, row in some.items()
+    found = {
+        "repeat rate": share_with_interval(again, counts["customers"].sum()),
+        "median gap": retention.gap_median(gaps, counts),
     }
+    return found | {name: row[BOUNDED].tolist() for name, row in some.items()}
 
 
 def waits(ranked):
     table = retention.waits(ranked, until=UNTIL)
-    summary, gaps = retention.wait_summary(table, horizon=HORIZON), retention.gaps(table)
-    first = retention.waits(ranked, until=UNTIL, ranks=2).query("rank == 1")
+    summary = retention.wait_summary(table.query("rank <= @retention.RANKS"), horizon=HORIZON)
+    first = table.query("rank == 1")
     silence = retention.thresholds(first, false_alarm=ALARM, within=WITHIN).iloc[0]
     found = {
         "second purchase within 365 days": retention.returned_within(first, HORIZON).tolist(),
         "mean wait within 365 days": retention.mean_wait(first, horizon=HORIZON),
         "silence of a one-time buyer": silence[["days", "low", "high"]].tolist(),
-        "median gap": (retention.gap_quantile(gaps, 0.5), *retention.gap_median_interval(gaps)),
     }
     for row in summary.query("rank in (2, 6)").to_dict("records"):
         found[f"purchase after number {row['rank']}"] = [row[name] for name in BOUNDED]

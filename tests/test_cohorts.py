@@ -198,7 +198,8 @@ ORDERS = ibis.memtable(
         columns=["person_id", "source", "order_id", "ordered_at", "channel"],
     ).astype({"ordered_at": "datetime64[us]"})
 )
-FIRSTS = first_orders(ORDERS, timelines(purchase_days(ORDERS.mutate(amount=ibis.literal(1)))))
+NUMBERED = ORDERS.mutate(person_index=ORDERS["person_id"].length())
+FIRSTS = first_orders(NUMBERED, timelines(purchase_days(ORDERS.mutate(amount=ibis.literal(1)))))
 LINES = ibis.memtable(
     pd.DataFrame(
         [

@@ -15,8 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyaltylab import engine
-from loyaltylab.contract import Engine
 from loyaltylab.errors import LabError
 from loyaltylab.validation import drift
 from loyaltylab.validation.categories import AT_MOST
@@ -363,9 +361,7 @@ def test_a_snapshot_of_tables_is_compared_with_itself_and_with_a_fault():
 # ---- Both engines on the same file.
 
 
-def test_a_snapshot_is_the_same_on_both(tmp_path):
-    if lacks := engine.spark_lacks():
-        pytest.skip(lacks)
+def test_a_snapshot_is_the_same_on_both(engines, tmp_path):
     n, start = 400, dt.datetime(2022, 1, 1, 23, 30)
     path = tmp_path / "orders.parquet"
     columns = {
@@ -376,9 +372,5 @@ def test_a_snapshot_is_the_same_on_both(tmp_path):
         "channel": [None if i % 7 == 0 else f"c{i % 13 % 3}" if i else "rare" for i in range(n)],
     }
     pq.write_table(pa.table(columns), path)
-    kept = []
-    for settings in (Engine(), Engine(spark="local[2]")):
-        con = engine.connect(settings, spill=tmp_path)
-        kept.append(snapshot({"orders": con.read_parquet(str(path))}))
-        con.disconnect()
-    assert kept[0] == kept[1]
+    duckdb, spark = (snapshot({"orders": con.read_parquet(str(path))}) for con in engines)
+    assert duckdb == spark

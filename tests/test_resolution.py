@@ -17,6 +17,7 @@ from loyaltylab.dataset import Lab
 from loyaltylab.errors import LabError
 from loyaltylab.linkage import labels, links, resolution, sensitivity, summary, weights
 from loyaltylab.schemas import column_types
+from loyaltylab.timelines import by_person
 
 YML = """
 title: Small
@@ -154,6 +155,28 @@ def test_who_is_who(done):
     ]
     seen = summary.visits(found, found.tables["visits"])
     assert (seen["visits"], seen["signed_in"], seen["attributed"]) == (3, 1, 1)
+
+
+def test_purchases_are_those_of_who_may_be_analysed_with_numbers_to_join_by(done):
+    lab, _ = done
+    written = lab.purchases().to_pandas()
+    expected = by_person(lab.orders(), until=lab.observed_until).to_pandas()
+    assert written["person_id"].is_monotonic_increasing and len(written) > PEOPLE
+    pd.testing.assert_frame_equal(written.drop(columns="person_index"), expected)
+    refused = lab.records().filter(lambda t: ~t["analysed"])["person_id"].to_pandas()
+    assert len(refused) and not set(written["person_id"]) & set(refused)
+    numbers = (
+        lab.persons()
+        .select("person_id", "person_index")
+        .to_pandas()
+        .set_index("person_id")["person_index"]
+    )
+    assert numbers.is_unique
+    firsts = lab.first_orders().to_pandas()
+    for table in (written, firsts):
+        assert (table["person_index"] == table["person_id"].map(numbers)).all()
+    opening = written[written["rank"] == 1].set_index("person_id")["day"]
+    assert (firsts.set_index("person_id")["first"] == opening).all() and len(firsts) == len(opening)
 
 
 def test_a_refusal_in_one_system_leaves_the_person_out(lab):

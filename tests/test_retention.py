@@ -207,29 +207,43 @@ def test_gap_quantile_equals_its_literal_translation(lengths, share):
 
 
 def test_median_gap_interval_covers_the_median_as_often_as_it_says():
-    random = np.random.default_rng(7)
-    true_median, covered, worlds = math.ceil(30 * math.log(2)), 0, 600
+    random, covered, worlds = np.random.default_rng(7), 0, 600
+    until = [1 - math.exp(-day / 30) for day in (20, 21)]  # share of gaps of so many whole days
+    true = 20 + (0.5 - until[0]) / (until[1] - until[0])
     for _ in range(worlds):
-        lengths = np.ceil(random.exponential(30, size=200)).astype(int)
-        table = (
-            pd.Series(lengths)
-            .value_counts()
-            .sort_index()
-            .rename_axis("days")
-            .reset_index(name="gaps")
-        )
-        low, high = retention.gap_median_interval(table)
-        covered += low <= true_median <= high
-    # Whole days make the interval a little wide: at least 95 %, by no more than 3 points.
-    assert 0.94 <= covered / worlds <= 0.985
+        lengths = pd.Series(np.ceil(random.exponential(30, size=200)).astype(int), name="days")
+        table = lengths.groupby(lengths).size().rename("gaps").reset_index()
+        # Of each customer one gap.
+        short = int((lengths <= retention.gap_quantile(table, 0.5)).sum())
+        known = {"purchases": [2], "customers": 200, "short": short, "short_squares": short}
+        _, low, high = retention.gap_median(table, pd.DataFrame(known))
+        covered += low <= true <= high
+    assert 0.93 <= covered / worlds <= 0.97
+
+
+def test_gaps_that_repeat_those_of_the_same_customer_make_nothing_surer():
+    table = pd.DataFrame({"days": [10, 20, 30, 40], "gaps": [50, 60, 50, 40]})
+    once = pd.DataFrame({"purchases": [2], "customers": 200, "short": 110, "short_squares": 110})
+    again = pd.DataFrame({"purchases": [5], "customers": 200, "short": 440, "short_squares": 1760})
+    found = retention.gap_median(table, once)
+    assert found == pytest.approx(retention.gap_median(table.assign(gaps=4 * table["gaps"]), again))
+    # The 100th of 200 gaps is the 50th of 60 on day 20. Woodruff by hand: .55 are short, so the ends
+    # are at .5 ± 1.96 √(.55 · .45 / 199), 13.8 gaps away: among the 60 of day 20, and the 50 of day 30.
+    half = 1.959964 * math.sqrt(0.55 * 0.45 / 199) * 200
+    by_hand = [19 + 50 / 60, 19 + (50 - half) / 60, 29 + (half - 10) / 50]
+    assert found == pytest.approx(by_hand, rel=1e-6)
+    alone = retention.gap_median(table, once.assign(customers=1, short=1, short_squares=1))
+    assert alone[0] == found[0] and np.isnan(alone[1:]).all()
 
 
 def test_purchase_counts_and_repeat_rate_by_hand():
-    table = retention.purchase_counts(BY_HAND)
+    table = retention.purchase_counts(BY_HAND, gap=100)
     assert table.to_dict("list") == {
         "purchases": [1, 2, 3],
         "customers": [1, 1, 1],
         "amount": [9.0, 15.0, 36.0],
+        "short": [0, 1, 2],
+        "short_squares": [0, 1, 4],
     }
     numbers = Numbers("03_retention", as_of=dt.date(2024, 4, 30))
     rate = retention.record_repeat_rate(numbers, table)
@@ -261,7 +275,8 @@ def test_one_time_buyers_alone_give_sentences_not_errors():
     assert retention.cohort_finding(cells, period="month").startswith("## Too early")
     gaps = retention.gaps(waits_of(orders, dt.date(2024, 1, 20)))
     numbers = Numbers("03_retention", as_of=dt.date(2024, 1, 20))
-    assert retention.record_median_gap(numbers, gaps).value is None
+    people = retention.purchase_counts(orders, gap=retention.gap_quantile(gaps, 0.5))
+    assert retention.record_median_gap(numbers, gaps, people).value is None
     assert "nobody" in retention.describe_gaps(gaps)
     returns = first_waits_of(orders, dt.date(2024, 1, 20))
     assert retention.return_finding(returns).startswith("## Nobody has returned yet")

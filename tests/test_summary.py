@@ -17,7 +17,7 @@ def numbers():
     interval = {"low": 0.2, "high": 0.3, "level": 0.95}
     retention.record("retention.repeat_rate", 0.25, unit="share", definition="…", **interval)
     retention.record("retention.returned_30_days", None, unit="share", definition="…")
-    retention.record("retention.median_gap_days", 34.0, unit="days", definition="…")
+    retention.record("retention.median_gap_days", 33.6, unit="days", definition="…")
     value = Numbers("04_lifetime_value", as_of=dt.date(2024, 6, 30))
     value.record("lifetime_value.bg_nbd.holdout_bias", -0.143, unit="share", definition="…")
     value.record("lifetime_value.mean", 35.106, unit="EUR", definition="…")

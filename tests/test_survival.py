@@ -132,7 +132,7 @@ def test_waits_by_hand():
     # Ann waits 10, then 50 days, and since 1 March for 121; Bo for 10, Cy for none. Bo's purchase of
     # July is not observed yet.
     assert found == {(1, 0): (0, 1), (1, 10): (1, 1), (2, 50): (1, 0), (3, 121): (0, 1)}
-    pooled = waits_of(HISTORY, ranks=2)
+    pooled = waits_of(HISTORY, ranks=1)
     assert set(pooled["rank"]) == {1, 2}
     assert pooled.query("rank == 2")[["returned", "waiting"]].sum().tolist() == [1, 1]
 
@@ -154,7 +154,7 @@ def test_waits_equal_their_literal_translation(rows, ranks, random):
         bought = sorted(day for p, day in rows if p == person and day <= UNTIL)
         for i, day in enumerate(bought):
             back = i + 1 < len(bought)
-            key = min(i + 1, ranks), ((bought[i + 1] if back else UNTIL) - day).days
+            key = min(i + 1, ranks + 1), ((bought[i + 1] if back else UNTIL) - day).days
             returned, waiting = literal.get(key, (0, 0))
             literal[key] = (returned + back, waiting + (not back))
     table = waits_of(rows, ranks=ranks)
@@ -258,7 +258,7 @@ def test_the_finding_says_more_likely_only_where_intervals_are_apart():
     numbers = Numbers("03_retention", as_of=UNTIL)
     retention.record_waits(numbers, summary)
     assert numbers.records["retention.again_after_2"].value == pytest.approx(0.8)
-    assert "or a later one" in numbers.records["retention.again_after_2"].definition
+    assert "of purchase 2 (" in numbers.records["retention.again_after_2"].definition
 
 
 def test_segments_that_differ_are_said_to():

@@ -125,7 +125,7 @@ class Lab:
 
     def purchases(self) -> ir.Table:
         """Days on which somebody who may be analysed ordered, up to `observed_until`, by person and
-        day. Grain and columns as in `timelines`."""
+        day. Grain and columns as in `timelines`, and person_index, as in `persons`."""
         return self._linked("purchases")
 
     def first_orders(self) -> ir.Table:
@@ -150,7 +150,8 @@ class Lab:
 
     def persons(self) -> ir.Table:
         """What systems say about each person who may be analysed. Grain: one person; columns as in
-        `linkage.persons.golden`."""
+        `linkage.persons.golden`, and person_index: the place in the order of person_id, another one in
+        each run, by which tables are joined several times as fast."""
         records = self.records()
         known = records.filter(records["analysed"]).select("person_id").distinct()
         return self._linked("persons").semi_join(known, "person_id")

@@ -187,8 +187,13 @@ def in_unit(number: Number) -> str:
         return f"{value:.1%}"
     if number.unit == "points":
         return f"{value:+.0f}"
-    whole = abs(value) >= 100 or float(value).is_integer()
-    return f"{value:,.{0 if whole else 2}f} {number.unit}"
+    return f"{value:,.{_digits(number)}f} {number.unit}"
+
+
+def _digits(number: Number) -> int:
+    """After the point. Days are whole ones; what is small enough to matter has two."""
+    value: Any = number.value
+    return 0 if number.unit == "days" or abs(value) >= 100 or float(value).is_integer() else 2
 
 
 def _interval(number: Number) -> str:
@@ -196,8 +201,10 @@ def _interval(number: Number) -> str:
         return "–"
     if number.unit == "share":
         return f"{number.low:.1%} to {number.high:.1%}"
-    sign = "+" if number.unit == "points" else ""
-    return f"{number.low:{sign},.0f} to {number.high:{sign},.0f}"
+    if number.unit == "points":
+        return f"{number.low:+,.0f} to {number.high:+,.0f}"
+    digits = _digits(number)
+    return f"{number.low:,.{digits}f} to {number.high:,.{digits}f}"
 
 
 def _value(numbers: Mapping[str, Number], name: str) -> float:

@@ -13,15 +13,19 @@ import ibis.expr.types as ir
 from loyaltylab.purchases import purchase_days
 from loyaltylab.schemas import MONEY
 
+_LARGEST = 10 ** (MONEY.precision - MONEY.scale)  # what a number of this type is below
+
 
 def with_margin(orders: ir.Table) -> ir.Table:
     """`purchase_days` and margin: the sum of the day's orders; missing where an order of the day has
-    none, and where the table has no such column."""
+    none, and where the table has no such column. The person_index is kept, where orders have it."""
+    index = "person_index"  # by which tables are joined faster, see Lab.persons
+    more = {index: orders[index].min()} if index in orders.columns else {}
     if "margin" not in orders.columns:
-        return purchase_days(orders).mutate(margin=ibis.null(MONEY))
+        return purchase_days(orders, **more).mutate(margin=ibis.null(MONEY))
     margin = orders["margin"]
     return purchase_days(
-        orders, margin=margin.isnull().any().ifelse(ibis.null(MONEY), margin.sum())
+        orders, margin=margin.isnull().any().ifelse(ibis.null(MONEY), margin.sum()), **more
     )
 
 
@@ -44,6 +48,17 @@ def timelines(purchases: ir.Table, *, until: dt.date | None = None) -> ir.Table:
     )
 
 
+def by_person(orders: ir.Table, *, until: dt.date) -> ir.Table:
+    """`timelines` of the orders, each person's purchases one after the other, as linkage writes them."""
+    bought = timelines(with_margin(orders), until=until)
+    money = [name for name in ("amount", "margin") if name in orders.columns]
+    sums = orders.agg(**{name: orders[name].abs().sum().fill_null(0) for name in money})
+    # Sums are twice as wide as what they are sums of, and then read half as fast; few need to be.
+    narrow = [name for name, whole in sums.to_pandas().iloc[0].items() if whole < _LARGEST]
+    bought = bought.mutate(**{str(name): bought[str(name)].cast(MONEY) for name in narrow})
+    return bought.order_by("person_id", "day")
+
+
 def first_orders(orders: ir.Table, purchases: ir.Table) -> ir.Table:
     """The order that each person began with. Grain: one person with a purchase.
 
@@ -56,6 +71,7 @@ def first_orders(orders: ir.Table, purchases: ir.Table) -> ir.Table:
     # Ranking the orders of first days alone spares the engine to sort all that came later.
     opening = dated.join(began, ["person_id", dated["day"] == began["first"]])
     told = [name for name in ("source", "order_id", "channel") if name in dated.columns]
+    index = [name for name in ("person_index",) if name in dated.columns]
     window = ibis.window(group_by="person_id", order_by=["ordered_at", *told])
     ranked = opening.mutate(place=ibis.row_number().over(window))
-    return ranked.filter(ranked["place"] == 0).select("person_id", "first", *told)
+    return ranked.filter(ranked["place"] == 0).select("person_id", *index, "first", *told)

@@ -5,7 +5,6 @@ Grain: one record in, one person out. Later pages count persons as this says.
 
 from __future__ import annotations
 
-import datetime as dt
 import glob
 import shutil
 from collections.abc import Mapping
@@ -26,12 +25,10 @@ from loyaltylab.linkage.calibration import calibrate
 from loyaltylab.linkage.devices import Sharing
 from loyaltylab.linkage.links import Links
 from loyaltylab.linkage.updates import Update
-from loyaltylab.timelines import first_orders, timelines, with_margin
+from loyaltylab.timelines import by_person, first_orders
 
 _RECORD = ["source", "record_id"]
 _KEPT = "kept"  # below linked/
-_MONEY = ["amount", "margin"]
-_LARGEST = 10**14  # what a number of schemas.MONEY is below
 
 
 @dataclass(frozen=True)
@@ -94,17 +91,19 @@ def resolve(
         rates = labelling.rates(decided, labelling.per_stratum(found))
     customers = tables.get("customers", _nobody())
     golden = persons.golden(customers, assigned, _used(tables))
+    golden = golden.mutate(person_index=ibis.row_number().over(order_by="person_id"))
     golden = engine.keep(con, golden.order_by("person_id"), "persons")
     refused = golden.filter(golden["consent_analytics"] == False)  # noqa: E712
     records = assigned.mutate(analysed=assigned["person_id"].notin(refused["person_id"]))
     records = engine.keep(con, records.order_by(_RECORD), "records")
     pairs = engine.keep(con, _pairs(found, records), "told")
     history = _history(con, lab, records, pairs, last)
-    known = records.filter(records["analysed"]).select(*_RECORD, "person_id")
+    known = records.filter(records["analysed"]).join(golden, "person_id")
+    known = known.select(*_RECORD, "person_id", "person_index")
     for name, table in (("persons", golden), ("records", records), ("pairs", pairs)):
         _write(con, lab, name, table)
     orders = tables["orders"].join(known, _RECORD)
-    _write(con, lab, "purchases", _purchases(con, orders, until=lab.observed_until))
+    _write(con, lab, "purchases", by_person(orders, until=lab.observed_until))
     firsts = first_orders(
         orders, con.read_parquet(glob.escape(str(lab.linked / "purchases.parquet")))
     )
@@ -305,20 +304,6 @@ def _used(tables: Mapping[str, ir.Table]) -> ir.Table:
     ]  # fmt: skip
     every = ibis.union(*parts) if len(parts) > 1 else parts[0]
     return every.group_by(*_RECORD).agg(used_at=every["used_at"].max())
-
-
-def _purchases(con: Any, orders: ir.Table, *, until: dt.date) -> ir.Table:
-    """`timelines` of the orders, by person and day. Ranking all purchases is what costs most at scale,
-    and is done here once for all pages."""
-    bought = timelines(with_margin(orders), until=until)
-    sums = orders.agg(
-        **{name: orders[name].abs().sum().fill_null(0) for name in _MONEY if name in orders.columns}
-    )
-    # Sums are twice as wide as what they are sums of, and then read half as fast: none need be.
-    narrow = {name: whole for name, whole in sums.to_pandas().iloc[0].items() if whole < _LARGEST}
-    return bought.mutate(**{name: bought[name].cast(schemas.MONEY) for name in narrow}).order_by(
-        "person_id", "day"
-    )
 
 
 def _pairs(found: Links | None, records: ir.Table) -> ir.Table:

@@ -110,7 +110,7 @@ from loyaltylab.retention.renewals_figures import (
 )
 from loyaltylab.retention.returns import (
     gap_finding,
-    gap_median_interval,
+    gap_median,
     gap_quantile,
     gaps,
     record_median_gap,
@@ -153,6 +153,7 @@ from loyaltylab.retention.spread import (
     totals,
 )
 from loyaltylab.retention.survival import (
+    RANKS,
     hazard,
     kaplan_meier,
     mean_wait,
@@ -179,6 +180,7 @@ from loyaltylab.retention.traits import (
 )
 
 __all__ = [
+    "RANKS",
     "Rates",
     "against_others",
     "at_risk",
@@ -217,7 +219,7 @@ __all__ = [
     "frequency",
     "frequency_finding",
     "gap_finding",
-    "gap_median_interval",
+    "gap_median",
     "gap_quantile",
     "gaps",
     "generations",

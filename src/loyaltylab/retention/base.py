@@ -32,27 +32,27 @@ def base(
     one; missing where none has), repeat_amount (of purchases that were not a person's first).
     """
     seen = purchases.filter(purchases["day"] <= until)
-    at = ordinal(seen["day"], period)
-    gap = at - ordinal(seen["previous"], period)
-    new = seen["previous"].isnull()
+    # What follows from the period of the purchase before is told apart here: fewer sums for the engine.
     dated = seen.mutate(
         cohort=ordinal(seen["first"], cohort),
-        at=at,
-        new=new,
-        opens=new | (gap > 0),
-        retained=(gap == 1).fill_null(False),
+        at=ordinal(seen["day"], period),
+        before=ordinal(seen["previous"], period),
     )
-    found = dated.group_by("cohort", "at").agg(
-        customers=dated["opens"].sum(),
-        new=dated["new"].sum(),
-        retained=dated["retained"].sum(),
+    sums = dated.group_by("cohort", "at", "before").agg(
         purchases=dated.count(),
         orders=dated["orders"].sum(),
         amount=dated["amount"].sum().cast("float64"),
         margin=dated["margin"].sum().cast("float64"),
-        repeat_amount=dated["amount"].sum(where=~dated["new"]).fill_null(0).cast("float64"),
     )
-    table = found.order_by("cohort", "at").to_pandas()
+    found = sums.order_by("cohort", "at", "before").to_pandas()
+    new, gap = found["before"].isna(), found["at"] - found["before"]
+    counts = {"customers": new | (gap > 0), "new": new, "retained": gap == 1}
+    for name, rows in counts.items():
+        found[name] = found["purchases"].where(rows, 0)
+    found["repeat_amount"] = found["amount"].where(~new, 0.0)
+    names = [*counts, "purchases", "orders", "amount", "margin", "repeat_amount"]
+    cells = found.groupby(["cohort", "at"])
+    table = cells[names].sum().assign(margin=cells["margin"].sum(min_count=1)).reset_index()
     at_of = of_ordinals(table["at"], period)
     table["cohort"] = of_ordinals(table["cohort"], cohort).start_time
     table["at"] = at_of.start_time

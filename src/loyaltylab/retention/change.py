@@ -80,11 +80,13 @@ def changes(people: ir.Table) -> pd.DataFrame:
 
     kind, customers, purchases_1, purchases_2, amount_1, amount_2, margin_1, margin_2 (missing in all
     kinds where any purchase has none), change (of revenue: the four add up to it) with low and high,
-    and in columns "a*b" sums over customers of products, from which intervals are made.
+    half (of the normal interval), and in columns "a*b" sums over customers of products, from which
+    intervals are made.
 
-    Intervals are normal, at LEVEL: how many customers there are is taken to vary like a Poisson count,
-    so that a total's variance is the sum of its customers' squares (the limit of a bootstrap with
-    Poisson weights: Chamandy et al. 2012, Estimating uncertainty for massive data streams).
+    Intervals are normal, at LEVEL, on the scale of logarithms where a change has one sign. How many
+    customers there are is taken to vary like a Poisson count, so that a total's variance is the sum of
+    its customers' squares (the limit of a bootstrap with Poisson weights: Chamandy et al. 2012,
+    Estimating uncertainty for massive data streams).
     """
     each = {name: people[name].cast("float64") for name in _SUMS}
     sums: dict[str, ir.Value] = {"customers": people.count()}
@@ -103,7 +105,12 @@ def changes(people: ir.Table) -> pd.DataFrame:
         table["amount_1*amount_1"] + table["amount_2*amount_2"] - 2 * table["amount_1*amount_2"]
     )
     half = Z * np.sqrt(squares.clip(lower=0))
-    table = table.assign(change=change, low=change - half, high=change + half)
+    table = table.assign(change=change, low=change - half, high=change + half, half=half)
+    # What few won back brought is skewed: on the scale of logarithms the interval holds as it says.
+    one_sided = ((table["amount_1"] == 0) ^ (table["amount_2"] == 0)) & (half < change.abs())
+    factor = np.exp(half[one_sided] / change[one_sided].abs())
+    bounds = np.sort([change[one_sided] * factor, change[one_sided] / factor], axis=0)
+    table.loc[one_sided, ["low", "high"]] = bounds.T
     return table.astype({"customers": "int64"}).reset_index()
 
 
@@ -239,8 +246,7 @@ def record_change(numbers: Numbers, table: pd.DataFrame, *, months: int, currenc
 
 def _total(table: pd.DataFrame) -> tuple[float, float]:
     """The change in all, and half its interval: kinds have no customer in common."""
-    halves = (table["high"] - table["low"]) / 2
-    return table["change"].sum(), float(np.sqrt((halves**2).sum()))
+    return table["change"].sum(), float(np.sqrt((table["half"] ** 2).sum()))
 
 
 def change_finding(table: pd.DataFrame, *, months: int, currency: str) -> str:

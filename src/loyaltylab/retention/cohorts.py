@@ -18,16 +18,24 @@ from loyaltylab.periods import UNITS, of_ordinals, ordinal
 Period = Literal["week", "month", "quarter"]
 
 
-def purchase_counts(purchases: ir.Table) -> pd.DataFrame:
+def purchase_counts(purchases: ir.Table, *, gap: float = 0) -> pd.DataFrame:
     """How many people bought on how many days. Grain: one number of purchases.
 
-    purchases (1 or more), customers, amount (what those customers spent in all).
+    purchases : as `timelines` gives them. Returns purchases (1 or more), customers, amount (what those
+    customers spent in all), short (gaps of at most `gap` days between two of a customer's purchases),
+    short_squares (sum of each customer's squared; for the interval of a quantile of gaps).
     """
+    short = purchases["next_day"].delta(purchases["day"], unit="day") <= gap
     people = purchases.group_by("person_id").agg(
-        purchases=purchases.count(), amount=purchases["amount"].sum()
+        purchases=purchases.count(),
+        amount=purchases["amount"].sum(),
+        short=short.fill_null(False).sum(),
     )
     table = people.group_by("purchases").agg(
-        customers=people.count(), amount=people["amount"].sum().cast("float64")
+        customers=people.count(),
+        amount=people["amount"].sum().cast("float64"),
+        short=people["short"].sum(),
+        short_squares=(people["short"] * people["short"]).sum(),
     )
     return table.order_by("purchases").to_pandas()
 

@@ -32,16 +32,36 @@ def gap_quantile(table: pd.DataFrame, share: float) -> float:
     return float(table.loc[reached, "days"].iloc[0])
 
 
-def gap_median_interval(table: pd.DataFrame) -> tuple[float, float]:
-    """Interval of the median gap from order statistics, at LEVEL, for independent gaps.
+def gap_median(table: pd.DataFrame, people: pd.DataFrame) -> tuple[float, float, float]:
+    """The median gap and its interval at LEVEL, the gaps of a day taken as spread evenly over it.
 
-    Conover (1999), Practical Nonparametric Statistics, section 3.2, normal approximation.
+    table : `gaps`; people : `purchase_counts` with their `gap_quantile` as `gap`. A customer's gaps are
+    alike, so the share of short ones varies as a ratio over customers (Cochran 1977, Sampling
+    Techniques, section 6.4), and the gaps at the ends of that share's interval are those of the
+    median's (Woodruff 1952, JASA 47, 635–646). Missing without gaps, the interval of one customer too.
     """
-    n = int(table["gaps"].sum())
-    if n == 0:
-        return float("nan"), float("nan")
-    half = Z * np.sqrt(0.25 / n)
-    return gap_quantile(table, max(0.5 - half, 0)), gap_quantile(table, min(0.5 + half, 1))
+    of = people[people["purchases"] > 1]
+    each, n = of["purchases"] - 1, of["customers"].sum()
+    half = np.nan
+    if n > 1:
+        gaps = (each * of["customers"]).sum()
+        share = of["short"].sum() / gaps
+        squares = of["short_squares"] - 2 * share * each * of["short"]
+        squares += (share * each) ** 2 * of["customers"]
+        half = Z * np.sqrt(n / (n - 1) * max(squares.sum(), 0)) / gaps
+    ends = 0.5, 0.5 - half, 0.5 + half
+    value, low, high = (_within_a_day(table, share) for share in ends)
+    return value, low, high
+
+
+def _within_a_day(table: pd.DataFrame, share: float) -> float:
+    """The gap that this share of gaps do not exceed; all shares below 0 and above 1 are those."""
+    if table.empty or np.isnan(share):
+        return float("nan")
+    so_far, level = table["gaps"].cumsum(), np.clip(share, 0, 1) * table["gaps"].sum()
+    row = table.loc[so_far >= level].iloc[0] if level <= so_far.iloc[-1] else table.iloc[-1]
+    before = so_far[table["days"] == row["days"]].iloc[0] - row["gaps"]
+    return float(row["days"] - 1 + (level - before) / row["gaps"])
 
 
 def record_returns(numbers: Numbers, table: pd.DataFrame, *, days: Sequence[int]) -> None:
@@ -64,12 +84,12 @@ def record_returns(numbers: Numbers, table: pd.DataFrame, *, days: Sequence[int]
         )
 
 
-def record_median_gap(numbers: Numbers, table: pd.DataFrame) -> Number:
-    """Record retention.median_gap_days from `gaps`; missing if nobody returned."""
-    low, high = gap_median_interval(table)
+def record_median_gap(numbers: Numbers, table: pd.DataFrame, people: pd.DataFrame) -> Number:
+    """Record retention.median_gap_days, from what `gap_median` takes; missing without gaps."""
+    value, low, high = gap_median(table, people)
     return numbers.record(
         "retention.median_gap_days",
-        gap_quantile(table, 0.5),
+        value,
         low=low,
         high=high,
         level=LEVEL,

@@ -53,16 +53,16 @@ def histories(
     seen = purchases.filter(
         purchases["first"] <= until, purchases["day"] <= (followed_until or until)
     )
-    then = seen["day"] <= until
+    then = seen["day"] <= until if followed_until else ibis.literal(True)
     recent = then & (seen["day"] > ibis.literal(until - dt.timedelta(days=YEAR)))
+    more = {"later": (~then).any()} if followed_until else {}
     people = seen.group_by("person_id").agg(
-        purchases=then.sum(),
+        purchases=then.sum() if followed_until else seen.count(),
         first_day=seen["first"].min(),
         last_day=seen["day"].max(where=then),
         value=seen["amount"].sum(where=recent),
-        later=(~then).any(),
+        **more,
     )
-    more = ["later"] if followed_until else []
     return people.select(
         "person_id",
         "purchases",
@@ -105,10 +105,11 @@ def silences(histories: ir.Table, rates: Rates) -> ir.Table:
     or longer if nothing has changed).
     """
     people = histories.filter(histories["purchases"] > 1, histories["silence"] < YEAR)
-    gaps, known = people["purchases"] - 1, people["span"] + rates.scale
+    # Without the cast, DuckDB would take the scale for a decimal, and reckon ten times as long.
+    gaps, known = people["purchases"] - 1, people["span"].cast("float64") + rates.scale
     return people.mutate(
         usual_gap=people["span"] / gaps,
-        probability=(known / (known + people["silence"])) ** (gaps + rates.shape),
+        probability=(known / (known + people["silence"])) ** (gaps.cast("float64") + rates.shape),
     )
 
 

@@ -41,7 +41,8 @@ def thresholds(
     since of it a customer has one silence: frequent buyers do not outvote the others. Numbers with
     fewer than LEAST returns are taken together.
 
-    waits : as `survival.waits` gives them; false_alarm : in (0, 1); within : days w, or the last day
+    waits : as `survival.waits` gives them, without the waits after later purchases, of which a customer
+    may have several; false_alarm : in (0, 1); within : days w, or the last day
     on which LEAST customers (or of few, one in a hundred) are still watched; shortest : days, no
     threshold is below.
     Returns rank (this many purchases up to the next row's, or more), returned, days, low, high
@@ -125,7 +126,8 @@ def spells(purchases: ir.Table, thresholds: pd.DataFrame, *, until: dt.date) -> 
     # Who came back on the last day allowed was still a customer.
     gone = ((silent > allowed) | ((silent == allowed) & next_day.isnull())).fill_null(False)
     # Within the choice, a day that few rows need is computed of those alone.
-    over = of_rank([(day + ibis.interval(days=days)).cast("date") for _, days in known], never)
+    midnight = day.cast("timestamp")
+    over = of_rank([(midnight + ibis.interval(days=days)).date() for _, days in known], never)
     rows = purchases.mutate(gone=gone)
     return rows.select(
         "person_id",
@@ -167,9 +169,7 @@ def silence_finding(thresholds: pd.DataFrame, *, false_alarm: float = FALSE_ALAR
         "with 95% confidence)"
     )
     if len(known) > 1:
-        text += (
-            "; after {rank} purchases or more, than {late:.0f} ({late_low:.0f} to {late_high:.0f})"
-        )
+        text += "; after {rank} purchases, than {late:.0f} ({late_low:.0f} to {late_high:.0f})"
     return sentence(
         text
         + ". So of those who are still customers some are counted as gone, and win-backs show it.",

@@ -16,7 +16,7 @@ from statsmodels.duration.survfunc import SurvfuncRight
 from loyaltylab.intervals import LEVEL, Z, count_interval
 from loyaltylab.numbers import Numbers, sentence
 
-RANKS = 6  # purchases from this one on are taken together
+RANKS = 6  # purchases after which waits are told apart; those after later ones are taken together
 HORIZON = 365  # days that findings look ahead
 
 
@@ -25,8 +25,10 @@ def waits(
 ) -> pd.DataFrame:
     """How long customers took to their next purchase. Grain: (segment ×) number of purchase × days.
 
-    purchases : as `timelines` gives them. ranks : purchases from this one on are one row's; of them a
-    customer has several. by : a column of `purchases` that says a person's segment.
+    purchases : as `timelines` gives them. ranks : the waits after so many first purchases are told
+    apart, one a customer; those after later ones, of which a customer may have several, have the rank
+    after these, and no interval that takes waits as independent. by : a column of `purchases` that
+    says a person's segment.
     Returns rank (of the purchase that the wait follows), days, returned (next purchases made after so
     many days) and waiting (customers who, observed for so long, have made none by `until`).
 
@@ -36,7 +38,7 @@ def waits(
     keys = ["rank", "days"] if by is None else [by, "rank", "days"]
     end = purchases["next_day"].coalesce(ibis.literal(until))
     rows = purchases.mutate(
-        rank=ibis.least(purchases["rank"], ranks), days=end.delta(purchases["day"], unit="day")
+        rank=ibis.least(purchases["rank"], ranks + 1), days=end.delta(purchases["day"], unit="day")
     )
     table = rows.group_by(keys).agg(
         returned=rows["next_day"].count(), waiting=rows["next_day"].isnull().sum()
@@ -135,9 +137,10 @@ def mean_wait(table: pd.DataFrame, *, horizon: int) -> tuple[float, float, float
 def wait_summary(table: pd.DataFrame, *, horizon: int = HORIZON) -> pd.DataFrame:
     """`waits` in a line for each number of purchases. Grain: rank.
 
-    rank, customers (who made that many; of the last rank, purchases), share, low, high (with a next
-    purchase within `horizon` days), median, median_low, median_high (days to it, missing where half
-    have none), mean, mean_low, mean_high (days, a longer wait counted as `horizon`).
+    table : of which a customer has one wait a rank. Returns rank, customers (who made that many),
+    share, low, high (with a next purchase within `horizon` days), median, median_low, median_high (days
+    to it, missing where half have none), mean, mean_low, mean_high (days, a longer wait counted as
+    `horizon`).
     """
     rows = []
     for rank, some in table.groupby("rank"):
@@ -177,9 +180,7 @@ def hazard(table: pd.DataFrame, *, bins: int = 12) -> pd.DataFrame:
 
 def record_waits(numbers: Numbers, summary: pd.DataFrame, *, horizon: int = HORIZON) -> None:
     """Record retention.again_after_<rank> from `wait_summary`, each share with its interval."""
-    last = summary["rank"].max()
     for row in summary.itertuples():
-        which = f"purchase {row.rank}" + (" or a later one" if row.rank == last > 1 else "")
         numbers.record(
             f"retention.again_after_{row.rank}",
             row.share,
@@ -188,7 +189,8 @@ def record_waits(numbers: Numbers, summary: pd.DataFrame, *, horizon: int = HORI
             level=LEVEL,
             unit="share",
             n=row.customers,
-            definition=f"share with a next purchase within {horizon} days of {which} (Kaplan-Meier)",
+            definition=f"share with a next purchase within {horizon} days of purchase {row.rank} "
+            "(Kaplan-Meier)",
         )
 
 
@@ -206,7 +208,7 @@ def wait_finding(summary: pd.DataFrame, *, horizon: int = HORIZON) -> str:
     text = (
         "## After {rank} purchases another is {verdict}: {late:.0%} make it within {horizon} days, "
         "{early:.0%} after the first\n\n"
-        "With 95% confidence {late_low:.1%} to {late_high:.1%} after purchase {rank} or a later one, "
+        "With 95% confidence {late_low:.1%} to {late_high:.1%} after purchase {rank}, "
         "{early_low:.1%} to {early_high:.1%} after the first. "
     )
     if pd.notna(last["median"]):

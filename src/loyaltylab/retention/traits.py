@@ -27,12 +27,12 @@ def traits(
 ) -> ir.Table:
     """What is known of each customer from the first order on. Grain: one person, as in `firsts`.
 
-    firsts : `timelines.first_orders`; lines : order_lines, persons : one row a person_id, both if there
-    are any. Returns person_id, channel (of the first order); with `lines` category (that with the
-    highest value in the first order, of equal ones the first by name); with `persons` its country and
-    acquired_through. Missing where not known.
+    firsts : `timelines.first_orders` with person_index; lines : order_lines, persons : one row a
+    person_id, both if there are any. Returns person_id, person_index, channel (of the first order);
+    with `lines` category (that with the highest value in the first order, of equal ones the first by
+    name); with `persons` its country and acquired_through. Missing where not known.
     """
-    table = firsts.select("person_id", "channel")
+    table = firsts.select("person_id", "person_index", "channel")
     if lines is not None:
         table = table.left_join(_categories(firsts, lines), "person_id").drop("person_id_right")
     if persons is not None:
