@@ -5,12 +5,9 @@ Linkage ranks the purchases once for all pages: what that takes stands beside. E
 process of its own.
 """
 
-import json
-import subprocess
-import sys
-import textwrap
-
 import pytest
+
+from tests.apart import run
 
 ORDERS, PANDAS_ORDERS, YEARS = 100_000_000, 10_000_000, 5
 MOST_SECONDS, MOST_BYTES, LEAST_FASTER = 90, 4e9, 2
@@ -153,17 +150,6 @@ SCAN = """
     con.execute("SELECT count(*), sum(amount) FROM 'orders.parquet'").fetchall()
     seconds = time.monotonic() - began
 """
-
-
-def run(body, folder, *names):
-    """The values of these names at the end of a script, and peak, its bytes of memory at the most."""
-    script = "import json, resource, time\n" + textwrap.dedent(body)
-    script += "\npeak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024"
-    script += f"\nprint(json.dumps({{name: globals()[name] for name in {(*names, 'peak')!r}}}))"
-    command = [sys.executable, "-W", "ignore", "-c", script]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def company(folder, orders):
