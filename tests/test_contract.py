@@ -10,7 +10,7 @@ from loyaltylab.errors import LabError
 
 TOP = (
     "title, description, simulated, currency, observed_until, engine, simulation, tables, rules, "
-    "thresholds, segments, parameters"
+    "thresholds, segments, minimum_cell, parameters"
 )
 TABLES = (
     "orders, order_lines, customers, surveys, tickets, visits, contracts, spend, feedback, erasures"

@@ -85,7 +85,12 @@ PAGES = (
 
 
 # Named by the code of a page, but something else: the score of a forecast, whether somebody has gone.
-OTHERWISE = {("02_linkage", "surveys", "score"), ("03_retention", "orders", "status")}
+# Linkage ranks all purchases for later pages, and finds each first order's channel, not a ticket's.
+OTHERWISE = {
+    ("02_linkage", "surveys", "score"),
+    ("02_linkage", "tickets", "channel"),
+    ("03_retention", "orders", "status"),
+}
 
 
 def code_of(page):
@@ -163,7 +168,7 @@ def tables_of(code):
     ]
     for node in (node for tree in trees for node in ast.walk(tree)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr == "orders":
+            if node.func.attr in ("orders", "purchases", "first_orders"):
                 found.add("orders")
             if node.func.attr == "persons" and not node.args:
                 found.add("customers")
@@ -182,6 +187,8 @@ def tables_of(code):
     [
         ('lab.table("customers")', {"customers"}),
         ("lab.orders()", {"orders"}),
+        ("lab.purchases()", {"orders"}),
+        ("lab.first_orders()", {"orders"}),
         ("lab.persons()", {"customers"}),
         ("truth.persons(lab, orders)", set()),
         ('lab.of_persons("surveys")', {"surveys"}),

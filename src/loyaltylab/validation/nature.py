@@ -177,7 +177,7 @@ USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "ordered_at": (*_LINKED, *_ORDERS),
         "amount": (*_LINKED, *_ORDERS),
         "currency": _CHECKED,
-        **dict.fromkeys(("margin", "channel"), (_LEAVING, _WINNING)),
+        **dict.fromkeys(("margin", "channel"), (*_LINKED, _LEAVING, _WINNING)),
     },
     "order_lines": {
         "order_id": (*_LINKED, _LEAVING),  # to forget whose order it was
