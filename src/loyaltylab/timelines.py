@@ -63,8 +63,8 @@ def first_orders(orders: ir.Table, purchases: ir.Table) -> ir.Table:
     """The order that each person began with. Grain: one person with a purchase.
 
     orders : with person_id; purchases : `timelines` of them. The earliest order, of several at one
-    moment the first by source, order_id and channel. Returns person_id, first (day), source, order_id
-    and channel, as far as orders have them.
+    moment the first by source, order_id and channel. Returns person_id, person_index, first (day),
+    source, order_id and channel, as far as orders have them.
     """
     dated = orders.mutate(day=orders["ordered_at"].date())
     began = purchases.filter(purchases["rank"] == 1).select("person_id", "first")

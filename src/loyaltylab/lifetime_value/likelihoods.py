@@ -74,14 +74,14 @@ def _beta_geometric(
     )
     share = customers / customers.sum()
     by_x = np.bincount(of_x, share)
-    may_have_left = frequency > (-1 if from_first else 0)
     stays = x + 1 if from_first else x  # chances to leave that were not taken
+    may_have_left = (stays > 0)[of_x]
 
     def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
         r, alpha, a, b = np.exp(logs)
         # What depends on one number alone is computed once for each of its values.
         ahead, to_last = np.log(alpha + seen)[of_seen], np.log(alpha + left)[of_left]
-        chances = np.maximum(b + stays - 1, b if not from_first else 0)
+        chances = b + np.maximum(stays - 1, 0)
         stopped = np.log(a) - np.log(chances)[of_x]
         still = -(r + frequency) * ahead
         gone = np.where(may_have_left, stopped - (r + frequency) * to_last, -np.inf)

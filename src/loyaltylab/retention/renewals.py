@@ -18,17 +18,11 @@ from scipy.optimize import minimize
 from scipy.special import betaln, expit, logit
 
 from loyaltylab.errors import LabError
+from loyaltylab.periods import Span, of_ordinals, ordinal
 
 Model = Literal["sBG", "BdW"]
-Term = Literal["week", "month", "quarter", "year"]
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_UNITS: dict[str, Literal["W", "M", "Q", "Y"]] = {
-    "week": "W",
-    "month": "M",
-    "quarter": "Q",
-    "year": "Y",
-}
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 WIDTH: dict[str, int] = {"sBG": 2, "BdW": 3}  # parameters of a model
 # Beyond these, curves differ by less than any cohort could show.
@@ -36,7 +30,7 @@ LOWEST, HIGHEST = np.array([-10.0, -9.0, -2.5]), np.array([10.0, 9.0, 2.5])
 _STARTS = [(0.0, 0.3), (-2.0, 0.0), (1.0, 0.6)]  # polarisation, log c
 
 
-def survivors(persons: ir.Table, *, period: Term, until: dt.date) -> pd.DataFrame:
+def survivors(persons: ir.Table, *, period: Span, until: dt.date) -> pd.DataFrame:
     """Who is still a customer after k whole periods. Grain in: one person. Grain out: cohort × age.
 
     persons : started (date), ended (date: the first day on which the person was no customer
@@ -49,7 +43,7 @@ def survivors(persons: ir.Table, *, period: Term, until: dt.date) -> pd.DataFram
     Raises LabError if nobody started by `until`.
     """
     people = persons.select(
-        cohort=persons["started"].cast("date").truncate(_UNITS[period]),
+        cohort=ordinal(persons["started"].cast("date"), period),
         started=persons["started"].cast("date"),
         last=persons["ended"].cast("date") - ibis.interval(days=1),
     )
@@ -60,7 +54,7 @@ def survivors(persons: ir.Table, *, period: Term, until: dt.date) -> pd.DataFram
     counts = found.agg(customers=lambda t: t.count()).to_pandas()
     if counts.empty:
         raise LabError(f"persons: expected somebody who started by {until}, found nobody.")
-    counts["cohort"] = pd.to_datetime(counts["cohort"]).dt.to_period(_UNITS[period])
+    counts["cohort"] = of_ordinals(counts["cohort"], period)
     rows = []
     for cohort, of in counts.groupby("cohort"):
         customers, reached = of["customers"].to_numpy(), of["reached"].to_numpy(float)
@@ -73,7 +67,7 @@ def survivors(persons: ir.Table, *, period: Term, until: dt.date) -> pd.DataFram
     return pd.DataFrame(rows, columns=["cohort", "age", "customers", "survivors"])
 
 
-def _whole_periods(first: ir.DateValue, last: ir.DateValue, period: Term) -> ir.IntegerValue:
+def _whole_periods(first: ir.DateValue, last: ir.DateValue, period: Span) -> ir.IntegerValue:
     """How many anniversaries of `first`, in periods, `last` has reached."""
     if period == "week":
         return (last.delta(first, unit="day") // 7).cast("int64")
@@ -85,7 +79,7 @@ def _whole_periods(first: ir.DateValue, last: ir.DateValue, period: Term) -> ir.
     return (months / _MONTHS[period]).floor().cast("int64")
 
 
-def _ages_seen(cohort: pd.Period, period: Term, until: dt.date) -> int:
+def _ages_seen(cohort: pd.Period, period: Span, until: dt.date) -> int:
     """The highest age that whoever started last in a cohort has reached; -1 if not even the start."""
     last, end = cohort.end_time.normalize(), pd.Timestamp(until)
     if period == "week":

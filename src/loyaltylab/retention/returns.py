@@ -55,13 +55,13 @@ def gap_median(table: pd.DataFrame, people: pd.DataFrame) -> tuple[float, float,
 
 
 def _within_a_day(table: pd.DataFrame, share: float) -> float:
-    """The gap that this share of gaps do not exceed; all shares below 0 and above 1 are those."""
+    """The gap that this share of gaps do not exceed; a share below 0 counts as 0, one above 1 as 1."""
     if table.empty or np.isnan(share):
         return float("nan")
-    so_far, level = table["gaps"].cumsum(), np.clip(share, 0, 1) * table["gaps"].sum()
-    row = table.loc[so_far >= level].iloc[0] if level <= so_far.iloc[-1] else table.iloc[-1]
-    before = so_far[table["days"] == row["days"]].iloc[0] - row["gaps"]
-    return float(row["days"] - 1 + (level - before) / row["gaps"])
+    days, gaps, so_far = table["days"].to_numpy(), table["gaps"].to_numpy(), table["gaps"].cumsum()
+    level = np.clip(share, 0, 1) * so_far.iloc[-1]
+    row = np.searchsorted(so_far, level)
+    return float(days[row] - (so_far.iloc[row] - level) / gaps[row])
 
 
 def record_returns(numbers: Numbers, table: pd.DataFrame, *, days: Sequence[int]) -> None:

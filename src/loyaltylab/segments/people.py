@@ -1,6 +1,6 @@
 """Customers as segments see them: one row a person, in the engine. Grain in: one purchase.
 
-Purchases are those of `purchases.purchase_days`; as every table here reads them, they are best kept.
+Purchases are those of `purchases.purchase_days`, as `Lab.purchases` has them.
 """
 
 from __future__ import annotations
