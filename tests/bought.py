@@ -6,6 +6,7 @@ import ibis
 import pandas as pd
 from hypothesis import strategies as st
 
+from loyaltylab import retention
 from loyaltylab.timelines import timelines, with_margin
 
 people = st.sampled_from("abcdefgh")
@@ -50,3 +51,13 @@ def literal_purchases(rows):
                 }
             )
     return pd.DataFrame(found)
+
+
+def triangle_of(purchases, *, period, until, by=None):
+    flows = retention.flows(purchases, period=period, until=until, by=by)
+    return retention.triangle(flows, period=period, until=until, by=by)
+
+
+def base_of(purchases, *, period, until, cohort="year"):
+    flows = retention.flows(purchases, period=period, until=until, cohort=cohort)
+    return retention.base(flows, period=period, until=until, cohort=cohort)

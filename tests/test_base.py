@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from loyaltylab import retention
 from loyaltylab.numbers import Numbers
-from tests.bought import histories, literal_purchases, purchases_of
+from tests.bought import base_of, histories, literal_purchases, purchases_of
 
 settings.register_profile("shared", deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("shared")
@@ -50,7 +50,7 @@ def literal_base(rows, period, cohort):
 @given(histories, st.sampled_from(list(UNITS)), st.sampled_from(["year", "quarter"]))
 @settings(max_examples=15)
 def test_base_equals_its_literal_translation(rows, period, cohort):
-    table = retention.base(purchases_of(rows), period=period, until=UNTIL, cohort=cohort)
+    table = base_of(purchases_of(rows), period=period, until=UNTIL, cohort=cohort)
     literal = literal_base(rows, period, cohort[0].upper())
     found = {
         (r.cohort, r.at): (r.customers, r.amount, r.repeat_amount, r.orders)
@@ -68,7 +68,7 @@ def test_base_equals_its_literal_translation(rows, period, cohort):
 @given(histories, st.sampled_from(list(UNITS)))
 @settings(max_examples=15)
 def test_health_equals_its_literal_translation(rows, period):
-    table = retention.base(purchases_of(rows), period=period, until=UNTIL)
+    table = base_of(purchases_of(rows), period=period, until=UNTIL)
     by = retention.health(table, period=period)
     bought = literal_purchases(rows)
     bought = bought[bought["day"] <= UNTIL]
@@ -93,7 +93,7 @@ def test_health_equals_its_literal_translation(rows, period):
 
 def test_health_by_hand():
     by = retention.health(
-        retention.base(purchases_of(BY_HAND), period="month", until=UNTIL), period="month"
+        base_of(purchases_of(BY_HAND), period="month", until=UNTIL), period="month"
     ).set_index("at")
     assert len(by) == 7  # November to May, the months without a purchase too
     assert by["complete"].tolist() == [True] * 6 + [False]
@@ -146,11 +146,11 @@ def test_repeat_share_covers_the_truth_as_often_as_it_says():
 
 def test_all_on_one_day_and_all_after_the_last_day():
     one = [("ann", "2024-05-01", 4, 1), ("bo", "2024-05-01", 6, 1)]
-    table = retention.base(purchases_of(one), period="month", until=dt.date(2024, 5, 31))
+    table = base_of(purchases_of(one), period="month", until=dt.date(2024, 5, 31))
     assert table[["customers", "new", "repeat_amount"]].iloc[0].tolist() == [2, 2, 0]
     assert "2 bought: 2 new" in retention.describe_health(table, period="month")
     assert "lapsed" not in retention.describe_health(table, period="month")
-    none = retention.base(purchases_of(one), period="month", until=dt.date(2024, 4, 30))
+    none = base_of(purchases_of(one), period="month", until=dt.date(2024, 4, 30))
     assert none.empty and retention.health(none, period="month").empty
     assert "no period is over" in retention.describe_base(none, currency="EUR")
     for axes in (
@@ -170,7 +170,7 @@ def test_all_on_one_day_and_all_after_the_last_day():
 
 def test_figures_show_the_tables():
     bought = purchases_of(BY_HAND)
-    table = retention.base(bought, period="month", until=UNTIL)
+    table = base_of(bought, period="month", until=UNTIL)
     axes = retention.plot_base(table, currency="EUR")
     assert sum(bar.get_height() for bar in axes.patches) == pytest.approx(51)
     assert {round(bar.get_height()) for bar in axes.patches if bar.get_hatch()} == {0, 9}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from loyaltylab import retention
 from loyaltylab.purchases import purchase_days
 from loyaltylab.timelines import first_orders, timelines
-from tests.bought import histories, literal_purchases, purchases_of
+from tests.bought import base_of, histories, literal_purchases, purchases_of, triangle_of
 
 settings.register_profile("shared", deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("shared")
@@ -27,7 +27,7 @@ UNITS = {"week": "W", "month": "M", "quarter": "Q"}
 @settings(max_examples=12)
 def test_cells_add_up_to_the_purchases_of_periods_that_are_over(rows, period):
     unit = UNITS[period]
-    cells = retention.triangle(purchases_of(rows), period=period, until=UNTIL)
+    cells = triangle_of(purchases_of(rows), period=period, until=UNTIL)
     bought = literal_purchases(rows)
     bought = bought[bought["day"] <= UNTIL]
     at = bought["day"].map(lambda day: pd.Period(day, unit))
@@ -53,17 +53,51 @@ def test_cells_add_up_to_the_purchases_of_periods_that_are_over(rows, period):
 def test_triangles_of_a_split_add_up_to_the_whole(rows):
     bought = purchases_of(rows)
     split = bought.mutate(half=(bought["person_id"] < "d").ifelse("a", ibis.null("string")))
-    parts = retention.triangle(split, period="quarter", until=UNTIL, by="half")
-    whole = retention.triangle(bought, period="quarter", until=UNTIL)
+    parts = triangle_of(split, period="quarter", until=UNTIL, by="half")
+    whole = triangle_of(bought, period="quarter", until=UNTIL)
     names = ["customers", *SUMS, "so_far"]
     summed = parts.groupby(["cohort", "age"])[names].sum().reset_index()
     np.testing.assert_allclose(summed[names], whole[names].fillna(0))
     assert set(parts["half"]) <= {"a", "unknown"}
 
 
+@given(histories, st.sampled_from(["year", "quarter"]))
+@settings(max_examples=15)
+def test_quarters_from_months_are_those_counted_as_quarters(rows, cohort):
+    bought = purchases_of(rows)
+    bought = bought.mutate(half=(bought["person_id"] < "d").cast("string"))
+    months = retention.flows(bought, period="month", until=UNTIL, by="half")
+    quarters = retention.triangle(months, period="quarter", until=UNTIL)
+    pd.testing.assert_frame_equal(quarters, triangle_of(bought, period="quarter", until=UNTIL))
+    split = retention.triangle(months, period="quarter", until=UNTIL, by="half")
+    literal = triangle_of(bought, period="quarter", until=UNTIL, by="half")
+    pd.testing.assert_frame_equal(split, literal)
+    pd.testing.assert_frame_equal(
+        retention.base(months, period="quarter", until=UNTIL, cohort=cohort),
+        base_of(bought, period="quarter", until=UNTIL, cohort=cohort),
+    )
+
+
+def test_flows_by_hand():
+    rows = [("a", "2023-01-05", 4, 1), ("a", "2023-01-09", 5, None), ("a", "2023-12-01", 6, 2)]
+    found = retention.flows(purchases_of(rows), period="month", until=UNTIL)
+    assert found["at"].astype(str).tolist() == ["2023-01", "2023-01", "2023-12"]
+    by = found.set_index(found["gap"].fillna(-1))
+    assert by.loc[[-1, 0, 6], "amount"].tolist() == [4, 5, 6]  # eleven months are "6 or more"
+    assert math.isnan(by.loc[0, "margin"]) and by.loc[6, "margin"] == 2
+
+
+def test_weeks_are_no_parts_of_quarters():
+    weeks = retention.flows(purchases_of([("a", "2024-01-05", 1, 1)]), period="week", until=UNTIL)
+    with pytest.raises(ValueError, match="holds periods of W whole, got quarter"):
+        retention.triangle(weeks, period="quarter", until=UNTIL)
+    with pytest.raises(ValueError, match="holds periods of W whole, got year"):
+        retention.base(weeks, period="week", until=UNTIL)
+
+
 def test_margin_is_missing_only_where_none_is_known():
     rows = [("a", "2024-01-05", 10, None), ("a", "2024-02-05", 10, 3), ("b", "2024-02-06", 5, None)]
-    cells = retention.triangle(purchases_of(rows), period="month", until=dt.date(2024, 3, 31))
+    cells = triangle_of(purchases_of(rows), period="month", until=dt.date(2024, 3, 31))
     assert np.array_equal(cells["margin"], [np.nan, 3, 0, np.nan, 0], equal_nan=True)
 
 
@@ -77,7 +111,7 @@ def test_a_day_with_an_order_of_unknown_margin_has_none():
 def test_a_cohort_of_few_shows_nothing_but_how_many_they_are():
     rows = [("single", "2024-01-05", 10, 1), ("single", "2024-02-05", 10, 1)]
     rows += [(f"p{i}", f"2024-0{month}-09", 10, 1) for i in range(5) for month in (2, 3)]
-    cells = retention.triangle(purchases_of(rows), period="month", until=UNTIL)
+    cells = triangle_of(purchases_of(rows), period="month", until=UNTIL)
     shown = retention.suppressed(cells, minimum=5)
     january = shown["cohort"] == pd.Timestamp("2024-01-01")
     assert cells.loc[january, "share"].tolist()[:2] == [1, 1]
@@ -96,18 +130,16 @@ def test_a_cohort_of_few_shows_nothing_but_how_many_they_are():
 
 
 def test_nobody_by_the_last_day_is_a_table_without_rows():
-    cells = retention.triangle(
-        purchases_of([("a", "2024-06-01", 1, 1)]), period="month", until=UNTIL
-    )
+    cells = triangle_of(purchases_of([("a", "2024-06-01", 1, 1)]), period="month", until=UNTIL)
     split = purchases_of([("a", "2024-06-01", 1, 1)]).mutate(of=ibis.literal("x"))
-    assert retention.triangle(split, period="month", until=UNTIL, by="of").empty
+    assert triangle_of(split, period="month", until=UNTIL, by="of").empty
     assert cells.empty and retention.pooled(cells).empty and retention.generations(cells).empty
 
 
 def test_the_hatched_cells_are_those_of_the_period_that_is_not_over():
     rows = [("a", "2024-01-05", 1, 1), ("b", "2024-02-05", 1, 1), ("a", "2024-05-02", 1, 1)]
     rows += [("c", "2023-12-01", 1, 1)]
-    cells = retention.triangle(purchases_of(rows), period="month", until=UNTIL)
+    cells = triangle_of(purchases_of(rows), period="month", until=UNTIL)
     hatched = [
         p.get_xy() for p in retention.plot_triangle(cells, period="month").patches if p.get_hatch()
     ]
@@ -169,11 +201,11 @@ def test_trends_by_hand_with_holm():
 def test_generations_take_ages_that_all_cohorts_of_a_year_reached():
     rows = [("a", "2023-01-05", 1, 1), ("a", "2023-02-05", 1, 1), ("b", "2023-03-05", 1, 1)]
     rows += [("c", "2024-01-05", 1, 1), ("c", "2024-04-05", 1, 1)]
-    cells = retention.triangle(purchases_of(rows), period="quarter", until=dt.date(2024, 6, 30))
+    cells = triangle_of(purchases_of(rows), period="quarter", until=dt.date(2024, 6, 30))
     table = retention.generations(cells).set_index(["year", "age"])
     assert table.loc[2023, "customers"].tolist() == [2] * 6
     assert table.loc[2024, "active"].tolist() == [1, 1]
-    months = retention.triangle(purchases_of(rows), period="month", until=dt.date(2024, 6, 30))
+    months = triangle_of(purchases_of(rows), period="month", until=dt.date(2024, 6, 30))
     assert retention.generations(months).groupby("year")["age"].max().to_dict() == {
         2023: 15,
         2024: 5,

@@ -18,6 +18,7 @@ from loyaltylab.lifetime_value import summarise
 from loyaltylab.schemas import TABLES, column_types
 from loyaltylab.timelines import timelines, with_margin
 from loyaltylab.validation import cancellations, declared, rules
+from tests.bought import base_of, triangle_of
 from tests.shop import MARKERS
 
 
@@ -200,8 +201,8 @@ def _members(orders):
 @pytest.mark.parametrize(
     "table",
     [
-        lambda days: retention.triangle(days, period="week", until=dt.date(2023, 12, 31)),
-        lambda days: retention.triangle(days, period="quarter", until=dt.date(2023, 12, 31)),
+        lambda days: triangle_of(days, period="week", until=dt.date(2023, 12, 31)),
+        lambda days: triangle_of(days, period="quarter", until=dt.date(2023, 12, 31)),
         retention.purchase_counts,
         lambda days: retention.waits(days, until=END),
         lambda days: retention.churn_by_period(
@@ -224,7 +225,7 @@ def _members(orders):
         lambda days: retention.membership_cells(days, _members(days), until=END),
         lambda days: retention.north_star_by_month(days, until=END, metric="repeat_revenue"),
         lambda days: retention.north_star_by_month(days, until=END, metric="active_customers"),
-        lambda days: retention.base(days, period="week", until=END),
+        lambda days: base_of(days, period="week", until=END),
         lambda days: retention.measures(retention.totals(days, since=START, until=END)),
         lambda days: retention.changes(retention.compared(days, months=6, until=END)),
         lambda days: retention.returned_by(

@@ -14,6 +14,7 @@ from statsmodels.duration.survfunc import SurvfuncRight
 from loyaltylab import intervals, retention
 from loyaltylab.numbers import Numbers
 from loyaltylab.timelines import timelines, with_margin
+from tests.bought import triangle_of
 
 settings.register_profile("shared", deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("shared")
@@ -55,7 +56,7 @@ histories = st.lists(st.tuples(people, days, st.integers(-5, 99)), min_size=1, m
 
 
 def test_triangle_by_hand():
-    cells = retention.triangle(BY_HAND, period="month", until=dt.date(2024, 4, 30))
+    cells = triangle_of(BY_HAND, period="month", until=dt.date(2024, 4, 30))
     found = cells.pivot(index="cohort", columns="age", values="active")
     january, march = pd.Timestamp("2024-01-01"), pd.Timestamp("2024-03-01")
     assert found.loc[january].tolist() == [2, 1, 1, 1]
@@ -67,7 +68,7 @@ def test_triangle_by_hand():
 
 
 def test_a_period_that_is_not_over_is_missing_not_zero():
-    cells = retention.triangle(BY_HAND, period="month", until=dt.date(2024, 4, 29))
+    cells = triangle_of(BY_HAND, period="month", until=dt.date(2024, 4, 29))
     last = cells[(cells["cohort"] == "2024-03-01") & (cells["age"] == 1)].squeeze()
     assert math.isnan(last["active"]) and math.isnan(last["share"]) and math.isnan(last["low"])
 
@@ -94,7 +95,7 @@ def literal_triangle(rows, period, until):
 @settings(max_examples=40)
 def test_triangle_equals_its_literal_translation(rows, period):
     until = max(day for _, day, _ in rows)
-    cells = retention.triangle(orders_of(rows), period=period, until=until)
+    cells = triangle_of(orders_of(rows), period=period, until=until)
     found = {
         (row.cohort, row.age): (row.customers, None if math.isnan(row.active) else row.active)
         for row in cells.itertuples()
@@ -109,7 +110,7 @@ def test_triangle_equals_its_literal_translation(rows, period):
 @settings(max_examples=20)
 def test_triangle_revenue_adds_up_to_the_orders_of_periods_that_are_over(rows):
     until = dt.date(2024, 6, 30)  # the last day of a month: every cell is over
-    cells = retention.triangle(orders_of(rows), period="month", until=until)
+    cells = triangle_of(orders_of(rows), period="month", until=until)
     assert cells["amount"].sum() == sum(amount for _, _, amount in rows)
 
 
@@ -120,8 +121,8 @@ def test_order_and_repetition_of_rows_change_nothing(rows, random):
     random.shuffle(shuffled)
     until = max(day for _, day, _ in rows)
     sums = ["amount", "orders"]
-    one = retention.triangle(orders_of(rows), period="month", until=until).drop(columns=sums)
-    two = retention.triangle(orders_of(shuffled), period="month", until=until).drop(columns=sums)
+    one = triangle_of(orders_of(rows), period="month", until=until).drop(columns=sums)
+    two = triangle_of(orders_of(shuffled), period="month", until=until).drop(columns=sums)
     pd.testing.assert_frame_equal(one, two)
     pd.testing.assert_frame_equal(
         waits_of(orders_of(rows), until), waits_of(orders_of(shuffled), until)
@@ -129,12 +130,12 @@ def test_order_and_repetition_of_rows_change_nothing(rows, random):
 
 
 def test_pooled_takes_only_cohorts_observed_at_that_age():
-    cells = retention.triangle(BY_HAND, period="month", until=dt.date(2024, 4, 30))
+    cells = triangle_of(BY_HAND, period="month", until=dt.date(2024, 4, 30))
     table = retention.pooled(cells).set_index("age")
     assert table.loc[1, ["customers", "active"]].tolist() == [3, 1]  # January and March
     assert table.loc[2, ["customers", "active"]].tolist() == [2, 1]  # January alone
     # A day earlier April is not over: March has no month after its first that is, January's third.
-    cells = retention.triangle(BY_HAND, period="month", until=dt.date(2024, 4, 29))
+    cells = triangle_of(BY_HAND, period="month", until=dt.date(2024, 4, 29))
     table = retention.pooled(cells).set_index("age")
     assert table.loc[1, ["customers", "active"]].tolist() == [2, 1]
     assert 3 not in table.index
@@ -270,7 +271,7 @@ def test_share_of_nobody_is_missing():
 
 def test_one_time_buyers_alone_give_sentences_not_errors():
     orders = orders_of([("a", "2024-01-01", 1), ("b", "2024-01-09", 2)])
-    cells = retention.triangle(orders, period="month", until=dt.date(2024, 1, 20))
+    cells = triangle_of(orders, period="month", until=dt.date(2024, 1, 20))
     assert retention.loss_finding(cells, period="month").startswith("## Too early")
     assert retention.cohort_finding(cells, period="month").startswith("## Too early")
     gaps = retention.gaps(waits_of(orders, dt.date(2024, 1, 20)))
@@ -311,7 +312,7 @@ def test_cohorts_that_differ_are_said_to_differ():
 
 
 def test_figures_show_what_their_words_say():
-    cells = retention.triangle(BY_HAND, period="month", until=dt.date(2024, 4, 30))
+    cells = triangle_of(BY_HAND, period="month", until=dt.date(2024, 4, 30))
     axes = retention.plot_curves(cells, period="month")
     pooled = retention.pooled(cells[cells["age"] > 0])
     bold = max(axes.lines, key=lambda line: (line.get_linewidth(), len(line.get_xdata())))

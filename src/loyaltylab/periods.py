@@ -11,6 +11,7 @@ import pandas as pd
 
 Span = Literal["week", "month", "quarter", "year"]
 UNITS: dict[Span, str] = {"week": "W", "month": "M", "quarter": "Q", "year": "Y"}  # as pandas says
+_HOLDS = {"M": "QY", "Q": "Y"}  # which longer periods hold one of these whole
 _MONDAY = dt.date(1900, 1, 1)
 
 
@@ -33,3 +34,14 @@ def of_ordinals(numbers: Any, period: Span) -> pd.PeriodIndex:
     return pd.PeriodIndex.from_ordinals(  # type: ignore[attr-defined]  # unknown to pandas' stubs
         numbers, freq=UNITS[period]
     )
+
+
+def whole(periods: pd.Series, period: Span) -> pd.Series:
+    """The longer calendar periods that these belong to.
+
+    Raises ValueError where they do not belong to one, as weeks do not to months.
+    """
+    own, unit = pd.PeriodIndex(periods).freqstr[0], UNITS[period]
+    if own != unit and unit not in _HOLDS.get(own, ""):
+        raise ValueError(f"period: expected one that holds periods of {own} whole, got {period}.")
+    return periods.dt.asfreq(unit)

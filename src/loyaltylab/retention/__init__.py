@@ -34,6 +34,7 @@ from loyaltylab.retention.churn_figures import (
 )
 from loyaltylab.retention.cohorts import (
     cohort_finding,
+    flows,
     loss_finding,
     pooled,
     purchase_counts,
@@ -216,6 +217,7 @@ __all__ = [
     "factors",
     "falls",
     "fit",
+    "flows",
     "frequency",
     "frequency_finding",
     "gap_finding",

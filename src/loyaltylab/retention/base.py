@@ -1,4 +1,4 @@
-"""The whole customer base over time (the fifth lens). Grain in: one purchase.
+"""The whole customer base over time (the fifth lens). Grain in: `flows` of purchases.
 
 Fader, Hardie & Ross (2022), The Customer-Base Audit.
 """
@@ -14,50 +14,35 @@ import pandas as pd
 
 from loyaltylab.intervals import LEVEL, mean_interval
 from loyaltylab.numbers import Number, Numbers, sentence
-from loyaltylab.periods import UNITS, of_ordinals, ordinal
-from loyaltylab.retention.cohorts import Period
+from loyaltylab.periods import UNITS
+from loyaltylab.retention.cohorts import SUMS, Period, in_periods
 
 Cohort = Literal["quarter", "year"]
 
 
 def base(
-    purchases: ir.Table, *, period: Period, until: dt.date, cohort: Cohort = "year"
+    flows: pd.DataFrame, *, period: Period, until: dt.date, cohort: Cohort = "year"
 ) -> pd.DataFrame:
     """What each acquisition cohort brought in each calendar period. Grain: cohort × period with a
     purchase; the rows add up to all purchases until `until`.
 
-    purchases : as `timelines` gives them. Returns cohort and at (first days of the periods), complete
-    (whether the period is over by `until`), customers (active), new (first purchase ever), retained
-    (active in the period before too), purchases, orders, amount, margin (of the purchases that have
-    one; missing where none has), repeat_amount (of purchases that were not a person's first).
+    flows : of `period`, or of months for quarters; where they are of weeks, of cohorts of `cohort`.
+    Returns cohort and at (first days of the periods), complete (whether the period is over by `until`),
+    customers (active), new (first purchase ever), retained (active in the period before too),
+    purchases, orders, amount, margin (of the purchases that have one; missing where none has),
+    repeat_amount (of purchases that were not a person's first).
     """
-    seen = purchases.filter(purchases["day"] <= until)
-    # What follows from the period of the purchase before is told apart here: fewer sums for the engine.
-    dated = seen.mutate(
-        cohort=ordinal(seen["first"], cohort),
-        at=ordinal(seen["day"], period),
-        before=ordinal(seen["previous"], period),
-    )
-    sums = dated.group_by("cohort", "at", "before").agg(
-        purchases=dated.count(),
-        orders=dated["orders"].sum(),
-        amount=dated["amount"].sum().cast("float64"),
-        margin=dated["margin"].sum().cast("float64"),
-    )
-    found = sums.order_by("cohort", "at", "before").to_pandas()
-    new, gap = found["before"].isna(), found["at"] - found["before"]
+    found = in_periods(flows, period=period, cohort=cohort)
+    new, gap = found["gap"].isna(), found["gap"]
     counts = {"customers": new | (gap > 0), "new": new, "retained": gap == 1}
     for name, rows in counts.items():
         found[name] = found["purchases"].where(rows, 0)
     found["repeat_amount"] = found["amount"].where(~new, 0.0)
-    names = [*counts, "purchases", "orders", "amount", "margin", "repeat_amount"]
     cells = found.groupby(["cohort", "at"])
-    table = cells[names].sum().assign(margin=cells["margin"].sum(min_count=1)).reset_index()
-    at_of = of_ordinals(table["at"], period)
-    table["cohort"] = of_ordinals(table["cohort"], cohort).start_time
-    table["at"] = at_of.start_time
-    table.insert(2, "complete", at_of.end_time.date <= until)
-    return table
+    table = cells[[*counts, *SUMS, "repeat_amount"]].sum()
+    table = table.assign(margin=cells["margin"].sum(min_count=1)).reset_index()
+    table.insert(2, "complete", table["at"].dt.end_time.dt.date <= until)
+    return table.assign(cohort=table["cohort"].dt.start_time, at=table["at"].dt.start_time)
 
 
 def health(table: pd.DataFrame, *, period: Period) -> pd.DataFrame:

@@ -41,19 +41,13 @@ def churn_by_period(
             f"period: expected one no longer than the silence allowed, {shortest:.0f} days; "
             f"got {period}."
         )
-    # A customer comes by a first purchase or one after a silence too long, and goes by such a silence;
-    # all other purchases change nothing.
-    first, silent = spells["rank"] == 1, spells["next_day"].delta(spells["day"], unit="day")
-    # Most returns are soon: the engine need not look for the silence that their number allows.
-    long = spells["next_day"].isnull() | (silent > shortest)
-    decisive = spells.filter(first | (long & spells["gone"]))
-    dated = decisive.select(
+    dated = spells.select(
         "gone",
-        start=ordinal(decisive["day"], period),
-        last=ordinal(decisive["end"], period),
-        back=ordinal(decisive["back_on"], period),
-        first=decisive["rank"] == 1,
-        day="day",
+        "day",
+        start=ordinal(spells["day"], period),
+        last=ordinal(spells["end"], period),
+        back=ordinal(spells["back_on"], period),
+        first=spells["rank"] == 1,
     )
     keys = ["start", "last", "back", "first", "gone"]
     found = dated.group_by(keys).agg(n=dated.count(), day=dated["day"].min()).to_pandas()
@@ -125,16 +119,18 @@ def churn_rate(
     if not len(decided):
         return Rate(0, 0, 0, *[float("nan")] * 3)
     low, high = (at.ordinal for at in (decided[0], decided[-1]))
-    # What was over before these months counts in none of them.
-    begin = ibis.literal(decided[0].start_time.date())
-    spells = spells.filter(spells["next_day"].isnull() | (spells["next_day"] >= begin))
-    start, last = (ordinal(spells[name], "month") for name in ("day", "end"))
+    start, last, back = (ordinal(spells[name], "month") for name in ("day", "end", "back_on"))
+
+    def after(month: ir.Value) -> ir.Value:
+        """How many of the months from `low` to `high` come after this one."""
+        return ibis.greatest(high - ibis.greatest(month, ibis.literal(low - 1)), 0)
+
+    # From the month after that of coming on a customer is active, up to and with the one of going. The
+    # greatest of a missing number and another is the other: who is not back is put after all months.
     rows = spells.select(
         "person_id",
-        active=ibis.greatest(
-            ibis.least(last, ibis.literal(high)) - ibis.greatest(start + 1, ibis.literal(low)) + 1,
-            0,
-        ),
+        active=(spells["rank"] == 1).ifelse(after(start), 0)
+        - spells["gone"].ifelse(after(last) - after(back.fill_null(high)), 0),
         churned=(spells["gone"] & (start < last) & last.between(low, high)).cast("int64"),
     )
     people = rows.group_by("person_id").agg(

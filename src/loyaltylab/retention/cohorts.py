@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
@@ -13,9 +14,11 @@ from scipy.stats import chi2_contingency
 
 from loyaltylab.intervals import LEVEL, share_with_interval
 from loyaltylab.numbers import Number, Numbers, chance, counted, sentence
-from loyaltylab.periods import UNITS, of_ordinals, ordinal
+from loyaltylab.periods import UNITS, Span, of_ordinals, ordinal, whole
 
 Period = Literal["week", "month", "quarter"]
+FAR = 6  # periods between purchases that are told apart: months enough to tell the quarter before
+SUMS = ["purchases", "orders", "amount", "margin"]
 
 
 def purchase_counts(purchases: ir.Table, *, gap: float = 0) -> pd.DataFrame:
@@ -40,46 +43,81 @@ def purchase_counts(purchases: ir.Table, *, gap: float = 0) -> pd.DataFrame:
     return table.order_by("purchases").to_pandas()
 
 
+def flows(
+    purchases: ir.Table,
+    *,
+    period: Period,
+    until: dt.date,
+    cohort: Span | None = None,
+    by: str | None = None,
+) -> pd.DataFrame:
+    """Purchases by when their customers were won, when they bought and how long before they had: what
+    `triangle` and `base` count, in one pass over the rows. Grain: (segment ×) cohort × period × gap.
+
+    purchases : as `timelines` gives them; those until `until` count. cohort : the span in which a cohort
+    is won; `period`, unless told. by : a column of `purchases` that holds for a person, such as the
+    channel of the first order: then a first column of that name ("unknown" where it is missing).
+    Returns cohort, at (pandas periods), gap (periods since that of the purchase before, FAR where there
+    are more; missing for first purchases), purchases, orders, amount, margin (of the purchases that
+    have one; missing where none has).
+    """
+    seen = purchases.filter(purchases["day"] <= until)
+    at = ordinal(seen["day"], period)
+    dated = seen.mutate(
+        cohort=ordinal(seen["first"], cohort or period),
+        at=at,
+        # The least of a missing number and another would be the other.
+        gap=seen["previous"]
+        .isnull()
+        .ifelse(ibis.null("int64"), ibis.least(at - ordinal(seen["previous"], period), FAR)),
+        **({by: seen[by].cast("string").fill_null("unknown")} if by else {}),
+    )
+    keys = [*([by] if by else []), "cohort", "at", "gap"]
+    sums = dated.group_by(*keys).agg(
+        purchases=dated.count(),
+        orders=dated["orders"].sum(),
+        amount=dated["amount"].sum().cast("float64"),
+        margin=dated["margin"].sum().cast("float64"),
+    )
+    found = sums.order_by(*keys).to_pandas()
+    found["cohort"] = of_ordinals(found["cohort"], cohort or period)
+    found["at"] = of_ordinals(found["at"], period)
+    return found
+
+
+def in_periods(flows: pd.DataFrame, *, period: Period, cohort: Span) -> pd.DataFrame:
+    """`flows` with longer periods and spans of cohorts; gaps of two or more are then "two or more".
+
+    Raises ValueError where they do not nest: weeks are parts of nothing else.
+    """
+    at = whole(flows["at"], period)
+    before = whole(flows["at"] - flows["gap"].fillna(0).astype("int64"), period)
+    gap = (at.astype("int64") - before.astype("int64")).where(flows["gap"].notna())
+    return flows.assign(cohort=whole(flows["cohort"], cohort), at=at, gap=gap)
+
+
 def triangle(
-    purchases: ir.Table, *, period: Period, until: dt.date, by: str | None = None
+    flows: pd.DataFrame, *, period: Period, until: dt.date, by: str | None = None
 ) -> pd.DataFrame:
     """Share of each acquisition cohort that buys again k periods later. Grain: cohort × age.
 
-    purchases : as `timelines` gives them. until : last day observed; a cell whose period ends after
-    it is missing, not zero. by : a column of `purchases` that holds for a person, such as the channel
-    of the first order; each of its values has a triangle of its own, in a first column of that name
-    ("unknown" where it is missing).
+    flows : of `period`, or of months for quarters. until : last day observed; a cell whose period ends
+    after it is missing, not zero. by : the segment that the flows tell; each has a triangle of its own,
+    in a first column of that name.
     Returns cohort (first day of the period), age (periods since the first purchase's), customers
     (of the cohort), active, purchases, orders, amount, margin (of the purchases that have one;
     missing where none has), share in [0, 1], low, high (Wilson, 95%); so_far (active in the period
     that `until` cuts short; missing in all others, and in no rate). A cohort whose own period is not
     over is there too, with nothing but its customers so far.
     """
-    seen = purchases.filter(purchases["day"] <= until)
-    split = {by: seen[by].cast("string").fill_null("unknown")} if by else {}
-    at = ordinal(seen["day"], period)
-    dated = seen.mutate(
-        cohort=ordinal(seen["first"], period),
-        at=at,
-        # Of a person's purchases in one period the first alone makes the person active.
-        opens=seen["previous"].isnull() | (ordinal(seen["previous"], period) < at),
-        **split,
-    )
+    dated = in_periods(flows, period=period, cohort=period)
+    # Of a person's purchases in one period the first alone makes the person active.
+    dated["active"] = dated["purchases"].where(dated["gap"] != 0, 0)
+    split = [by] if by else []
     keys = [*split, "cohort", "at"]
-    found = (
-        dated.group_by(*keys)
-        .agg(
-            active=dated["opens"].sum(),
-            purchases=dated.count(),
-            orders=dated["orders"].sum(),
-            amount=dated["amount"].sum().cast("float64"),
-            margin=dated["margin"].sum().cast("float64"),
-        )
-        .order_by(*keys)
-        .to_pandas()
-    )
-    for name in ("cohort", "at"):
-        found[name] = of_ordinals(found[name], period)
+    grouped = dated.groupby(keys, observed=True)
+    found = grouped[["active", *SUMS]].sum().assign(margin=grouped["margin"].sum(min_count=1))
+    found = found.reset_index()
     known = found[[*split, "cohort"]].drop_duplicates()
     cells = known.merge(_cells(known["cohort"].unique(), until, period), on="cohort")
     cells = cells.merge(found, on=keys, how="left", validate="one_to_one")

@@ -104,39 +104,38 @@ def _threshold(
 
 
 def spells(purchases: ir.Table, thresholds: pd.DataFrame, *, until: dt.date) -> ir.Table:
-    """How long each purchase kept its customer. Grain: one purchase, as in `timelines`.
+    """When customers came and went. Grain: a purchase by which somebody became a customer for the first
+    time, or after which one went; the others change nothing.
 
-    person_id, rank, day, next_day, gone (whether the silence allowed was over by `until`, without a
-    purchase), end (the last day on which the customer counts as one by this purchase: that of the next,
-    the last of the silence allowed, or `until`), back_on (of a customer gone, the day of the next
-    purchase).
+    purchases : as `timelines` gives them. Returns person_id, rank (1: the first purchase), day, gone
+    (whether the silence allowed was over by `until`, without a purchase), end (the last day on which the
+    customer counts as one by this purchase: that of the next, the last of the silence allowed, or
+    `until`), back_on (of a customer gone, the day of the next purchase).
     """
     known = thresholds[["rank", "days"]].dropna().astype("int64").to_numpy().tolist()[::-1]
     never = ibis.null("date")
 
-    def of_rank(values: Sequence[Any], missing: ir.Value) -> ir.Value:
-        reached = [purchases["rank"] >= rank for rank, _ in known]
-        cases = zip(reached, values, strict=True)
+    def of_rank(rows: ir.Table, values: Sequence[Any], missing: ir.Value) -> ir.Value:
+        cases = zip([rows["rank"] >= rank for rank, _ in known], values, strict=True)
         return ibis.cases(*cases, else_=missing) if known else missing
 
-    day, next_day = purchases["day"], purchases["next_day"]
-    last = next_day.coalesce(ibis.literal(until))
-    silent = last.delta(day, unit="day")
-    allowed = of_rank([days for _, days in known], ibis.null("int64"))
-    # Who came back on the last day allowed was still a customer.
-    gone = ((silent > allowed) | ((silent == allowed) & next_day.isnull())).fill_null(False)
-    # Within the choice, a day that few rows need is computed of those alone.
-    midnight = day.cast("timestamp")
-    over = of_rank([(midnight + ibis.interval(days=days)).date() for _, days in known], never)
-    rows = purchases.mutate(gone=gone)
+    # Who came back on the last day allowed was still a customer; who has not by its evening is none.
+    morning = ibis.literal(until + dt.timedelta(days=1))
+    silent = purchases["next_day"].coalesce(morning).delta(purchases["day"], unit="day")
+    allowed = of_rank(purchases, [days for _, days in known], ibis.null("int64"))
+    gone = (silent > allowed).fill_null(False)
+    # Most return soon: the engine need not look for the silence that their number allows.
+    long = silent > min((days for _, days in known), default=0)
+    rows = purchases.filter((purchases["rank"] == 1) | (long & gone)).mutate(gone=gone)
+    midnight = rows["day"].cast("timestamp")
+    over = of_rank(rows, [(midnight + ibis.interval(days=days)).date() for _, days in known], never)
     return rows.select(
         "person_id",
         "rank",
         "day",
-        "next_day",
         "gone",
-        end=rows["gone"].ifelse(over, last),
-        back_on=rows["gone"].ifelse(next_day, never),
+        end=rows["gone"].ifelse(over, rows["next_day"].coalesce(ibis.literal(until))),
+        back_on=rows["gone"].ifelse(rows["next_day"], never),
     )
 
 
