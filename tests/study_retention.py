@@ -24,7 +24,6 @@ from loyaltylab import engine, retention
 from loyaltylab.contract import DuckDB, Engine
 from loyaltylab.intervals import share_with_interval
 from loyaltylab.timelines import timelines
-from tests.bought import triangle_of
 
 START, UNTIL = dt.date(2023, 1, 1), dt.date(2025, 12, 31)
 DAYS = (UNTIL - START).days + 1
@@ -110,7 +109,8 @@ def cohorts(ranked):
     gaps = retention.gaps(retention.waits(ranked, until=UNTIL))
     counts = retention.purchase_counts(ranked, gap=retention.gap_quantile(gaps, 0.5))
     again = counts.loc[counts["purchases"] > 1, "customers"].sum()
-    cells = triangle_of(ranked, period="month", until=UNTIL)
+    flows = retention.flows(ranked, period="month", until=UNTIL)
+    cells = retention.triangle(flows, period="month", until=UNTIL)
     some = {
         "one cell of the triangle": cells.set_index(["cohort", "age"]).loc[CELL],
         "one year's cohorts": retention.generations(cells)
