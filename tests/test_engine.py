@@ -174,7 +174,8 @@ def test_purchase_days_are_the_same_on_both(engines, orders_file):
 
 def test_histories_are_the_same_on_both(engines, orders_file):
     def histories(orders):
-        return in_words(summarise(orders, until=dt.date(2023, 6, 30)), "person_id")
+        bought = timelines(with_margin(orders))
+        return in_words(summarise(bought, until=dt.date(2023, 6, 30)), "person_id")
 
     duckdb, spark = on_both(engines, orders_file, histories)
     assert len(duckdb) == 40

@@ -19,7 +19,7 @@ def numbers():
     retention.record("retention.returned_30_days", None, unit="share", definition="…")
     retention.record("retention.median_gap_days", 33.6, unit="days", definition="…")
     value = Numbers("04_lifetime_value", as_of=dt.date(2024, 6, 30))
-    value.record("lifetime_value.bg_nbd.holdout_bias", -0.143, unit="share", definition="…")
+    value.record("lifetime_value.holdout_bias", -0.143, unit="share", definition="…")
     value.record("lifetime_value.mean", 35.106, unit="EUR", definition="…")
     asked = Numbers("05_satisfaction", as_of=dt.date(2024, 6, 30))
     interval = {"low": -2.2, "high": 64.1, "level": 0.95}

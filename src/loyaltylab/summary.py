@@ -42,7 +42,7 @@ FINDINGS: list[tuple[list[str], str]] = [
             "lifetime_value.expected_value",
             "lifetime_value.mean",
             "lifetime_value.horizon_weeks",
-            "lifetime_value.bg_nbd.holdout_spend_bias",
+            "lifetime_value.holdout_spend_bias",
         ],
         "**Today's customers are expected to bring {expected_value:,.0f} {currency}** of revenue in "
         "the next {horizon_weeks} weeks, {mean:,.2f} {currency} each on average, those who have left "
@@ -79,8 +79,8 @@ KEY_FIGURES = {
     "lifetime_value.expected_orders": "orders expected",
     "lifetime_value.expected_value": "revenue expected",
     "lifetime_value.mean": "revenue expected of a customer",
-    "lifetime_value.bg_nbd.holdout_bias": "forecast of orders in unseen weeks, off by",
-    "lifetime_value.bg_nbd.holdout_spend_bias": "forecast of revenue in unseen weeks, off by",
+    "lifetime_value.holdout_bias": "forecast of orders in unseen weeks, off by",
+    "lifetime_value.holdout_spend_bias": "forecast of revenue in unseen weeks, off by",
 }
 
 
@@ -146,7 +146,7 @@ def trust(numbers: Mapping[str, Number]) -> list[str]:
             )
             + _link(sure)
         )
-    bias = numbers.get("lifetime_value.bg_nbd.holdout_bias")
+    bias = numbers.get("lifetime_value.holdout_bias")
     if bias is not None and isinstance(bias.value, float):
         told.append(
             sentence(

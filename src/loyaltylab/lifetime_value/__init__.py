@@ -1,27 +1,65 @@
 """Customer lifetime value: who will order again, how often, for how much.
 
-Grain in: one order. One person's orders of one day are one purchase, so what is counted throughout
-is order days. Data are in days; the models' unit of time is the week.
+Grain in: one purchase, as `timelines` gives it: one person's orders of one day. So what is counted
+throughout is order days. Data are in days; the models' unit of time is the week.
 
 A person's history is (frequency, recency, age): order days after the first, days from the first to
-the last order day, days from the first order day to the last day observed. It is all that the
-BG/NBD model needs, so equal histories are grouped in the engine and fitted with weights. Value is
-revenue within a horizon, not discounted and before costs.
-
-Sources:
-- BG/NBD: Fader, Hardie & Lee (2005), "Counting Your Customers the Easy Way", Marketing Science 24.
-- Gamma-Gamma: Fader & Hardie (2013), "The Gamma-Gamma Model of Monetary Value".
+the last order day, days from the first order day to the last day observed. It is all that most of the
+models need, so equal histories are grouped in the engine and fitted with weights. Each model names its
+paper.
 """
 
+from loyaltylab.lifetime_value.contest import (
+    MODELS,
+    Forecast,
+    baselines,
+    fit_all,
+    groups_of,
+    judged_people,
+    origins,
+    told,
+)
+from loyaltylab.lifetime_value.evaluation import (
+    FREQUENT,
+    LEVELS,
+    by_frequency,
+    calibration,
+    coverage,
+    crps,
+    differences,
+    gini,
+    money_scores,
+    places,
+    ranking,
+    scores,
+    top_tenth,
+)
 from loyaltylab.lifetime_value.figures import (
+    describe_calibration,
     describe_concentration,
     describe_holdout,
     describe_silence,
     describe_tracking,
+    plot_calibration,
     plot_concentration,
     plot_holdout,
     plot_silence,
     plot_tracking,
+)
+from loyaltylab.lifetime_value.findings import (
+    NAMES,
+    champion_finding,
+    coverage_finding,
+    record_fits,
+    record_scores,
+)
+from loyaltylab.lifetime_value.fitting import (
+    fit_bg_nbd,
+    fit_gamma_gamma,
+    fit_mbg_cnbd,
+    fit_mbg_nbd,
+    fit_nbd,
+    fit_pareto_nbd,
 )
 from loyaltylab.lifetime_value.forecasts import (
     concentration,
@@ -39,53 +77,86 @@ from loyaltylab.lifetime_value.history import (
     tally,
     with_holdout,
 )
-from loyaltylab.lifetime_value.holdout import (
-    FREQUENT,
-    errors,
-    gini,
-    holdout_by_frequency,
-    holdout_scores,
-    top_tenth,
-    tracking,
-)
 from loyaltylab.lifetime_value.models import (
     BgNbd,
+    Combined,
     Fit,
-    GammaGamma,
-    fit_bg_nbd,
-    fit_gamma_gamma,
+    MbgCnbd,
+    MbgNbd,
+    Nbd,
+    OrderModel,
+    ParetoNbd,
 )
+from loyaltylab.lifetime_value.spend import GammaGamma
+from loyaltylab.lifetime_value.totals import Total, total_orders, total_value
+from loyaltylab.lifetime_value.tracking import diebold_mariano, tracking
 
 __all__ = [
     "DAYS",
     "FREQUENT",
     "HISTORY",
+    "LEVELS",
+    "MODELS",
+    "NAMES",
     "BgNbd",
+    "Combined",
     "Fit",
+    "Forecast",
     "GammaGamma",
+    "MbgCnbd",
+    "MbgNbd",
+    "Nbd",
+    "OrderModel",
+    "ParetoNbd",
+    "Total",
+    "baselines",
+    "by_frequency",
+    "calibration",
+    "champion_finding",
     "concentration",
+    "coverage",
+    "coverage_finding",
+    "crps",
+    "describe_calibration",
     "describe_concentration",
     "describe_holdout",
     "describe_silence",
     "describe_tracking",
-    "errors",
+    "diebold_mariano",
+    "differences",
+    "fit_all",
     "fit_bg_nbd",
     "fit_gamma_gamma",
+    "fit_mbg_cnbd",
+    "fit_mbg_nbd",
+    "fit_nbd",
+    "fit_pareto_nbd",
     "forecast",
     "gini",
+    "groups_of",
     "histories",
-    "holdout_by_frequency",
-    "holdout_scores",
+    "judged_people",
+    "money_scores",
+    "origins",
+    "places",
+    "plot_calibration",
     "plot_concentration",
     "plot_holdout",
     "plot_silence",
     "plot_tracking",
+    "ranking",
+    "record_fits",
+    "record_scores",
     "repeat_names",
+    "scores",
     "silence",
     "spend_histories",
     "summarise",
     "tally",
+    "told",
     "top_tenth",
+    "total_orders",
+    "total_value",
     "tracking",
     "value_by_frequency",
     "with_holdout",

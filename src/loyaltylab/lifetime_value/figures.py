@@ -125,3 +125,29 @@ def describe_concentration(table: pd.DataFrame) -> str:
         "Bars of the share of expected value that each tenth of the customers brings, the most "
         f"valuable first: {shares}."
     )
+
+
+def plot_calibration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Orders that came against orders expected, a point a tenth of the customers (`calibration`)."""
+    ax = plots.new_axes(ax)
+    top = 1.05 * max(table["predicted"].max(), table["actual"].max())
+    ax.plot([0, top], [0, top], color=plots.NEUTRAL, linewidth=1, label="as expected")
+    ax.plot(
+        table["predicted"], table["actual"], "o", color=plots.OBSERVED, label="tenths of customers"
+    )
+    ax.set(xlabel="orders a customer, expected", ylabel="orders a customer, observed")
+    ax.set_xlim(0, top)
+    ax.set_ylim(0, top)
+    ax.legend(loc="upper left")
+    return ax
+
+
+def describe_calibration(table: pd.DataFrame) -> str:
+    """The calibration plot in words."""
+    points = "; ".join(
+        f"{row.tenth}: {row.predicted:.2f} and {row.actual:.2f}" for row in table.itertuples()
+    )
+    return (
+        "Orders a customer expected and observed in the hold-out, by tenths of the customers ranked by "
+        f"the forecast, the lowest first. {points}. On the line both are the same."
+    )

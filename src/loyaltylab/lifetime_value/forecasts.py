@@ -8,12 +8,15 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
+from loyaltylab.lifetime_value.evaluation import FREQUENT
 from loyaltylab.lifetime_value.history import DAYS, HISTORY, tally
-from loyaltylab.lifetime_value.holdout import FREQUENT
-from loyaltylab.lifetime_value.models import BgNbd, GammaGamma
+from loyaltylab.lifetime_value.models import Combined, OrderModel
+from loyaltylab.lifetime_value.spend import GammaGamma
 
 
-def forecast(people: ir.Table, orders: BgNbd, spend: GammaGamma, *, weeks: int) -> pd.DataFrame:
+def forecast(
+    people: ir.Table, orders: OrderModel | Combined, spend: GammaGamma, *, weeks: int
+) -> pd.DataFrame:
     """What the next `weeks` weeks bring, a row for equal customers.
 
     Returns frequency, recency, age, repeat_spend, customers, and of one such customer: alive
@@ -70,7 +73,9 @@ def concentration(expected: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def silence(model: BgNbd, *, age: int, frequencies: Sequence[int] = (1, 3, 7)) -> pd.DataFrame:
+def silence(
+    model: OrderModel | Combined, *, age: int, frequencies: Sequence[int] = (1, 3, 7)
+) -> pd.DataFrame:
     """How silence speaks: probability that a customer is still active, by weeks without an order,
     up to a year of them.
 

@@ -1,4 +1,4 @@
-"""What each person did: the histories that the models are fitted to. Grain in: one order."""
+"""What each person did: the histories that the models are fitted to. Grain in: one purchase."""
 
 from __future__ import annotations
 
@@ -9,28 +9,31 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from loyaltylab.errors import UnanswerableError
-from loyaltylab.purchases import purchase_days
 
 DAYS = 7  # in a week, the models' unit of time
 HISTORY = ("frequency", "recency", "age")
 
 
-def summarise(orders: ir.Table, *, until: date) -> ir.Table:
+def summarise(purchases: ir.Table, *, until: date) -> ir.Table:
     """What each person did up to and including `until`; stays in the engine.
 
-    orders : person_id, ordered_at, amount, none of them missing.
-    Returns one row a person who ordered by then: person_id, first_day, frequency (order days after
+    purchases : as `timelines` gives them, of any time; what came after `until` makes no difference.
+    Returns one row a person who bought by then: person_id, first_day, frequency (order days after
     the first), recency (days from first to last order day), age (days from first order day to
-    `until`), spend and repeat_spend (total amount, and that of the days after the first; decimals).
+    `until`), log_gaps (sum of the logs of the days between one order day and the next; 0 without any),
+    spend and repeat_spend (total amount, and that of the days after the first; decimals).
     Raises UnanswerableError if nobody ordered by then.
     """
-    seen = purchase_days(orders).filter(ibis._.day <= until)
+    seen = purchases.filter(purchases["day"] <= until)
+    repeat = seen["rank"] > 1
+    gaps = seen["day"].delta(seen["previous"], unit="day").cast("float64")
     people = seen.group_by("person_id").aggregate(
-        first_day=seen.day.min(),
-        last_day=seen.day.max(),
+        first_day=seen["first"].min(),
+        last_day=seen["day"].max(),
         frequency=seen.count() - 1,
-        spend=seen.amount.sum(),
-        first_spend=seen.amount.argmin(seen.day),
+        log_gaps=gaps.ln().sum(where=repeat),
+        spend=seen["amount"].sum(),
+        repeat_spend=seen["amount"].sum(where=repeat),
     )
     if people.count().execute() == 0:
         raise UnanswerableError(
@@ -43,21 +46,22 @@ def summarise(orders: ir.Table, *, until: date) -> ir.Table:
         "frequency",
         recency=people.last_day.delta(people.first_day, unit="day"),
         age=ibis.literal(until).delta(people.first_day, unit="day"),
+        # Of the digits that depend on the order in which an engine adds, none is kept.
+        log_gaps=people.log_gaps.fill_null(0.0).round(9),
         spend=people.spend,
-        repeat_spend=people.spend - people.first_spend,
+        repeat_spend=people.repeat_spend.fill_null(0),
     )
 
 
-def with_holdout(people: ir.Table, orders: ir.Table, *, cutoff: date, weeks: int) -> ir.Table:
+def with_holdout(people: ir.Table, purchases: ir.Table, *, cutoff: date, weeks: int) -> ir.Table:
     """`people` observed until `cutoff`, with what they did in the `weeks` weeks after it.
 
     Adds later_orders (order days in (cutoff, cutoff + weeks]) and later_spend (their amount), 0 for
     a person without any. Persons who first order after the cutoff are not in it.
     """
-    days = purchase_days(orders)
     end = cutoff + timedelta(weeks=weeks)
     later = (
-        days.filter(days.day > cutoff, days.day <= end)
+        purchases.filter(purchases["day"] > cutoff, purchases["day"] <= end)
         .group_by("person_id")
         .aggregate(later_orders=ibis._.count(), later_spend=ibis._.amount.sum())
     )
@@ -81,8 +85,9 @@ def tally(people: ir.Table, *columns: str, total: str | None = None) -> pd.DataF
 
 
 def histories(people: ir.Table) -> pd.DataFrame:
-    """The BG/NBD's sufficient statistics: frequency, recency and age (days), customers."""
-    return tally(people, *HISTORY)
+    """The models' sufficient statistics: frequency, recency and age (days), log_gaps (of all customers
+    of the group together), customers."""
+    return tally(people, *HISTORY, total="log_gaps")
 
 
 def spend_histories(people: ir.Table) -> pd.DataFrame:

@@ -60,6 +60,23 @@ def mbg_nbd(
     return _beta_geometric(frequency, recency, age, customers, from_first=True)
 
 
+def mbg_cnbd(
+    frequency: np.ndarray,
+    recency: np.ndarray,
+    age: np.ndarray,
+    customers: np.ndarray,
+    *,
+    stages: int,
+) -> Loss:
+    """MBG/CNBD-k: customers buy at every k-th of the events of a Poisson process, hence regularly.
+
+    Parameters r, alpha (of the rate of these events), a, b. Reutterer, Platzer & Schröder (2021), Int.
+    J. of Research in Marketing 38, 194–215. Less (k − 1) log_gaps − x log (k − 1)! for each customer,
+    log_gaps being the sum of the logs of the gaps, which depends on k alone.
+    """
+    return _beta_geometric(frequency, recency, age, customers, from_first=True, stages=stages)
+
+
 def _beta_geometric(
     frequency: np.ndarray,
     recency: np.ndarray,
@@ -67,6 +84,7 @@ def _beta_geometric(
     customers: np.ndarray,
     *,
     from_first: bool,
+    stages: int = 1,
 ) -> Loss:
     """from_first : whether a customer may leave right after the first order, one chance more."""
     (x, of_x), (left, of_left), (seen, of_seen) = (
@@ -76,6 +94,8 @@ def _beta_geometric(
     by_x = np.bincount(of_x, share)
     stays = x + 1 if from_first else x  # chances to leave that were not taken
     may_have_left = (stays > 0)[of_x]
+    events, all_events = stages * x, stages * frequency
+    silent = age - recency
 
     def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
         r, alpha, a, b = np.exp(logs)
@@ -83,10 +103,22 @@ def _beta_geometric(
         ahead, to_last = np.log(alpha + seen)[of_seen], np.log(alpha + left)[of_left]
         chances = b + np.maximum(stays - 1, 0)
         stopped = np.log(a) - np.log(chances)[of_x]
-        still = -(r + frequency) * ahead
-        gone = np.where(may_have_left, stopped - (r + frequency) * to_last, -np.inf)
+        still = -(r + all_events) * ahead
+        # Of the events after the last order fewer than `stages` have come: the sum over how many.
+        so_far = along_r = along_alpha = 0.0
+        if stages > 1:
+            total, moved_r, moved_alpha = 1.0, 0.0, 0.0
+            term, steps, share_of = 1.0, 0.0, silent / (alpha + age)
+            for j in range(1, stages):
+                term = term * (r + all_events + j - 1) / j * share_of
+                steps = steps + 1 / (r + all_events + j - 1)
+                total, moved_r = total + term, moved_r + term * steps
+                moved_alpha = moved_alpha - term * j / (alpha + age)
+            so_far, along_r, along_alpha = np.log(total), moved_r / total, moved_alpha / total
+        still = still + so_far
+        gone = np.where(may_have_left, stopped - (r + all_events) * to_last, -np.inf)
         both = np.logaddexp(still, gone)
-        common = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
+        common = gammaln(r + events) - gammaln(r) + r * np.log(alpha)
         common += gammaln(a + b) - gammaln(b) + gammaln(b + stays) - gammaln(a + b + stays)
         value = by_x @ common + share @ both
         alive = share * np.exp(still - both)
@@ -95,10 +127,10 @@ def _beta_geometric(
         at_once = np.bincount(of_x, left_for_good)
         slope = np.array(
             [
-                by_x @ (psi(r + x) - psi(r) + np.log(alpha))
-                - alive @ ahead
+                by_x @ (psi(r + events) - psi(r) + np.log(alpha))
+                - alive @ (ahead - along_r)
                 - left_for_good @ to_last,
-                r / alpha - (r + frequency) @ rates,
+                r / alpha - (r + all_events) @ rates + (alive * along_alpha).sum(),
                 by_x @ (psi(a + b) - psi(a + b + stays)) + at_once.sum() / a,
                 by_x @ (psi(a + b) - psi(b) + psi(b + stays) - psi(a + b + stays))
                 - (at_once / chances).sum(),
@@ -129,24 +161,9 @@ def pareto_nbd(
 
     def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
         r, alpha, s, beta = np.exp(logs)
-        near, far = min(alpha, beta), max(alpha, beta)
-        steep_near, steep_far = (r + column, s + 1) if alpha <= beta else (s + 1, r + column)
-        begin, end = np.log(near + last), np.log(near + today)
-        # Beyond these nothing is left of the one factor or of the other.
-        with np.errstate(over="ignore", divide="ignore"):
-            excess = np.where(steep_near > 1, steep_near - 1, 0)
-            end = np.minimum(end, begin + _NOTHING / excess)
-            until = (far + last) * np.exp(_NOTHING / steep_far) - far
-            end = np.minimum(end, np.log(near + np.maximum(until, last)))
-        half = (end - begin) / 2
-        shifted = np.exp(begin + half * (1 + _NODES))
-        to_alpha, to_beta = (shifted + (scale - near) for scale in (alpha, beta))
+        parts, still, to_alpha, to_beta = when_left(r, alpha, s, beta, column, last, today)
         log_alpha, log_beta = np.log(to_alpha), np.log(to_beta)
-        parts = -(r + column) * log_alpha - (s + 1) * log_beta + np.log(shifted)
-        with np.errstate(divide="ignore"):  # nobody left between the last order and today
-            parts += np.log(half * _WEIGHTS * s)
         ahead, to_end = np.log(alpha + age), np.log(beta + age)
-        still = -(r + frequency) * ahead - s * to_end
         largest = np.maximum(parts.max(axis=1), still)
         gone = np.exp(parts - largest[:, None])
         alive = np.exp(still - largest)
@@ -170,3 +187,37 @@ def pareto_nbd(
         return -value, -slope * np.exp(logs)
 
     return loss
+
+
+def when_left(
+    r: float,
+    alpha: float,
+    s: float,
+    beta: float,
+    frequency: np.ndarray,
+    recency: np.ndarray,
+    age: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Pareto/NBD: how probable it is, in logs, that a customer left around each of some times since the
+    last order, and that one has not; and these times, plus α and plus β.
+
+    frequency, recency, age : columns, a row a group. What depends on r, s and frequency alone is left
+    out.
+    """
+    near, far = min(alpha, beta), max(alpha, beta)
+    steep_near, steep_far = (r + frequency, s + 1) if alpha <= beta else (s + 1, r + frequency)
+    begin, end = np.log(near + recency), np.log(near + age)
+    # Beyond these nothing is left of the one factor or of the other.
+    with np.errstate(over="ignore", divide="ignore"):
+        excess = np.where(steep_near > 1, steep_near - 1, 0)
+        end = np.minimum(end, begin + _NOTHING / excess)
+        until = (far + recency) * np.exp(_NOTHING / steep_far) - far
+        end = np.minimum(end, np.log(near + np.maximum(until, recency)))
+    half = (end - begin) / 2
+    shifted = np.exp(begin + half * (1 + _NODES))
+    to_alpha, to_beta = (shifted + (scale - near) for scale in (alpha, beta))
+    parts = -(r + frequency) * np.log(to_alpha) - (s + 1) * np.log(to_beta) + np.log(shifted)
+    with np.errstate(divide="ignore"):  # nobody left between the last order and today
+        parts += np.log(half * _WEIGHTS * s)
+    still = -(r + frequency) * np.log(alpha + age) - s * np.log(beta + age)
+    return parts, still[:, 0], to_alpha, to_beta

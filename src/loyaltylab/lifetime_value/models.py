@@ -1,28 +1,32 @@
-"""The models: fitted to grouped histories, asked what is to be expected of them."""
+"""Models of how often customers buy, and until when: what each expects of a customer's history.
+
+Grain in: a group of equal histories (`history.histories`), in days; the models' unit of time is a week.
+All of them say the same things of a customer: whether still one, and with what probability how many
+order days come. So they are interchangeable, and each is tried against the others.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from autograd import grad, hessian  # type: ignore[import-untyped]
-from lifetimes import BetaGeoFitter, GammaGammaFitter
-from lifetimes.utils import ConvergenceError
-from scipy.optimize import minimize
+from scipy.special import betainc, betaln, digamma, expit, exprel, gammaln, logsumexp, polygamma
 
-from loyaltylab.errors import UnanswerableError
-from loyaltylab.intervals import Z
-from loyaltylab.lifetime_value import likelihoods
 from loyaltylab.lifetime_value.history import DAYS, HISTORY
+from loyaltylab.lifetime_value.likelihoods import when_left
 
-_FAR = 15.0  # logs of parameters that no data pin down stop here, as nothing beyond differs
-_STEP = 1e-3  # logs: between points of which a slope is taken
-_VAGUE = 20.0  # logs: an interval that reaches so far to each side says nothing of its parameter
+_RARE = 1e-12  # probability below which an order more no longer counts in a mean
+_SCARCE = 1e-8  # and in a distribution
+# Trapezoids on sinh: exponentially small error, even where a density has no bound at its ends.
+_STEPS = np.arange(-64, 65) / 16
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
+Chances = Callable[
+    [np.ndarray, int], np.ndarray
+]  # (rows, n) to the probability of n order days or more
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,10 @@ class Fit:
     low, high : Wald interval at LEVEL on the scale of logarithms, as no parameter is below zero.
     log_likelihood : of the data in weeks and in units of money.
     customers : how many it was fitted to.
+    covariance : of the logs of the parameters that were fitted.
+    edge : whether there is no best fit within bounds, the likelihood rising ever less as a spread goes
+    to nothing or without end: then forecasts are those of that limit, parameters mean nothing by
+    themselves, and low, high and covariance are missing.
     """
 
     parameters: dict[str, float]
@@ -39,194 +47,319 @@ class Fit:
     high: dict[str, float]
     log_likelihood: float
     customers: int
+    covariance: np.ndarray | None = field(default=None, compare=False, repr=False)
+    edge: bool = False
 
 
-class BgNbd(Fit):
-    """BG/NBD: a customer orders at random at a rate of his own (rates vary by a gamma distribution
-    with shape r and rate alpha, in weeks) and after each repeat order stops for good with a
-    probability of his own (which vary by a beta distribution a, b). So one who never came back
-    cannot have stopped: the model counts him as active.
-    """
+class OrderModel(Fit):
+    """What every model of orders tells of groups of equal histories, a value or a row a group."""
 
-    def expected_orders(self, groups: pd.DataFrame, weeks: float) -> np.ndarray:
-        """Order days expected of one customer of each group in the next `weeks`; eq. 10."""
-        history = _in_weeks(groups)
-        orders = self._fitter.conditional_expected_number_of_purchases_up_to_time(weeks, *history)
-        if not np.isfinite(orders).all():
-            raise UnanswerableError(
-                "The order model cannot be evaluated for a customer with "
-                f"{groups.frequency.max()} repeat orders. Are all person ids single persons?"
-            )
-        return np.asarray(orders)
-
+    @abstractmethod
     def alive(self, groups: pd.DataFrame) -> np.ndarray:
-        """Probability that a customer of each group has not stopped; 1 for frequency 0."""
-        return np.asarray(self._fitter.conditional_probability_alive(*_in_weeks(groups)))
+        """Probability that a customer has not left for good."""
+
+    @abstractmethod
+    def expected_orders(self, groups: pd.DataFrame, weeks: Any) -> np.ndarray:
+        """Order days expected in the next `weeks`, one number or one a group."""
+
+    @abstractmethod
+    def _chances(self, groups: pd.DataFrame, weeks: float) -> Chances:
+        """Probabilities of so many order days in the next `weeks`, one number after the other."""
+
+    def at_least(self, groups: pd.DataFrame, weeks: float, most: int) -> np.ndarray:
+        """Probability of n order days or more in the next `weeks`: a column for each n, 1 to most."""
+        chances, found = self._chances(groups, weeks), np.zeros((len(groups), most))
+        rows = np.arange(len(groups))
+        for n in range(1, most + 1):
+            found[rows, n - 1] = chances(rows, n)
+            rows = rows[found[rows, n - 1] > _SCARCE]
+            if not len(rows):
+                break
+        return found
 
     def will_order(self, groups: pd.DataFrame, weeks: float) -> np.ndarray:
-        """Probability of at least one order day in the next `weeks`.
+        """Probability of at least one order day in the next `weeks`."""
+        return self.at_least(groups, weeks, 1)[:, 0]
 
-        The rate of a customer still active has gamma shape r + x and rate alpha + T (the prior
-        updated by x orders in T weeks): no order has probability ((α + T)/(α + T + t))^(r + x).
-        """
-        frequency, _, age = _in_weeks(groups)
-        clock = self.parameters["alpha"] + age
-        nothing = (clock / (clock + weeks)) ** (self.parameters["r"] + frequency)
-        return self.alive(groups) * (1 - nothing)
+    def new_customer_orders(self, weeks: Any) -> np.ndarray:
+        """Repeat order days expected of a customer in the `weeks` after the first order."""
+        weeks = np.atleast_1d(np.asarray(weeks, float))
+        first = pd.DataFrame(np.zeros((len(weeks), len(HISTORY))), columns=list(HISTORY))
+        return self.expected_orders(first, weeks)
 
-    def new_customer_orders(self, weeks: np.ndarray) -> np.ndarray:
-        """Repeat order days expected of a customer in the `weeks` after the first order; eq. 9."""
-        return np.asarray(self._fitter.expected_number_of_purchases_up_to_time(weeks))
+    @abstractmethod
+    def simulate(
+        self, ages: np.ndarray, random: np.random.Generator, *, weeks: float = 0
+    ) -> pd.DataFrame:
+        """New customers of these ages in days. Grain: one customer; frequency, recency, age, log_gaps
+        (in fractions of days), and later_orders (order days in the `weeks` after)."""
+
+
+class _Stages(OrderModel):
+    """Customers whose every k-th event of a Poisson process is an order, and who may leave with one.
+
+    Rates vary between customers by a gamma distribution (r, α), chances to leave by a beta distribution
+    (a, b). Fader, Hardie & Lee (2005); Batislam et al. (2007); Reutterer, Platzer & Schröder (2021).
+    """
+
+    from_first = True  # whether one may leave with the first order of all, too
 
     @property
-    def _fitter(self) -> Any:
-        fitter = BetaGeoFitter()
-        fitter.params_ = pd.Series(self.parameters)
-        return fitter
+    def stages(self) -> int:
+        return int(self.parameters.get("k", 1))
 
-
-class GammaGamma(Fit):
-    """Gamma-Gamma: what a customer spends an order day varies by a gamma distribution with shape p,
-    whose rate varies between customers by a gamma distribution with shape q and rate v (money);
-    spend is taken as independent of how often one orders.
-    """
-
-    def expected_spend(self, groups: pd.DataFrame) -> np.ndarray:
-        """Money an order day expected of one customer of each group; eq. 5.
-
-        The customer's own mean, drawn towards everybody's: for frequency 0 it is everybody's.
-        Negative repeat spend counts as zero.
-        """
-        fitter = GammaGammaFitter()
-        fitter.params_ = pd.Series(self.parameters)
-        mean = groups.repeat_spend.clip(lower=0) / groups.frequency.clip(lower=1)
-        return np.asarray(fitter.conditional_expected_average_profit(groups.frequency, mean))
-
-
-def fit_bg_nbd(groups: pd.DataFrame) -> BgNbd:
-    """Fit BG/NBD to `histories`.
-
-    Raises UnanswerableError with fewer repeat customers than parameters, or without a clear optimum.
-    """
-    _enough(int(groups.customers[groups.frequency > 0].sum()), 4, "order")
-    loss = likelihoods.bg_nbd(*_in_weeks(groups), groups.customers.to_numpy(float))
-    start = minimize(loss, np.zeros(4), jac=True, method="L-BFGS-B", bounds=[(-_FAR, _FAR)] * 4).x
-
-    def slope(logs: np.ndarray) -> np.ndarray:
-        return loss(logs)[1]
-
-    def curvature(logs: np.ndarray) -> np.ndarray:
-        # Four points a direction, whose error goes with the fourth power of the step.
-        weights = {-2: 1 / 12, -1: -2 / 3, 1: 2 / 3, 2: -1 / 12}
-        rows = np.array(
-            [
-                sum(weight * slope(logs + k * step) for k, weight in weights.items())
-                for step in _STEP * np.eye(4)
-            ]
+    def _shape(self, groups: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of a customer still there: the rate's gamma shape, without what came since the last order, and
+        its scale; and, in logs, how probable it is that j = 0, 1, … k − 1 events did, a row a group."""
+        x, recency, age = in_weeks(groups)
+        shape, scale = self.parameters["r"] + self.stages * x, self.parameters["alpha"] + age
+        j = np.arange(self.stages)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            passed = np.where(j > 0, j * np.log((age - recency) / scale)[:, None], 0)
+        return (
+            shape,
+            scale,
+            gammaln(shape[:, None] + j) - gammaln(shape)[:, None] - gammaln(j + 1) + passed,
         )
-        return (rows + rows.T) / (2 * _STEP)
 
-    names, customers = ("r", "alpha", "a", "b"), int(groups.customers.sum())
-    return BgNbd(
-        *_optimum(names, start, lambda logs: loss(logs)[0], slope, curvature, customers, "order")
-    )
+    def alive(self, groups: pd.DataFrame) -> np.ndarray:
+        x, recency, _ = in_weeks(groups)
+        shape, scale, passed = self._shape(groups)
+        last = np.log(self.parameters["alpha"] + recency)
+        chances = self.parameters["b"] + x - (not self.from_first)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gone = np.log(self.parameters["a"] / chances) + shape * (np.log(scale) - last)
+        gone = np.where(x > 0, gone, gone if self.from_first else -np.inf)
+        return expit(logsumexp(passed, axis=1) - gone)
 
+    def expected_orders(self, groups: pd.DataFrame, weeks: Any) -> np.ndarray:
+        weeks = np.broadcast_to(np.asarray(weeks, float), len(groups))
+        if self.stages > 1:
+            return self._summed(groups, weeks)
+        shape, scale, _ = self._shape(groups)
+        x, of_x = np.unique(in_weeks(groups)[0], return_inverse=True)
+        leaves, log_density = self._chance_to_leave(x)
+        # Of a customer with this chance p to leave and rate λ: (1 − exp(−λ p t)) / p order days. Their
+        # mean over λ is (1 − (1 + z)^−shape) / p with z = p t / scale; chances may be 0 in floats.
+        rate = (shape * weeks / scale)[:, None]
+        z = leaves[of_x] * (weeks / scale)[:, None]
+        logs = np.where(z > 0, np.log1p(z) / np.where(z > 0, z, 1), 1)
+        orders = rate * logs * exprel(-shape[:, None] * np.log1p(z))
+        return self.alive(groups) * (np.exp(log_density)[of_x] * orders).sum(axis=1)
 
-def fit_gamma_gamma(groups: pd.DataFrame) -> GammaGamma:
-    """Fit Gamma-Gamma to `spend_histories`.
+    def _chance_to_leave(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Points of the beta distribution of a customer's chance to leave and their weights in logs, a
+        row for each frequency: the customer has not left with x orders, nor with the first of all."""
+        a, stayed = self.parameters["a"], self.parameters["b"] + x + self.from_first
+        spread = np.sqrt(polygamma(1, a) + polygamma(1, stayed))[:, None]
+        at = (digamma(a) - digamma(stayed))[:, None] + spread * np.sinh(_STEPS)
+        log_p = -np.logaddexp(0, -at)
+        log_density = a * log_p - stayed[:, None] * np.logaddexp(0, at) - betaln(a, stayed)[:, None]
+        log_density = log_density + np.log(spread * np.cosh(_STEPS))
+        return np.exp(log_p), log_density - logsumexp(log_density, axis=1, keepdims=True)
 
-    Raises UnanswerableError with fewer customers than parameters, without a clear optimum, or if the
-    fitted spend has no finite mean (q ≤ 1).
-    """
-    _enough(int(groups.customers.sum()), 3, "spend")
-    frequency = groups.frequency.to_numpy(float)
-    mean = groups.repeat_spend.to_numpy() / frequency
-    weights = groups.customers.to_numpy()
-    # The fitter starts from fixed values: money is brought to their scale, v back from it.
-    unit = float(np.average(mean, weights=weights))
-    start = _start(GammaGammaFitter(), "spend", frequency, mean / unit, weights)
-    start["v"] *= unit
-    data = (frequency, mean, weights)
-    names = ("p", "q", "v")
+    def _summed(self, groups: pd.DataFrame, weeks: np.ndarray) -> np.ndarray:
+        chances, rows = self._chances(groups, weeks), np.arange(len(groups))
+        total, n = np.zeros(len(groups)), 1
+        while len(rows):
+            found = chances(rows, n)
+            total[rows] += found
+            rows, n = rows[found > _RARE], n + 1
+        return total
 
-    def loss(logs: np.ndarray) -> Any:
-        return GammaGammaFitter._negative_log_likelihood(logs, *data, 0.0)  # not penalised
+    def _chances(self, groups: pd.DataFrame, weeks: Any) -> Chances:
+        alive, x = self.alive(groups), in_weeks(groups)[0]
+        shape, scale, passed = self._shape(groups)
+        among = np.exp(passed - logsumexp(passed, axis=1, keepdims=True))
+        ahead = np.broadcast_to(weeks / (scale + weeks), len(groups))
+        a, stayed = self.parameters["a"], self.parameters["b"] + x + self.from_first
+        j = np.arange(self.stages)
 
-    logs, customers = np.log(start[list(names)].to_numpy()), int(weights.sum())
-    fit = GammaGamma(*_optimum(names, logs, loss, grad(loss), hessian(loss), customers, "spend"))
-    if fit.parameters["q"] <= 1:
-        raise UnanswerableError(
-            "The spend model expected a finite mean spend (q above 1); it found q "
-            f"{fit.parameters['q']:.2f}: a few customers spend without bound. Look for errors."
+        def chance(rows: np.ndarray, n: int) -> np.ndarray:
+            # The events of the time ahead are negative binomial; n k of them, less those since the last
+            # order, make n order days, before which the customer has not left n − 1 times.
+            enough = betainc(n * self.stages - j, shape[rows, None] + j, ahead[rows, None])
+            stays = betaln(a, stayed[rows] + n - 1) - betaln(a, stayed[rows])
+            return alive[rows] * np.exp(stays) * (among[rows] * enough).sum(axis=1)
+
+        return chance
+
+    def simulate(
+        self, ages: np.ndarray, random: np.random.Generator, *, weeks: float = 0
+    ) -> pd.DataFrame:
+        n, known = len(ages), self.parameters
+        rate = random.gamma(known["r"], 1 / known["alpha"], n)
+        leaves = random.beta(known["a"], known["b"], n)
+        orders = random.geometric(np.maximum(leaves, 1e-15), n)  # with the last of which one leaves
+        most = orders - 1 if self.from_first else orders
+        return renewals(
+            lambda: random.gamma(self.stages, 1 / np.maximum(rate, 1e-300)), most, ages, weeks
         )
-    return fit
 
 
-def _in_weeks(groups: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    frequency, recency, age = (groups[c].to_numpy(float) for c in HISTORY)
+class BgNbd(_Stages):
+    """BG/NBD: customers order at random, each at a rate of their own, and after each repeat order stop
+    for good with a probability of their own. So one who never came back cannot have stopped: the model
+    counts such customers as active. Parameters r, alpha, a, b."""
+
+    from_first = False
+
+
+class MbgNbd(_Stages):
+    """MBG/NBD: as BG/NBD, but one may stop with the first order, too. Parameters r, alpha, a, b."""
+
+
+class MbgCnbd(_Stages):
+    """MBG/CNBD-k: as MBG/NBD, with regular buyers: gaps vary the less the higher k, which parameters
+    have first. alpha is of the rate of stages, k to an order."""
+
+
+class Nbd(OrderModel):
+    """NBD: customers order at random, each at a rate of their own, and none ever leaves. Parameters r,
+    alpha."""
+
+    def alive(self, groups: pd.DataFrame) -> np.ndarray:
+        return np.ones(len(groups))
+
+    def expected_orders(self, groups: pd.DataFrame, weeks: Any) -> np.ndarray:
+        frequency, _, age = in_weeks(groups)
+        rate = (self.parameters["r"] + frequency) / (self.parameters["alpha"] + age)
+        return np.asarray(rate * weeks)
+
+    def _chances(self, groups: pd.DataFrame, weeks: float) -> Chances:
+        frequency, _, age = in_weeks(groups)
+        shape, scale = self.parameters["r"] + frequency, self.parameters["alpha"] + age
+        return lambda rows, n: betainc(n, shape[rows], weeks / (scale[rows] + weeks))
+
+    def simulate(
+        self, ages: np.ndarray, random: np.random.Generator, *, weeks: float = 0
+    ) -> pd.DataFrame:
+        rate = random.gamma(self.parameters["r"], 1 / self.parameters["alpha"], len(ages))
+        mean = 1 / np.maximum(rate, 1e-300)
+        return renewals(lambda: random.exponential(mean), np.full(len(ages), np.inf), ages, weeks)
+
+
+class ParetoNbd(OrderModel):
+    """Pareto/NBD: customers order at random, each at a rate of their own, until they leave, which they
+    may at any time. Parameters r, alpha (of the rate of orders), s, beta (of that of leaving).
+
+    Schmittlein, Morrison & Colombo (1987), Management Science 33, 1–24.
+    """
+
+    def alive(self, groups: pd.DataFrame) -> np.ndarray:
+        columns = [values[:, None] for values in in_weeks(groups)]
+        parts, still, _, _ = when_left(*self._four, *columns)
+        return expit(still - logsumexp(parts, axis=1))
+
+    @property
+    def _four(self) -> tuple[float, float, float, float]:
+        r, alpha, s, beta = (self.parameters[name] for name in ("r", "alpha", "s", "beta"))
+        return r, alpha, s, beta
+
+    def expected_orders(self, groups: pd.DataFrame, weeks: Any) -> np.ndarray:
+        r, alpha, s, beta = self._four
+        frequency, _, age = in_weeks(groups)
+        # (1 − ((β + T) / (β + T + t))^(s − 1)) / (s − 1), which has a limit where s is 1.
+        longer = np.log1p(weeks / (beta + age))
+        there = (beta + age) * longer * exprel((1 - s) * longer)
+        return np.asarray(self.alive(groups) * (r + frequency) / (alpha + age) * there)
+
+    def _chances(self, groups: pd.DataFrame, weeks: float) -> Chances:
+        r, alpha, s, beta = self._four
+        frequency, _, age = in_weeks(groups)
+        shape, scale, alive = r + frequency, alpha + age, self.alive(groups)
+        log_stays = -s * np.log1p(weeks / (beta + age))
+        leaves = -np.expm1(log_stays)
+        # Times of leaving before the end, evenly by their distribution, and the end itself.
+        nodes = (1 + _NODES) / 2
+        left = (beta + age)[:, None] * np.expm1(-np.log1p(-leaves[:, None] * nodes) / s)
+        left = np.column_stack([np.minimum(left, weeks), np.full(len(groups), weeks)])
+        weight = np.column_stack([leaves[:, None] * _WEIGHTS / 2, np.exp(log_stays)])
+        ahead = left / (scale[:, None] + left)
+
+        def chance(rows: np.ndarray, n: int) -> np.ndarray:
+            enough = betainc(n, shape[rows, None], ahead[rows])
+            return alive[rows] * (weight[rows] * enough).sum(axis=1)
+
+        return chance
+
+    def simulate(
+        self, ages: np.ndarray, random: np.random.Generator, *, weeks: float = 0
+    ) -> pd.DataFrame:
+        r, alpha, s, beta = self._four
+        n = len(ages)
+        mean = 1 / np.maximum(random.gamma(r, 1 / alpha, n), 1e-300)
+        life = random.exponential(1 / np.maximum(random.gamma(s, 1 / beta, n), 1e-300))
+        endless = np.full(n, np.inf)
+        return renewals(lambda: random.exponential(mean), endless, ages, weeks, life=life)
+
+
+@dataclass(frozen=True)
+class Combined:
+    """Several models of buying, taken at the mean of what they say: it tends to miss by less than most
+    of them. Clemen (1989), International Journal of Forecasting 5, 559–583.
+
+    Between those that let customers leave too readily and NBD, which lets none, the truth often lies.
+    """
+
+    models: tuple[OrderModel, ...]
+
+    def _mean(self, told: Callable[[OrderModel], np.ndarray]) -> np.ndarray:
+        return np.asarray(np.mean([told(model) for model in self.models], axis=0))
+
+    def alive(self, groups: pd.DataFrame) -> np.ndarray:
+        """Of the models that let customers leave; without any, all are there."""
+        leaving = tuple(model for model in self.models if not isinstance(model, Nbd))
+        return Combined(leaving or self.models)._mean(lambda model: model.alive(groups))
+
+    def expected_orders(self, groups: pd.DataFrame, weeks: Any) -> np.ndarray:
+        return self._mean(lambda model: model.expected_orders(groups, weeks))
+
+    def at_least(self, groups: pd.DataFrame, weeks: float, most: int) -> np.ndarray:
+        return self._mean(lambda model: model.at_least(groups, weeks, most))
+
+    def will_order(self, groups: pd.DataFrame, weeks: float) -> np.ndarray:
+        return self._mean(lambda model: model.will_order(groups, weeks))
+
+    def new_customer_orders(self, weeks: Any) -> np.ndarray:
+        return self._mean(lambda model: model.new_customer_orders(weeks))
+
+
+def in_weeks(groups: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """frequency, recency and age of each group."""
+    frequency, recency, age = (groups[name].to_numpy(float) for name in HISTORY)
     return frequency, recency / DAYS, age / DAYS
 
 
-def _enough(customers: int, parameters: int, model: str) -> None:
-    if customers < parameters:
-        raise UnanswerableError(
-            f"The {model} model has {parameters} parameters and needs at least as many customers "
-            f"with a repeat order (and, for spend, with a positive amount); there are {customers}. "
-            "Give a longer period, or shorten the hold-out."
-        )
-
-
-def _start(fitter: Any, model: str, *data: np.ndarray) -> pd.Series:
-    """lifetimes' own solution, to a loose tolerance: asked for more it may give up for rounding."""
-    *columns, weights = data
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
-            parameters: pd.Series = fitter.fit(*columns, weights=weights, tol=1e-5).params_
-            return parameters
-    except ConvergenceError:
-        _refuse(model)
-
-
-def _optimum(
-    names: Sequence[str],
-    logs: np.ndarray,
-    loss: Callable[[np.ndarray], float],
-    slope: Callable[[np.ndarray], np.ndarray],
-    curvature: Callable[[np.ndarray], np.ndarray],
-    customers: int,
-    model: str,
-) -> tuple[dict[str, float], dict[str, float], dict[str, float], float, int]:
-    """Newton's method on a customer's mean negative log-likelihood, from an optimiser's solution.
-
-    It doubles the correct digits each step, so a last step of 1e-7 leaves nothing open, and no
-    figure depends on where an optimiser chose to stop. Returns the fields of Fit.
-    """
-    for _ in range(20):
-        bend = curvature(logs)
-        if not np.isfinite(bend).all() or np.linalg.eigvalsh(bend)[0] <= 0:
-            break
-        step = np.linalg.solve(bend, slope(logs))
-        logs = logs - step
-        if np.abs(step).max() < 1e-7:
-            error = Z * np.sqrt(np.diag(np.linalg.inv(bend)) / customers)
-            if error.max() > _VAGUE:
-                break
-            return (
-                _named(names, np.exp(logs)),
-                _named(names, np.exp(logs - error)),
-                _named(names, np.exp(logs + error)),
-                float(-loss(logs) * customers),
-                customers,
-            )
-    _refuse(model)
-
-
-def _named(names: Sequence[str], values: np.ndarray) -> dict[str, float]:
-    return dict(zip(names, values.tolist(), strict=True))
-
-
-def _refuse(model: str) -> NoReturn:
-    raise UnanswerableError(
-        f"The {model} model found no best fit: these customers' histories do not pin down its "
-        "parameters (too few repeat orders, or nobody seems to stop). Give a longer period."
+def renewals(
+    gap: Callable[[], np.ndarray],
+    most: np.ndarray,
+    ages: np.ndarray,
+    weeks: float,
+    *,
+    life: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Customers with independent gaps in weeks, drawn one for each of them, who leave after `most`
+    repeat orders, or `life` weeks. Columns as in `OrderModel.simulate`."""
+    end = np.asarray(ages, float) / DAYS
+    stop = np.minimum(end + weeks, np.inf if life is None else life)
+    now, last, logs = (np.zeros(len(end)) for _ in range(3))
+    frequency, later, n = np.zeros(len(end)), np.zeros(len(end)), 0
+    going = np.ones(len(end), bool)
+    while going.any():
+        wait = gap()
+        now, n = now + wait, n + 1
+        going &= (now <= stop) & (n <= most)
+        seen = going & (now <= end)
+        frequency, later = frequency + seen, later + (going & ~seen)
+        last = np.where(seen, now, last)
+        logs += np.log(np.where(seen, wait * DAYS, 1))
+    return pd.DataFrame(
+        {
+            "frequency": frequency,
+            "recency": last * DAYS,
+            "age": np.asarray(ages, float),
+            "log_gaps": logs,
+            "later_orders": later,
+        }
     )

@@ -15,6 +15,8 @@ import pandas as pd
 from loyaltylab import engine, lifetime_value
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.linkage.links import Links, cluster
+from loyaltylab.purchases import purchase_days
+from loyaltylab.timelines import timelines
 
 _RECORD = ["source", "record_id"]
 
@@ -67,7 +69,7 @@ def _told(
 
 
 def _expected(orders: ir.Table, until: dt.date) -> float:
-    people = lifetime_value.summarise(orders, until=until)
+    people = lifetime_value.summarise(timelines(purchase_days(orders)), until=until)
     try:
         model = lifetime_value.fit_bg_nbd(lifetime_value.histories(people))
         spend = lifetime_value.fit_gamma_gamma(lifetime_value.spend_histories(people))

@@ -81,7 +81,7 @@ def buying_rates(histories: ir.Table) -> Rates:
     unusual. Fitted to counts of equal histories, in whole weeks. Raises UnanswerableError if there are
     too few who returned, or no clear optimum.
     """
-    from loyaltylab.lifetime_value.models import fit_bg_nbd  # slow to import
+    from loyaltylab.lifetime_value.fitting import fit_bg_nbd  # slow to import
 
     weeks = histories.group_by(
         frequency=histories["purchases"] - 1,

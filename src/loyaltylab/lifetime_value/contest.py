@@ -1,0 +1,140 @@
+"""Forecasts side by side: models of buying and what anyone could say without them, on weeks not seen.
+
+Grain: one person known by a cutoff. What is said of them rests on the time up to the cutoff alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+
+from loyaltylab.errors import UnanswerableError
+from loyaltylab.lifetime_value.fitting import (
+    fit_bg_nbd,
+    fit_mbg_cnbd,
+    fit_mbg_nbd,
+    fit_nbd,
+    fit_pareto_nbd,
+)
+from loyaltylab.lifetime_value.history import DAYS, HISTORY, summarise, with_holdout
+from loyaltylab.lifetime_value.models import Combined, OrderModel
+
+MODELS: dict[str, Callable[..., OrderModel]] = {
+    "nbd": fit_nbd,
+    "bg_nbd": fit_bg_nbd,
+    "mbg_nbd": fit_mbg_nbd,
+    "pareto_nbd": fit_pareto_nbd,
+    "mbg_cnbd_k": fit_mbg_cnbd,
+}
+_MONEY = ["spend", "repeat_spend", "later_spend"]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is said of each person: orders (expected order days), chances (of n order days or more, a
+    column for each n from 1; missing where a forecast is a number alone)."""
+
+    orders: np.ndarray
+    chances: np.ndarray | None = None
+
+
+def origins(begin: date, cutoff: date, *, weeks: int, most: int = 3) -> dict[date, int]:
+    """Earlier days from which weeks up to `cutoff` are forecast, to choose between forecasts without a
+    look at what came after it. The latest first; each with the weeks that follow it.
+
+    begin : day of the first purchase. Each looks `weeks` ahead, or a third of the time there is; the
+    weeks of one and of the next overlap by half. None where that leaves less than a week.
+    """
+    ahead = min(weeks, (cutoff - begin).days // (3 * DAYS))
+    back = (round(DAYS * ahead * (1 + k / 2)) for k in range(most if ahead else 0))
+    return {cutoff - timedelta(days=days): ahead for days in back}
+
+
+def judged_people(purchases: ir.Table, *, cutoff: date, weeks: int) -> pd.DataFrame:
+    """Who bought by `cutoff`, and what they did in the `weeks` weeks after it. Grain: one person.
+
+    Columns of `summarise` and `with_holdout`, money as floats. In the order of what they did, so that
+    nothing depends on who is who.
+    """
+    people = with_holdout(summarise(purchases, until=cutoff), purchases, cutoff=cutoff, weeks=weeks)
+    found = people.mutate(**{name: people[name].cast("float64") for name in _MONEY}).to_pandas()
+    keys = [*HISTORY, "log_gaps", "spend", "later_orders", "later_spend"]
+    return found.sort_values([*keys, "person_id"], ignore_index=True)
+
+
+def groups_of(people: pd.DataFrame) -> pd.DataFrame:
+    """`histories` of these people."""
+    keys = list(HISTORY)
+    counted = people.assign(customers=1).groupby(keys)[["customers", "log_gaps"]].sum()
+    return counted.reset_index()
+
+
+def fit_all(
+    groups: pd.DataFrame, models: Mapping[str, Callable[..., OrderModel]] = MODELS
+) -> tuple[dict[str, OrderModel | Combined], dict[str, str]]:
+    """Every model fitted to `histories`, "combined" (all of them), and why others were refused.
+
+    Raises UnanswerableError where all are.
+    """
+    fits: dict[str, OrderModel] = {}
+    refused: dict[str, str] = {}
+    for name, fit in models.items():
+        try:
+            fits[name] = fit(groups, edge=True)
+        except UnanswerableError as error:
+            refused[name] = str(error)
+    if not fits:
+        raise UnanswerableError(next(iter(refused.values())))
+    return fits | {"combined": Combined(tuple(fits.values()))}, refused
+
+
+def told(
+    people: pd.DataFrame, fits: Mapping[str, OrderModel | Combined], *, weeks: int
+) -> dict[str, Forecast]:
+    """What each of the fitted models (`fit_all`) says of each; equal histories are asked for once."""
+    alike = people.groupby(list(HISTORY), sort=True).ngroup().to_numpy()
+    groups = people.iloc[np.unique(alike, return_index=True)[1]]
+    most = 2 * int(max(people["later_orders"].max(), people["frequency"].max())) + 10
+    found: dict[str, Forecast] = {}
+    for name, model in fits.items():
+        if isinstance(model, Combined):  # of those before it, which need not be asked again
+            orders = np.mean([one.orders for one in found.values()], axis=0)
+            known = [one.chances for one in found.values() if one.chances is not None]
+            found[name] = Forecast(orders, np.mean(known, axis=0))
+        else:
+            orders, chances = (
+                model.expected_orders(groups, weeks),
+                model.at_least(groups, weeks, most),
+            )
+            found[name] = Forecast(orders[alike], chances[alike])
+    return found
+
+
+def baselines(
+    people: pd.DataFrame, earlier: pd.DataFrame | None, *, weeks: int
+) -> dict[str, Forecast]:
+    """What costs nothing: zero (nobody orders again), past_average (everybody goes on as before, which
+    who bought once never did), and segment_mean (those as frequent and as long silent now do as such
+    people did from an earlier origin; `earlier` as `judged_people`, over as many weeks)."""
+    nothing = np.zeros(len(people))
+    age = people["age"].to_numpy(float) / DAYS
+    rate = people["frequency"].to_numpy(float) / np.maximum(age, 1 / DAYS)
+    found = {"zero": Forecast(nothing, nothing[:, None]), "past_average": Forecast(rate * weeks)}
+    if earlier is not None and len(earlier):
+        means = earlier.groupby(_segment(earlier))["later_orders"].mean()
+        everybody = float(earlier["later_orders"].mean())
+        found["segment_mean"] = Forecast(
+            _segment(people).map(means).fillna(everybody).to_numpy(float)
+        )
+    return found
+
+
+def _segment(people: pd.DataFrame) -> pd.Series:
+    """Repeat orders up to 7 or more, and silence in doublings of four weeks."""
+    silence = (people["age"] - people["recency"]) / (4 * DAYS)
+    return people["frequency"].clip(upper=7) * 100 + np.ceil(np.log2(silence + 1)).astype(int)

@@ -1,0 +1,142 @@
+"""What the page on lifetime value records and says of forecasts side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from loyaltylab.intervals import LEVEL
+from loyaltylab.lifetime_value.models import Combined, Fit
+from loyaltylab.numbers import Numbers, sentence
+
+NAMES = {
+    "nbd": "NBD: nobody leaves",
+    "bg_nbd": "BG/NBD",
+    "mbg_nbd": "MBG/NBD",
+    "pareto_nbd": "Pareto/NBD",
+    "mbg_cnbd_k": "MBG/CNBD-k: regular buyers",
+    "combined": "all models combined",
+    "zero": "zero for everyone",
+    "past_average": "everybody goes on as before",
+    "segment_mean": "as people alike did before",
+    "past_spend": "past spend (ranking only)",
+}
+_MEASURES = {
+    "mae": ("orders", "mean absolute miss of the order days of a customer"),
+    "rmse": ("orders", "root of the mean squared miss of the order days of a customer"),
+    "bias": ("share", "(predicted - actual) / actual order days of all customers"),
+    "crps": ("orders", "mean ranked probability score of a customer's order days"),
+}
+_RANKS = {
+    "gini": "Gini of hold-out orders ranked by the forecast, over perfect foresight",
+    "spearman": "rank correlation of forecast and hold-out orders",
+    "lift": "hold-out orders of the tenth ranked highest, over a tenth of all",
+    "spend_bias": "(predicted - actual) / actual money of all customers in the hold-out",
+    "spend_gini": "Gini of hold-out money ranked by the forecast, over perfect foresight",
+}
+_UNITS = {"spearman": "number", "lift": "times"}
+
+
+def record_scores(
+    numbers: Numbers, table: pd.DataFrame, *, champion: str, customers: int, over: str
+) -> None:
+    """Record lifetime_value.<forecast>.holdout_<measure> from `scores` joined with `money_scores`, and
+    those of the champion as lifetime_value.holdout_<measure>, too. over : which weeks, in words."""
+    rows: dict[str, pd.Series] = {f"{name}.": row for name, row in table.iterrows()}
+    for prefix, row in (rows | {"": table.loc[champion]}).items():
+        for measure, (unit, definition) in _MEASURES.items():
+            if pd.notna(row[measure]):
+                numbers.record(
+                    f"lifetime_value.{prefix}holdout_{measure}",
+                    row[measure],
+                    low=row[f"{measure}_low"],
+                    high=row[f"{measure}_high"],
+                    level=LEVEL,
+                    unit=unit,
+                    n=customers,
+                    definition=f"{definition}, {over}",
+                )
+        for measure, definition in _RANKS.items():
+            if pd.notna(row[measure]):
+                numbers.record(
+                    f"lifetime_value.{prefix}holdout_{measure}",
+                    row[measure],
+                    unit=_UNITS.get(measure, "share"),
+                    n=customers,
+                    definition=definition,
+                )
+
+
+def record_fits(numbers: Numbers, fits: Mapping[str, Fit | Combined], *, currency: str) -> None:
+    """Record lifetime_value.<model>.<parameter> and .log_likelihood of fits to the whole period."""
+    for name, fit in fits.items():
+        if isinstance(fit, Combined):
+            continue
+        edge = " (no best fit within bounds: where the search ended)" if fit.edge else ""
+        for parameter, value in fit.parameters.items():
+            known = parameter in fit.low and not fit.edge
+            numbers.record(
+                f"lifetime_value.{name}.{parameter}",
+                value,
+                low=fit.low[parameter] if known else None,
+                high=fit.high[parameter] if known else None,
+                level=LEVEL if known else None,
+                unit={"alpha": "weeks", "beta": "weeks", "v": currency}.get(parameter, "number"),
+                n=fit.customers,
+                definition=f"parameter {parameter} of {name}, fitted to the whole period in weeks{edge}",
+            )
+        numbers.record(
+            f"lifetime_value.{name}.log_likelihood",
+            fit.log_likelihood,
+            unit="number",
+            n=fit.customers,
+            definition=f"log-likelihood of {name} fitted to the whole period in weeks{edge}",
+        )
+
+
+def champion_finding(ranked: pd.DataFrame, final: pd.DataFrame, *, origins: int, weeks: int) -> str:
+    """Which model is trusted and what that choice cost, from `ranking` and the hold-out's `scores`."""
+    name = str(ranked.index[0])
+    models = final.loc[[n for n in ranked.index if n in final.index], "crps"]
+    best, regret = str(models.idxmin()), float(models[name] / models.min() - 1)
+    text = (
+        "## The forecast is that of {champion}\n\n"
+        "It was chosen by {origins} earlier days from which {models} models forecast weeks that lay "
+        "before the hold-out: the lowest score wins, and all models combined where no single one is "
+        "better than they are beyond chance. The score (CRPS) counts how far the probabilities given "
+        "were from what came. "
+    )
+    text += (
+        "Over the {weeks} weeks of the hold-out, which the choice did not see, no model scored better."
+        if best == name
+        else "Over the {weeks} weeks of the hold-out, which the choice did not see, {best} scored "
+        "{regret:.1%} better: that is what the rule cost."
+    )
+    return sentence(
+        text,
+        champion=NAMES[name],
+        origins=origins,
+        models=len(ranked),
+        weeks=weeks,
+        best=NAMES[best],
+        regret=regret,
+    )
+
+
+def coverage_finding(table: pd.DataFrame) -> str:
+    """How often prediction intervals held, from `coverage`: heading and sentence."""
+    covered: dict[Any, float] = dict(zip(table["level"], table["covered"], strict=True))
+    worst = max(abs(found - level) for level, found in covered.items())
+    heading = "hold what they say" if worst <= 0.03 else "are off, and said to be"
+    told = ", ".join(
+        sentence("{level:.0%} intervals held {found:.1%}", level=level, found=found)
+        for level, found in covered.items()
+    )
+    return sentence(
+        f"## Intervals for single customers {heading}\n\n"
+        "Of each customer the model says with what probability how many orders come. Over the hold-out "
+        "{told} of the customers.",
+        told=told,
+    )
