@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.special import betaln, gammaln, roots_genlaguerre, roots_jacobi
+from scipy.stats import nbinom
 
 from loyaltylab import lifetime_value as lv
 from loyaltylab.errors import LabError
@@ -660,6 +661,29 @@ def test_forecast_adds_up(judged, bg_nbd, gamma_gamma):
     tenths = lv.concentration(expected)
     assert tenths.share.sum() == pytest.approx(1)
     assert (tenths.share.diff().dropna() <= 1e-12).all()
+
+
+def test_forecasts_of_each_person_are_those_of_their_group(judged, gamma_gamma, tmp_path):
+    con = judged.get_backend()
+    model = lv.Nbd({"r": 1.0, "alpha": 10.0}, {}, {}, 0.0, 1)
+    expected = lv.forecast(judged, model, gamma_gamma, weeks=10)
+    results, download = tmp_path / "results" / "all.parquet", tmp_path / "downloads" / "top.csv"
+    each = lv.of_each(con, judged, expected)
+    assert lv.write_forecasts(con, each, results, download, top=20) == 20
+    table = pd.read_parquet(results)
+    assert table["person_id"].is_unique and len(table) == 2357
+    assert table["value"].sum() == pytest.approx(
+        expected["value"] @ expected["customers"], rel=1e-6
+    )
+    assert (
+        table["value"].is_monotonic_decreasing and not table["at_risk"].any()
+    )  # nobody ever leaves
+    # Given its rate a customer's count is Poisson's: one of four in ten weeks orders by a gamma of five.
+    one = table[(table["frequency"] == 4) & (table["age"] == 210)].iloc[0]
+    counts = nbinom(5, 40 / 50).ppf([0.1, 0.9])
+    assert [one["orders_low"], one["orders_high"]] == counts.tolist()
+    top = pd.read_csv(download, dtype={"person_id": str})
+    assert top["person_id"].tolist() == table["person_id"].head(20).tolist()
 
 
 def test_concentration_by_hand():

@@ -291,3 +291,51 @@ def test_hostile_histories_are_fitted_or_refused(rows, name):
         expected, alive = fit.expected_orders(groups, weeks), fit.alive(groups)
         assert np.isfinite(expected).all() and (expected >= 0).all()
         assert ((alive >= 0) & (alive <= 1)).all()
+
+
+# ---- Whole periods.
+
+
+@pytest.fixture(scope="module")
+def donors():
+    """The 1995 cohort of Fader, Hardie & Shang (2010): 11,104 donors, six years."""
+    table = pd.read_csv(files("lifetimes") / "datasets" / "donations.csv")
+    return table.rename(columns={"weights": "customers"})
+
+
+def test_bg_bb_of_the_donors(donors):
+    """Fader, Hardie & Shang (2010), table 4."""
+    fit = lv.fit_bg_bb(donors)
+    published = {"alpha": 1.2035, "beta": 0.7497, "gamma": 0.6568, "delta": 2.7838}
+    assert fit.parameters == pytest.approx(published, abs=1e-3)
+    assert fit.log_likelihood == pytest.approx(-33225.581, abs=1e-3)
+    assert fit.customers == 11_104
+    low, high = (np.array([side[n] for n in published]) for side in (fit.low, fit.high))
+    assert (low < list(published.values())).all() and (list(published.values()) < high).all()
+
+
+def test_bg_bb_forecasts_are_means_over_all_donors_there_could_be():
+    parameters = {"alpha": 1.2, "beta": 0.75, "gamma": 1.7, "delta": 2.8}
+    model = lv.BgBb(parameters, {}, {}, 0.0, 1)
+    buys, buys_weight = roots_jacobi(60, 0.75 - 1, 1.2 - 1)
+    leaves, leaves_weight = roots_jacobi(60, 2.8 - 1, 1.7 - 1)
+    p, q = np.meshgrid((buys + 1) / 2, (leaves + 1) / 2)
+    weight = np.outer(leaves_weight, buys_weight)
+    x, last, n, ahead = 2, 3, 6, 4
+    groups = pd.DataFrame({"frequency": [x], "recency": [last], "periods": [n]})
+    there = weight * p**x * (1 - p) ** (n - x) * (1 - q) ** n
+    # Or one left before the period after the last purchase, or before one of the next.
+    left = [
+        weight * p**x * (1 - p) ** (last - x + j) * q * (1 - q) ** (last + j)
+        for j in range(n - last)
+    ]
+    every = (there + sum(left)).sum()
+    assert model.alive(groups)[0] == pytest.approx((there * (1 - q)).sum() / every, rel=1e-9)
+    coming = sum(there * p * (1 - q) ** k for k in range(1, ahead + 1))
+    found = model.expected_purchases(groups, ahead)[0]
+    assert found == pytest.approx(coming.sum() / every, rel=1e-9)
+
+
+def test_more_purchases_than_periods_are_refused(donors):
+    with pytest.raises(UnanswerableError, match=r"at most one purchase a period; 1 histories"):
+        lv.fit_bg_bb(pd.concat([donors, donors.iloc[-1:].assign(frequency=7)]))

@@ -19,6 +19,7 @@ from loyaltylab.lifetime_value.contest import (
     origins,
     told,
 )
+from loyaltylab.lifetime_value.discrete import BgBb, fit_bg_bb
 from loyaltylab.lifetime_value.evaluation import (
     FREQUENT,
     LEVELS,
@@ -62,11 +63,14 @@ from loyaltylab.lifetime_value.fitting import (
     fit_pareto_nbd,
 )
 from loyaltylab.lifetime_value.forecasts import (
+    LIKELY,
     concentration,
     forecast,
+    of_each,
     repeat_names,
     silence,
     value_by_frequency,
+    write_forecasts,
 )
 from loyaltylab.lifetime_value.history import (
     DAYS,
@@ -96,8 +100,10 @@ __all__ = [
     "FREQUENT",
     "HISTORY",
     "LEVELS",
+    "LIKELY",
     "MODELS",
     "NAMES",
+    "BgBb",
     "BgNbd",
     "Combined",
     "Fit",
@@ -125,6 +131,7 @@ __all__ = [
     "diebold_mariano",
     "differences",
     "fit_all",
+    "fit_bg_bb",
     "fit_bg_nbd",
     "fit_gamma_gamma",
     "fit_mbg_cnbd",
@@ -137,6 +144,7 @@ __all__ = [
     "histories",
     "judged_people",
     "money_scores",
+    "of_each",
     "origins",
     "places",
     "plot_calibration",
@@ -160,4 +168,5 @@ __all__ = [
     "tracking",
     "value_by_frequency",
     "with_holdout",
+    "write_forecasts",
 ]

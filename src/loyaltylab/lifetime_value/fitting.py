@@ -38,6 +38,7 @@ _VAGUE = 20.0  # logs: an interval that reaches so far to each side says nothing
 _COARSE = 10  # parts of the mean age: histories alike to such a part tell where to start
 # Logs of parameters from which the best fit is sought: of rate, then of leaving, time in mean ages.
 _STARTS = ((0, 0, 0, 0), (-1, -2, 0, 1), (1, 0, -1, 1), (0, 2, 1, 3))
+_DIGITS = 10  # of a time in mean ages
 _FLAT = 1e-5  # slope of a customer's log-likelihood that is taken for none, where nothing bends it
 _FOUR = ("r", "alpha", "a", "b")
 MOST_STAGES = 12
@@ -108,13 +109,13 @@ def fit_gamma_gamma(groups: pd.DataFrame) -> GammaGamma:
     Raises UnanswerableError with fewer customers than parameters, without a clear optimum, or if the
     fitted spend has no finite mean (q ≤ 1).
     """
-    _enough(int(groups.customers.sum()), 3, "spend")
+    enough(int(groups.customers.sum()), 3, "spend")
     frequency = groups.frequency.to_numpy(float)
     mean = groups.repeat_spend.to_numpy() / frequency
     weights = groups.customers.to_numpy()
     # The fitter starts from fixed values: money is brought to their scale, v back from it.
     unit = float(np.average(mean, weights=weights))
-    start = _start(frequency, mean / unit, weights)
+    start = lifetimes_start(GammaGammaFitter(), "spend", frequency, mean / unit, weights=weights)
     start["v"] *= unit
     data = (frequency, mean, weights)
     names = ("p", "q", "v")
@@ -123,7 +124,7 @@ def fit_gamma_gamma(groups: pd.DataFrame) -> GammaGamma:
         return GammaGammaFitter._negative_log_likelihood(logs, *data, 0.0)  # not penalised
 
     logs, customers = np.log(start[list(names)].to_numpy()), int(weights.sum())
-    fit = GammaGamma(*_optimum(names, logs, loss, grad(loss), hessian(loss), customers, "spend"))
+    fit = GammaGamma(*optimum(names, logs, loss, grad(loss), hessian(loss), customers, "spend"))
     if fit.parameters["q"] <= 1:
         raise UnanswerableError(
             "The spend model expected a finite mean spend (q above 1); it found q "
@@ -132,15 +133,14 @@ def fit_gamma_gamma(groups: pd.DataFrame) -> GammaGamma:
     return fit
 
 
-def _start(frequency: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> pd.Series:
+def lifetimes_start(fitter: Any, model: str, *data: np.ndarray, weights: np.ndarray) -> pd.Series:
     """lifetimes' own solution, to a loose tolerance: asked for more it may give up for rounding."""
-    fitter = GammaGammaFitter()
     try:
         with contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
-            parameters: pd.Series = fitter.fit(frequency, mean, weights=weights, tol=1e-5).params_
+            parameters: pd.Series = fitter.fit(*data, weights=weights, tol=1e-5).params_
             return parameters
     except ConvergenceError:
-        _refuse("spend")
+        _refuse(model)
 
 
 def _fit(
@@ -170,13 +170,15 @@ def _found(
 
     times : the parameters that are times; powers : of the unit of time in the likelihood of an order.
     """
-    _enough(int(groups.customers[groups.frequency > 0].sum()), len(names), "order")
+    enough(int(groups.customers[groups.frequency > 0].sum()), len(names), "order")
     frequency, recency, age = in_weeks(groups)
     customers = groups.customers.to_numpy(float)
     unit = float(np.average(age, weights=customers))
     if not unit > 0:
         _refuse("order")
-    data = pd.DataFrame({"frequency": frequency, "recency": recency / unit, "age": age / unit})
+    # Rounded, so that a fit at an edge, which stops anywhere, stops in any unit at the same place.
+    shares = {"recency": (recency / unit).round(_DIGITS), "age": (age / unit).round(_DIGITS)}
+    data = pd.DataFrame({"frequency": frequency} | shares)
     loss = build(*data.to_numpy().T, customers)
     logs = _near(build, data.assign(customers=customers), len(names))
     bounds = [(-_FAR, _FAR)] * len(names)
@@ -193,7 +195,7 @@ def _found(
         logs = minimize(loss, logs, jac=True, method="L-BFGS-B", bounds=bounds).x
     count = int(customers.sum())
     try:
-        found = _optimum(names, logs, lambda at: loss(at)[0], slope, curvature, count, "order")
+        found = optimum(names, logs, lambda at: loss(at)[0], slope, curvature, count, "order")
     except UnanswerableError:
         if not edge:
             raise
@@ -230,7 +232,8 @@ def _near(
     return np.asarray(min(tried, key=lambda found: found.fun).x)
 
 
-def _enough(customers: int, parameters: int, model: str) -> None:
+def enough(customers: int, parameters: int, model: str) -> None:
+    """Raise UnanswerableError where so few customers returned that no model can be fitted to them."""
     if customers < parameters:
         raise UnanswerableError(
             f"The {model} model has {parameters} parameters and needs at least as many customers "
@@ -239,7 +242,7 @@ def _enough(customers: int, parameters: int, model: str) -> None:
         )
 
 
-def _optimum(
+def optimum(
     names: Sequence[str],
     logs: np.ndarray,
     loss: Callable[[np.ndarray], float],

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
+import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
+from loyaltylab import engine
+from loyaltylab.files import write_text, written_whole
 from loyaltylab.lifetime_value.evaluation import FREQUENT
 from loyaltylab.lifetime_value.history import DAYS, HISTORY, tally
 from loyaltylab.lifetime_value.models import Combined, OrderModel
 from loyaltylab.lifetime_value.spend import GammaGamma
+
+LIKELY = 0.8  # of an interval for one customer
 
 
 def forecast(
@@ -21,16 +28,48 @@ def forecast(
 
     Returns frequency, recency, age, repeat_spend, customers, and of one such customer: alive
     (probability of not having stopped), will_order (probability of ordering), orders (order days
-    expected), value (money expected: orders × spend an order day; revenue, not discounted).
+    expected), orders_low and orders_high (with LIKELY as many or more than the one, and no more than the
+    other), value (money expected: orders × spend an order day; revenue, not discounted).
     """
     groups = tally(people, *HISTORY, "repeat_spend")
     expected = orders.expected_orders(groups, weeks)
+    chances = orders.at_least(groups, weeks, int(np.ceil(5 * expected.max())) + 20)
+    tail = (1 - LIKELY) / 2
     return groups.assign(
         alive=orders.alive(groups),
-        will_order=orders.will_order(groups, weeks),
+        will_order=chances[:, 0],
         orders=expected,
+        orders_low=(chances > 1 - tail).sum(axis=1),
+        orders_high=(chances > tail).sum(axis=1),
         value=expected * spend.expected_spend(groups),
     )
+
+
+def of_each(con: Any, people: ir.Table, expected: pd.DataFrame) -> ir.Table:
+    """`forecast` of each person, the most valuable first. Grain: one person of `people`.
+
+    person_id, frequency, recency, age, alive, will_order, orders, orders_low, orders_high, value,
+    at_risk (came back before, and more probably gone than not).
+    """
+    told = ["alive", "will_order", "orders", "orders_low", "orders_high", "value"]
+    keys = [*HISTORY, "repeat_spend"]
+    known = engine.keep(con, ibis.memtable(expected[[*keys, *told]].round({"value": 4})), "told")
+    spent = people.mutate(repeat_spend=people["repeat_spend"].cast("float64"))
+    joined = spent.join(known, keys)
+    at_risk = (joined["frequency"] > 0) & (joined["alive"] < 1 / 2)
+    found = joined.select("person_id", *HISTORY, *told, at_risk=at_risk)
+    return found.order_by(ibis.desc("value"), "person_id")
+
+
+def write_forecasts(con: Any, each: ir.Table, results: Path, download: Path, *, top: int) -> int:
+    """Write all of `of_each` as Parquet, and the `top` most valuable as CSV for download, with keyed
+    person ids alone; how many the download has."""
+    with written_whole(results) as part:
+        con.to_parquet(each, part)
+    rows = each.limit(top).to_pandas()
+    digits = {"alive": 3, "will_order": 3, "orders": 2, "value": 2}
+    write_text(download, rows.round(digits).to_csv(index=False, lineterminator="\n"))
+    return len(rows)
 
 
 def value_by_frequency(expected: pd.DataFrame) -> pd.DataFrame:
