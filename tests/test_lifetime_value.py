@@ -3,6 +3,7 @@
 import datetime as dt
 import importlib.resources
 from collections import defaultdict
+from dataclasses import replace
 from itertools import groupby, pairwise
 
 import ibis
@@ -17,6 +18,7 @@ from scipy.stats import nbinom
 
 from loyaltylab import lifetime_value as lv
 from loyaltylab.errors import LabError
+from loyaltylab.numbers import Numbers
 from loyaltylab.purchases import purchase_days
 from loyaltylab.timelines import timelines
 
@@ -684,6 +686,59 @@ def test_forecasts_of_each_person_are_those_of_their_group(judged, gamma_gamma, 
     assert [one["orders_low"], one["orders_high"]] == counts.tolist()
     top = pd.read_csv(download, dtype={"person_id": str})
     assert top["person_id"].tolist() == table["person_id"].head(20).tolist()
+
+
+def test_the_challenger_says_of_each_person_what_it_learned(sample, people):
+    found = lv.challenger(sample, people, cutoff=CUTOFF, weeks=WEEKS, seed=1)
+    assert len(found.forecast.orders) == len(found.spend) == len(people)
+    # Who bought often before is told from who did not: rows are those of the same persons.
+    often = people["frequency"] > 3
+    assert found.forecast.orders[often].mean() > 4 * found.forecast.orders[~often].mean()
+    np.testing.assert_allclose(found.forecast.chances.sum(axis=1), found.forecast.orders, rtol=0.02)
+    early = dt.date(1997, 1, 20)
+    few = lv.judged_people(sample, cutoff=early, weeks=2)
+    assert lv.challenger(sample, few, cutoff=early, weeks=2, seed=1) is None
+
+
+def test_numbers_of_every_forecast_and_fit_are_recorded(people, told, gamma_gamma):
+    numbers = Numbers("04_lifetime_value", as_of=END)
+    values = {name: forecast.orders for name, forecast in told.items()}
+    values["past_spend"] = people["spend"].to_numpy()
+    table = lv.scores(people, told).join(lv.money_scores(people, values), how="outer")
+    lv.record_scores(numbers, table, champion="mbg_nbd", customers=len(people), over="…")
+    names = {f"{m}." for m in [*lv.MODELS, "zero", "past_average"]} | {""}
+    for measure in ("mae", "rmse", "bias", "gini", "crps"):
+        assert {f"lifetime_value.{n}holdout_{measure}" for n in names} <= set(numbers.records)
+    own = numbers.records["lifetime_value.holdout_mae"]
+    assert own.value == numbers.records["lifetime_value.mbg_nbd.holdout_mae"].value
+    assert "lifetime_value.past_spend.holdout_mae" not in numbers.records
+    fits, _ = lv.fit_all(lv.groups_of(people))
+    edge = replace(fits["bg_nbd"], edge=True)
+    lv.record_fits(numbers, fits | {"bg_nbd": edge, "gamma_gamma": gamma_gamma}, currency="USD")
+    assert numbers.records["lifetime_value.bg_nbd.r"].low is None
+    assert "where the search ended" in numbers.records["lifetime_value.bg_nbd.r"].definition
+    beta = numbers.records["lifetime_value.pareto_nbd.beta"]
+    assert beta.unit == "weeks" and beta.low < beta.value < beta.high
+    assert numbers.records["lifetime_value.gamma_gamma.v"].unit == "USD"
+    assert "lifetime_value.combined.log_likelihood" not in numbers.records
+
+
+def test_findings_say_who_was_chosen_and_at_what_cost():
+    ranked = pd.DataFrame(index=["mbg_nbd", "combined"])
+    final = pd.DataFrame(
+        {"crps": {"mbg_nbd": 0.505, "combined": 0.5, "boosting": 0.4, "zero": 0.8}}
+    )
+    words = lv.champion_finding(ranked, final, origins=3, weeks=39)
+    assert words.startswith("## The forecast is that of MBG/NBD")
+    assert "all models combined scored 1.0% better" in words
+    words = lv.champion_finding(ranked[::-1], final, origins=3, weeks=39)
+    assert "no model scored better" in words
+    row = pd.Series({"difference": 0.0505, "low": 0.02, "high": 0.08, "verdict": "worse"})
+    words = lv.challenger_finding(row, final, champion="mbg_nbd")
+    assert "does not beat the model" in words and "+10.0% (" in words
+    held = pd.DataFrame({"level": [0.5, 0.8], "covered": [0.5, 0.82]})
+    assert "hold what they say" in lv.coverage_finding(held)
+    assert "are off" in lv.coverage_finding(held.assign(covered=[0.5, 0.9]))
 
 
 def test_concentration_by_hand():

@@ -11,12 +11,15 @@ paper.
 
 from loyaltylab.lifetime_value.contest import (
     MODELS,
+    Challenger,
     Forecast,
     baselines,
+    challenger,
     fit_all,
     groups_of,
     judged_people,
     origins,
+    regular,
     told,
 )
 from loyaltylab.lifetime_value.discrete import BgBb, fit_bg_bb
@@ -49,6 +52,7 @@ from loyaltylab.lifetime_value.figures import (
 )
 from loyaltylab.lifetime_value.findings import (
     NAMES,
+    challenger_finding,
     champion_finding,
     coverage_finding,
     record_fits,
@@ -105,6 +109,7 @@ __all__ = [
     "NAMES",
     "BgBb",
     "BgNbd",
+    "Challenger",
     "Combined",
     "Fit",
     "Forecast",
@@ -118,6 +123,8 @@ __all__ = [
     "baselines",
     "by_frequency",
     "calibration",
+    "challenger",
+    "challenger_finding",
     "champion_finding",
     "concentration",
     "coverage",
@@ -155,6 +162,7 @@ __all__ = [
     "ranking",
     "record_fits",
     "record_scores",
+    "regular",
     "repeat_names",
     "scores",
     "silence",

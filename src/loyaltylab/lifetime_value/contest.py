@@ -23,6 +23,7 @@ from loyaltylab.lifetime_value.fitting import (
 )
 from loyaltylab.lifetime_value.history import DAYS, HISTORY, summarise, with_holdout
 from loyaltylab.lifetime_value.models import Combined, OrderModel
+from loyaltylab.lifetime_value.pareto_ggg import ParetoGgg, fit_pareto_ggg
 
 MODELS: dict[str, Callable[..., OrderModel]] = {
     "nbd": fit_nbd,
@@ -41,6 +42,14 @@ class Forecast:
 
     orders: np.ndarray
     chances: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """A forecast of orders, and spend: the money that it expects of each."""
+
+    forecast: Forecast
+    spend: np.ndarray
 
 
 def origins(begin: date, cutoff: date, *, weeks: int, most: int = 3) -> dict[date, int]:
@@ -138,3 +147,39 @@ def _segment(people: pd.DataFrame) -> pd.Series:
     """Repeat orders up to 7 or more, and silence in doublings of four weeks."""
     silence = (people["age"] - people["recency"]) / (4 * DAYS)
     return people["frequency"].clip(upper=7) * 100 + np.ceil(np.log2(silence + 1)).astype(int)
+
+
+def challenger(
+    purchases: ir.Table, people: pd.DataFrame, *, cutoff: date, weeks: int, seed: int
+) -> Challenger | None:
+    """What gradient boosting says of each, which knows no theory of buying. It learns from the time up
+    to the cutoff alone; nothing where that is too short."""
+    from loyaltylab.lifetime_value.boosting import features, fit_boosting  # slow to import
+
+    try:
+        model = fit_boosting(purchases, until=cutoff, weeks=weeks, seed=seed)
+    except UnanswerableError:
+        return None
+    predicted = model.predict(features(purchases, until=cutoff)).set_index("person_id")
+    predicted = predicted.loc[people["person_id"]].reset_index()
+    most = 2 * int(max(people["later_orders"].max(), people["frequency"].max())) + 10
+    forecast = Forecast(predicted["orders"].to_numpy(float), model.at_least(predicted, most))
+    return Challenger(forecast, predicted["spend"].to_numpy(float))
+
+
+def regular(
+    people: pd.DataFrame, *, weeks: int, seed: int, at_most: int
+) -> tuple[Forecast, ParetoGgg]:
+    """What Pareto/GGG says of each, learned from `at_most` of them: its fit is by simulation, and slow.
+
+    Raises UnanswerableError where too few came back, or the chains do not agree.
+    """
+    columns = [*HISTORY, "log_gaps"]
+    known, alike = np.unique(people[columns].to_numpy(float), axis=0, return_inverse=True)
+    every = people[columns].iloc[np.linspace(0, len(people) - 1, at_most).astype(int)]
+    model = fit_pareto_ggg(every if len(people) > at_most else people[columns], seed=seed)
+    drawn = model.future(pd.DataFrame(known, columns=columns), weeks, seed=seed)
+    most = 2 * int(max(people["later_orders"].max(), people["frequency"].max())) + 10
+    chances = np.stack([(drawn >= n).mean(axis=1) for n in range(1, most + 1)], axis=1)
+    alike = alike.ravel()
+    return Forecast(drawn.mean(axis=1)[alike], chances[alike]), model

@@ -9,6 +9,7 @@ import pandas as pd
 
 from loyaltylab.intervals import LEVEL
 from loyaltylab.lifetime_value.models import Combined, Fit
+from loyaltylab.lifetime_value.pareto_ggg import ParetoGgg
 from loyaltylab.numbers import Numbers, sentence
 
 NAMES = {
@@ -17,7 +18,9 @@ NAMES = {
     "mbg_nbd": "MBG/NBD",
     "pareto_nbd": "Pareto/NBD",
     "mbg_cnbd_k": "MBG/CNBD-k: regular buyers",
+    "pareto_ggg": "Pareto/GGG: regular buyers",
     "combined": "all models combined",
+    "boosting": "gradient boosting",
     "zero": "zero for everyone",
     "past_average": "everybody goes on as before",
     "segment_mean": "as people alike did before",
@@ -69,14 +72,19 @@ def record_scores(
                 )
 
 
-def record_fits(numbers: Numbers, fits: Mapping[str, Fit | Combined], *, currency: str) -> None:
+def record_fits(
+    numbers: Numbers, fits: Mapping[str, Fit | Combined | ParetoGgg], *, currency: str
+) -> None:
     """Record lifetime_value.<model>.<parameter> and .log_likelihood of fits to the whole period."""
     for name, fit in fits.items():
         if isinstance(fit, Combined):
             continue
-        edge = " (no best fit within bounds: where the search ended)" if fit.edge else ""
+        drawn = isinstance(fit, ParetoGgg)
+        off = isinstance(fit, Fit) and fit.edge
+        edge = " (no best fit within bounds: where the search ended)" if off else ""
+        how = "of the weeks before the hold-out" if drawn else "fitted to the whole period"
         for parameter, value in fit.parameters.items():
-            known = parameter in fit.low and not fit.edge
+            known = parameter in fit.low and not off
             numbers.record(
                 f"lifetime_value.{name}.{parameter}",
                 value,
@@ -85,7 +93,7 @@ def record_fits(numbers: Numbers, fits: Mapping[str, Fit | Combined], *, currenc
                 level=LEVEL if known else None,
                 unit={"alpha": "weeks", "beta": "weeks", "v": currency}.get(parameter, "number"),
                 n=fit.customers,
-                definition=f"parameter {parameter} of {name}, fitted to the whole period in weeks{edge}",
+                definition=f"parameter {parameter} of {name}, {how}, in weeks{edge}",
             )
         numbers.record(
             f"lifetime_value.{name}.log_likelihood",
@@ -122,6 +130,27 @@ def champion_finding(ranked: pd.DataFrame, final: pd.DataFrame, *, origins: int,
         weeks=weeks,
         best=NAMES[best],
         regret=regret,
+    )
+
+
+def challenger_finding(difference: pd.Series, scores: pd.DataFrame, *, champion: str) -> str:
+    """Gradient boosting against the champion, from its row of `differences` and `scores`."""
+    verdict = {
+        "worse": "does not beat the model",
+        "better": "beats the model",
+        "no different": "is no better and no worse than the model",
+    }[difference["verdict"]]
+    return sentence(
+        "**Machine learning {verdict}.** Gradient boosting, which learns from what customers alike did "
+        "before and knows no theory of buying, scores {boosting:.3f} against {own:.3f} of {champion}: "
+        "{by:+.1%} ({low:+.1%} to {high:+.1%}, 95% confidence; above 0 is worse).",
+        verdict=verdict,
+        boosting=scores["crps"]["boosting"],
+        own=scores["crps"][champion],
+        champion=NAMES[champion],
+        by=difference["difference"] / scores["crps"][champion],
+        low=difference["low"] / scores["crps"][champion],
+        high=difference["high"] / scores["crps"][champion],
     )
 
 
