@@ -39,6 +39,7 @@ _RANKS = {
     "spend_bias": "(predicted - actual) / actual money of all customers in the hold-out",
     "spend_gini": "Gini of hold-out money ranked by the forecast, over perfect foresight",
 }
+_SAME = 0.001  # of a score: no figure of the page shows less
 _UNITS = {"spearman": "number", "lift": "times"}
 
 
@@ -111,17 +112,18 @@ def champion_finding(ranked: pd.DataFrame, final: pd.DataFrame, *, origins: int,
     best, regret = str(models.idxmin()), float(models[name] / models.min() - 1)
     text = (
         "## The forecast is that of {champion}\n\n"
-        "It was chosen by {origins} earlier days from which {models} models forecast weeks that lay "
-        "before the hold-out: the lowest score wins, and all models combined where no single one is "
-        "better than they are beyond chance. The score (CRPS) counts how far the probabilities given "
-        "were from what came. "
+        "It was chosen before the hold-out was looked at. From each of {origins} earlier days {models} "
+        "models forecast the weeks that followed: the lowest score wins, and all models combined where "
+        "no single one is better than they are beyond chance. The score (CRPS) counts how far the "
+        "probabilities given were from what came. "
     )
-    text += (
-        "Over the {weeks} weeks of the hold-out, which the choice did not see, no model scored better."
-        if best == name
-        else "Over the {weeks} weeks of the hold-out, which the choice did not see, {best} scored "
-        "{regret:.1%} better: that is what the rule cost."
-    )
+    text += "Over the {weeks} weeks of the hold-out, which the choice did not see, "
+    if best == name:
+        text += "no model scored better."
+    elif regret < _SAME:
+        text += "{best} scored as well."
+    else:
+        text += "{best} scored {regret:.1%} better: that is what the rule cost."
     return sentence(
         text,
         champion=NAMES[name],
