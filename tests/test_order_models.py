@@ -142,7 +142,8 @@ def test_regular_buyers_are_means_over_all_customers_there_could_be(everyone, x,
             for j, part in enumerate(still)
         ]
         assert found[n - 1] == pytest.approx(sum(come) / every, rel=1e-9)
-    assert model.expected_orders(one, weeks)[0] == pytest.approx(found.sum(), rel=1e-9)
+    # Chances of one in a hundred million are left out of a distribution, not of its mean.
+    assert model.expected_orders(one, weeks)[0] == pytest.approx(found.sum(), abs=1e-7)
 
 
 @given(histories(), st.floats(0.5, 60))
