@@ -22,7 +22,7 @@ from sklearn.metrics import mean_poisson_deviance
 from threadpoolctl import threadpool_limits
 
 from loyaltylab.errors import UnanswerableError
-from loyaltylab.lifetime_value.history import DAYS
+from loyaltylab.lifetime_value.history import DAYS, with_holdout
 
 FEATURES = [
     *("frequency", "recency", "age", "silence", "days_28", "days_91", "days_182", "days_364"),
@@ -87,24 +87,15 @@ def features(purchases: ir.Table, *, until: date, traits: ir.Table | None = None
     return found.left_join(texts, "person_id").drop("person_id_right")
 
 
-def followed(people: ir.Table, purchases: ir.Table, *, cutoff: date, weeks: int) -> ir.Table:
-    """`people` with later_orders (order days) and later_spend (money) of the weeks after the cutoff."""
-    day, end = purchases["day"], cutoff + timedelta(weeks=weeks)
-    later = purchases.filter(day > cutoff, day <= end).group_by("person_id")
-    sums = later.agg(later_orders=ibis._.count(), later_spend=ibis._.amount.sum().cast("float64"))
-    joined = people.left_join(sums, "person_id").drop("person_id_right")
-    return joined.mutate(**{name: joined[name].fill_null(0) for name in _LATER})
-
-
 @dataclass(frozen=True)
 class Boosting:
     """What was learned. Each model is trees, or the mean where there were too few examples.
 
-    weeks : that it forecasts. trained_weeks : that it learned from; if fewer, expectations are
-    stretched in proportion, as though customers went on like that: too high where they leave.
-    customers, buyers : examples, and those who bought in these weeks. chance : of any order day.
-    further : order days beyond the first over `_usual` at this rate (order days a day). basket : money
-    an order day, of sums above zero; kept : all money over these. traits : name → values not lumped.
+    weeks : that it forecasts; trained_weeks : that it learned from. If fewer, expectations are stretched
+    in proportion, as though customers went on like that: too high where they leave. customers, buyers :
+    examples, and who bought in these weeks. chance : of any order day. further : order days beyond the
+    first, over `_usual` at this rate a day. basket : money an order day, of sums above zero; kept :
+    all money of the buyers over what that makes. traits : name → values not lumped together.
     """
 
     weeks: int
@@ -131,11 +122,10 @@ class Boosting:
         x, days = _encoded(people, self.traits), DAYS * self.trained_weeks
         with threadpool_limits(1):
             chance, ratio, basket = self.chance(x), self.further(x), self.basket(x)
-        # The first order day takes one of the days.
-        further = np.clip(_usual(people, days, self.rate) * ratio, 0, days - 1)
+        more = np.clip(_usual(people, days, self.rate) * ratio, 0, days - 1)  # one is the first
         stretch = self.weeks / self.trained_weeks
         table = people[["person_id"]].assign(chance=1 - (1 - chance) ** stretch)
-        table["orders"] = stretch * chance * (1 + further)
+        table["orders"] = stretch * chance * (1 + more)
         return table.assign(spend=table["orders"] * basket * self.kept)
 
     @staticmethod
@@ -175,7 +165,8 @@ def fit_boosting(
     beyond, baskets = (orders[bought] - 1) / weights, money[paid] / orders[paid]
     further = _fit("poisson", x[bought], beyond, weights, (beyond > 0).sum(), seed)
     basket = _fit("gamma", x[paid], baskets, orders[paid], paid.sum(), seed)
-    kept = max(float(money.sum() / money[paid].sum()), 0.0) if paid.any() else 0.0
+    said = float(basket(x[bought]) @ orders[bought])
+    kept = max(float(money.sum()), 0.0) / said if said else 0.0
     return Boosting(weeks, trained, len(x), buyers, chance, further, basket, rate, kept, values)
 
 
@@ -183,7 +174,7 @@ def importances(model: Boosting, people: pd.DataFrame, *, seed: int) -> pd.DataF
     """What forecasts lose when one feature is shuffled among customers (Breiman 2001, Machine Learning
     45, 5–32). Grain: one feature, those that matter most first.
 
-    people : `features` that are `followed`. Returns feature and importance: the mean rise of the Poisson
+    people : `features`, `with_holdout`. Returns feature and importance: the mean rise of the Poisson
     deviance of order days, about 0 where other features tell the same."""
 
     def deviance(table: pd.DataFrame) -> float:
@@ -213,7 +204,8 @@ def _examples(
             order = firsts.select("person_id", drawn=drawn).order_by("drawn", "person_id")
             ours = purchases.semi_join(order.limit(at_most), "person_id")
             known = features(ours, until=origin, traits=traits)
-            rows = followed(known, ours, cutoff=origin, weeks=weeks).drop("person_id").to_pandas()
+            later = with_holdout(known, ours, cutoff=origin, weeks=weeks).drop("person_id")
+            rows = later.mutate(later_spend=later["later_spend"].cast("float64")).to_pandas()
             most = max(most, int((rows["later_orders"] > 0).sum()))
             if most >= _FEWEST:
                 return weeks, rows.sort_values(list(rows), ignore_index=True)

@@ -19,8 +19,8 @@ from scipy.special import betainc, betaln, digamma, expit, exprel, gammaln, logs
 from loyaltylab.lifetime_value.history import DAYS, HISTORY
 from loyaltylab.lifetime_value.likelihoods import when_left
 
-_RARE = 1e-12  # probability below which an order more no longer counts in a mean
-_SCARCE = 1e-8  # and in a distribution
+_RARE = 1e-12  # of a mean, below which the probability of an order more no longer counts in it
+_SCARCE = 1e-8  # and of the probability of any order, in a distribution
 # Trapezoids on sinh: exponentially small error, even where a density has no bound at its ends.
 _STEPS = np.arange(-64, 65) / 16
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
@@ -72,7 +72,7 @@ class OrderModel(Fit):
         rows = np.arange(len(groups))
         for n in range(1, most + 1):
             found[rows, n - 1] = chances(rows, n)
-            rows = rows[found[rows, n - 1] > _SCARCE]
+            rows = rows[found[rows, n - 1] > _SCARCE * found[rows, 0]]
             if not len(rows):
                 break
         return found
@@ -164,7 +164,7 @@ class _Stages(OrderModel):
         while len(rows):
             found = chances(rows, n)
             total[rows] += found
-            rows, n = rows[found > _RARE], n + 1
+            rows, n = rows[found > _RARE * total[rows]], n + 1
         return total
 
     def _chances(self, groups: pd.DataFrame, weeks: Any) -> Chances:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from scipy.special import gammaincc, gammainccinv, gammaln
+from scipy.special import gammainc, gammaincc, gammainccinv, gammaln
 
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import LEVEL
@@ -89,18 +89,16 @@ class ParetoGgg:
     def alive(self, people: pd.DataFrame, *, seed: int, draws: int = 400) -> Array:
         """Probability that a customer of each row was active at the end of the observation."""
         rate, leaving, k, _ = self.posterior(people, seed=seed, draws=draws)
-        _, last, age, _ = _histories(people, 1)
-        return _still(k, rate, leaving, (age - last)[:, None]).mean(axis=1)
+        return _still(k, rate, leaving, _histories(people, 1)[3][:, None]).mean(axis=1)
 
     def future(self, people: pd.DataFrame, weeks: float, *, seed: int, draws: int = 400) -> Array:
         """Order days in the next `weeks` weeks: integers, rows of `people` × draws, each of them one
         future of a customer; their mean is the number expected."""
         rate, leaving, k, alive = self.posterior(people, seed=seed, draws=draws)
-        _, last, age, _ = _histories(people, 1)
-        quiet = np.broadcast_to((age - last)[:, None], alive.shape)[alive]
+        quiet = np.broadcast_to(_histories(people, 1)[3][:, None], alive.shape)[alive]
         rng, k, pace = np.random.default_rng([seed, 1]), k[alive], (k * rate)[alive]
         stop = np.minimum(weeks, rng.standard_exponential(k.size) / leaving[alive])
-        due = gammaincc(k, pace * quiet) * (1 - rng.random(k.size))
+        due = np.exp(_log_tail(k, pace * quiet)) * (1 - rng.random(k.size))
         at = np.maximum(gammainccinv(k, due) / pace - quiet, 0)
         orders, cells = np.zeros(alive.shape, int), np.flatnonzero(alive)
         going = np.flatnonzero(at < stop)
@@ -114,9 +112,10 @@ class ParetoGgg:
 def fit_pareto_ggg(
     people: pd.DataFrame, *, seed: int, sweeps: int = 1200, burn_in: int = 400
 ) -> ParetoGgg:
-    """Fit Pareto/GGG by two chains from distant starts, of `sweeps` each after `burn_in`.
+    """Fit Pareto/GGG by two chains from distant starts, of `sweeps` each after `burn_in`; of up to
+    three times as many until the chains agree: see `converged`.
 
-    Raises UnanswerableError with fewer repeat customers than parameters. See `converged`.
+    Raises UnanswerableError with fewer repeat customers than parameters.
     """
     if "customers" in people:
         people = people.iloc[np.repeat(np.arange(len(people)), people.customers)]
@@ -128,59 +127,52 @@ def fit_pareto_ggg(
         )
     unit = float(people.age.mean()) / DAYS
     rng, history = np.random.default_rng(seed), _histories(people, unit)
-    apart = np.tile(np.linspace(-1, 1, _CHAINS), (len(NAMES), 1))
-    start = rng.permuted(apart, axis=1).reshape(3, 2, _CHAINS)
+    start = rng.permuted(np.tile([-1.0, 1.0], (6, 1)), axis=1).reshape(3, 2, _CHAINS)
     start[_RATE, 1] -= np.log(history[0].mean())
     chains = _Chains(rng, history, start)
-    logs = np.empty((_CHAINS, sweeps, 3, 2))
-    for sweep in range(-burn_in, sweeps):
-        chains.sweep(adapt=sweep < 0, learn=True)
-        logs[:, max(sweep, 0)] = chains.population.transpose(2, 0, 1)
+    kept: list[Array] = []
+    for sweep in range(1 - burn_in, 3 * sweeps + 1):
+        chains.sweep(adapt=sweep < 1, learn=True)
+        kept += [chains.population.transpose(2, 0, 1).copy()] if sweep > 0 else []
+        if kept and sweep % sweeps == 0 and _split_rhat(kept) < CONVERGED:
+            break
+    logs = np.stack(kept, axis=1)
     logs[..., 1:, 1] += np.log(unit)  # alpha and beta are times
     draws = np.exp(logs).reshape(-1, len(NAMES))
     low, median, high = (
         dict(zip(NAMES, np.quantile(draws, share, axis=0).tolist(), strict=True))
         for share in ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2)
     )
-    parts = logs[:, : sweeps // 2 * 2].reshape(2 * _CHAINS, -1, len(NAMES))
-    ratio = parts.mean(axis=1).var(axis=0, ddof=1) / parts.var(axis=1, ddof=1).mean(axis=0)
-    rhat = float(np.sqrt(1 - 2 / sweeps + ratio.max()))
-    return ParetoGgg(median, low, high, float("nan"), len(people), rhat, draws)
+    return ParetoGgg(median, low, high, float("nan"), len(people), _split_rhat(kept), draws)
 
 
 class _Chains:
-    """Chains × customers, all moved at once.
-
-    logs : (k, λ, μ) × chains × customers. population : (k, λ, μ) × logs of (shape, rate) × chains.
-    """
+    """Chains × customers, all moved at once. logs : (k, λ, μ) × chains × customers. population :
+    (k, λ, μ) × logs of (shape, rate) × chains."""
 
     def __init__(self, rng: Rng, history: tuple[Array, ...], population: Array) -> None:
         self.rng, self.population, self.widths = rng, population.copy(), dict[str, Array]()
-        self.frequency, self.last, self.age, self.log_gaps = history
-        self.quiet = self.age - self.last
+        self.frequency, self.last, self.age, self.quiet, self.log_gaps = history
         self.logs = (population[:, 0] - population[:, 1])[..., None] + 0 * self.age  # of the means
         self.logs[_K] = np.clip(self.logs[_K], _LOW[_K], _HIGH[_K])
         shape, fall = np.exp(population[_RATE])[..., None]
         self.logs[_RATE] = np.log((shape + self.frequency) / (fall + self.last))
 
     def sweep(self, *, adapt: bool, learn: bool) -> None:
-        """Each customer's time of leaving, μ given that time, and λ and k given μ alone.
-
-        learn : whether the populations move, that of μ given the times of leaving, over every μ; λ and k
-        move over every time of leaving (`_log_seen`). adapt : whether the widths of the steps do.
-        """
+        """Each customer's time of leaving, μ given that time, and λ and k given μ alone; `learn`: the
+        populations, too. `adapt`: and the widths of the steps."""
         self.adapt = adapt
         k, rate, leaving = np.exp(self.logs)
         gone = self.rng.random(k.shape) >= _still(k, rate, leaving, self.quiet)
         end, quiet = np.where(gone, self.last, self.age), (self.quiet + 0 * k)[gone]
         end[gone] += _left_after(self.rng, k[gone], rate[gone], leaving[gone], quiet)
-        if learn:
+        if learn:  # with every μ integrated out
             self._learn(_LEAVING, lambda logs: _log_survival(end, gone, logs))
         shape, fall = np.exp(self.population[_LEAVING])[..., None]
         # Kept above 0, so that `_log_seen` is far above the shares that `_log_tail` rounds up.
         draw = np.maximum(self.rng.standard_gamma(shape + gone), 1e-130)
         self.logs[_LEAVING] = np.log(draw / (fall + end))
-        now = self._density(self.logs)
+        now = self._density(self.logs)  # with every time of leaving integrated out
         for way in np.eye(3)[[_RATE, _K]]:
             self.logs, now = self._step(f"one {way[0]}", self.logs, way, now, self._density)
         if learn:
@@ -199,8 +191,7 @@ class _Chains:
         return np.where((inside == logs[:2]).all(axis=0), value, -np.inf)
 
     def _learn_with_all_k(self) -> None:
-        """Move k's population and each k along: they hold each other. As far from the mean as before in
-        deviations of the log, about 1 / √shape."""
+        """Move k's population and every k along, each as many deviations from the mean as before."""
         was = self.population[_K].copy()
         mean = (was[0] - was[1])[:, None]
 
@@ -239,16 +230,16 @@ class _Chains:
 
 
 def _histories(people: pd.DataFrame, unit: float) -> tuple[Array, ...]:
-    """Frequency, recency, age and log_gaps in units of `unit` weeks."""
+    """Frequency, recency, age, time since the last order and log_gaps in units of `unit` weeks."""
     columns, scale = ("frequency", "recency", "age", "log_gaps"), DAYS * unit
-    frequency, last, age, log_gaps = (people[name].to_numpy(float) for name in columns)
-    return frequency, last / scale, age / scale, log_gaps - frequency * np.log(scale)
+    x, last, age, log_gaps = (people[name].to_numpy(float) for name in columns)
+    return x, last / scale, age / scale, (age - last) / scale, log_gaps - x * np.log(scale)
 
 
 def _log_gamma(logs: Array, population: Array, which: int) -> Array:
     """Log density of the logs of one of the customers' k and λ, given its population's."""
     shape, fall = np.exp(population)[..., None]
-    whole = gammaln(shape) + _log_tail(shape, fall * np.exp(_LOW[which]))
+    whole = gammaln(shape) + (_log_tail(shape, fall * np.exp(_LOW[_K])) if which == _K else 0)
     return shape * (logs[which] + population[1][:, None]) - fall * np.exp(logs[which]) - whole
 
 
@@ -259,15 +250,18 @@ def _log_survival(end: Array, gone: Array, population: Array) -> Array:
 
 
 def _log_tail(shape: Array, at: Array) -> Array:
-    """Log of the share of a gamma distribution of rate 1 beyond `at`, where it is no float, -668."""
-    return np.log(np.maximum(gammaincc(shape, at), 1e-290))
+    """Log of Q, the share of a gamma distribution of rate 1 beyond `at`; gammaincc is slow up to 1."""
+    low = at <= 1
+    tail = gammaincc(shape, np.where(low, np.inf, at))
+    tail[low] = 1 - gammainc(shape[low], at[low])
+    return np.log(np.maximum(tail, 1e-290))
 
 
 def _log_seen(k: Array, rate: Array, leaving: Array, quiet: Array) -> Array:
     """Log of the chance of no order for the time `quiet`: left, or none was due.
 
-    Integrated by parts over the time of leaving, 1 − (b / (b + μ))^k P(k, (b + μ) quiet), where b = kλ
-    and P is the share of a gamma distribution below; here as a sum of what cannot be negative.
+    By parts 1 − (b / (b + μ))^k P(k, (b + μ) quiet), b = kλ and P = 1 − Q the share of a gamma
+    distribution below; here as a sum of what cannot be negative.
     """
     pace = k * rate
     never = k * np.log1p(leaving / pace)  # −log of the chance to order before leaving
@@ -294,8 +288,16 @@ def _left_after(rng: Rng, k: Array, rate: Array, leaving: Array, quiet: Array) -
         gap = part * rng.standard_gamma(shape + 1) / pace
         time = np.where(by_gap, gap, -np.log1p(-part * share) / away)
         chance = np.exp(-away * time)
-        chance[~by_gap] = gammaincc(shape[~by_gap], (pace * time)[~by_gap])
+        chance[~by_gap] = np.exp(_log_tail(shape[~by_gap], (pace * time)[~by_gap]))
         taken = (rng.random(left.size) < chance) & (time <= quiet[left])
         after[left[taken]] = time[taken]
         left = left[~taken]
     return after
+
+
+def _split_rhat(kept: list[Array]) -> float:
+    """The largest R-hat of the logs of the parameters, each chain cut in two."""
+    half = len(kept) // 2
+    parts = np.stack(kept[: 2 * half], axis=1).reshape(2 * _CHAINS, half, len(NAMES))
+    ratio = parts.mean(axis=1).var(axis=0, ddof=1) / parts.var(axis=1, ddof=1).mean(axis=0)
+    return float(np.sqrt(1 - 1 / half + ratio.max()))
