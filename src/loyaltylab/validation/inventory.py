@@ -18,9 +18,6 @@ from loyaltylab.validation.nature import KINDS, NATURE, ORIGINS, PERSONAL, USED,
 # What to do with a column that nothing uses, by table (under "") and column. Tables of which every
 # column is used are not there.
 _ADVICE: Mapping[str, Mapping[str, str]] = {
-    "orders": {
-        "": "keep it if returns and margins are to count, else leave it out of the export",
-    },
     "order_lines": {"": "keep totals per customer and category, not each product bought"},
     "surveys": {
         "": "keep it if answers are to be read by where they were asked for and when they came, else "

@@ -166,34 +166,39 @@ NATURE: Mapping[str, Mapping[str, Nature]] = {
 _CHECKED = ("01_validation",)
 _LINKED = ("02_linkage",)
 _LEAVING, _GROUPS, _WINNING = "03_retention", "03b_segments", "03c_acquisition"
-_ORDERS = (_LEAVING, _GROUPS, _WINNING, "04_lifetime_value")
+_LASTING, _VALUE = "04_lifetime_value", "04b_value"
+_ORDERS = (_LEAVING, _GROUPS, _WINNING, _LASTING, _VALUE, "04c_models")
 _ANSWERS = ("05_satisfaction",)
 # Whose a row is: for consent, erasure and linkage.
 _NAMED = dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED))
 USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "orders": {
-        "order_id": (*_CHECKED, *_LINKED, _LEAVING),
+        "order_id": (*_CHECKED, *_LINKED, _LEAVING, _LASTING),
         **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, *_ORDERS)),
         "ordered_at": (*_LINKED, *_ORDERS),
         "amount": (*_LINKED, *_ORDERS),
         "currency": _CHECKED,
-        **dict.fromkeys(("margin", "channel"), (*_LINKED, _LEAVING, _WINNING)),
+        "margin": (*_LINKED, _LEAVING, _WINNING, _VALUE),
+        "channel": (*_LINKED, _LEAVING, _WINNING, _LASTING, _VALUE),
+        **dict.fromkeys(("status", "returned_amount"), (_VALUE,)),
     },
     "order_lines": {
-        "order_id": (*_LINKED, _LEAVING),  # to forget whose order it was
-        **dict.fromkeys(("category", "quantity", "unit_price"), (_LEAVING,)),
+        "order_id": (*_LINKED, _LEAVING, _LASTING),  # to forget whose order it was
+        **dict.fromkeys(("category", "quantity", "unit_price"), (_LEAVING, _LASTING)),
     },
     "customers": {
         **dict.fromkeys(
-            ("source", "record_id"), (*_CHECKED, *_LINKED, _LEAVING, _GROUPS, _WINNING)
+            ("source", "record_id"),
+            (*_CHECKED, *_LINKED, _LEAVING, _GROUPS, _WINNING, _LASTING, _VALUE),
         ),
         # By these records are compared,
         **dict.fromkeys(("given_name", "family_name", "email", "phone", "birth_date"), _LINKED),
         **dict.fromkeys(("street", "postcode", "city"), _LINKED),
         # and by these as well is told what is known of a person.
         "registered_at": _LINKED,
-        **dict.fromkeys(("country", "loyalty_member"), (*_LINKED, _LEAVING, _GROUPS)),
-        "acquired_through": (*_LINKED, _LEAVING, _GROUPS, _WINNING),
+        "country": (*_LINKED, _LEAVING, _GROUPS, _LASTING),
+        "loyalty_member": (*_LINKED, _LEAVING, _GROUPS),
+        "acquired_through": (*_LINKED, _LEAVING, _GROUPS, _WINNING, _LASTING, _VALUE),
         "consent_analytics": (*_CHECKED, *_LINKED),
         "consent_marketing": (*_CHECKED, *_LINKED, _GROUPS),
     },
@@ -216,7 +221,7 @@ USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "began_at": (*_LINKED, _LEAVING),
         "ended_at": (_LEAVING,),
     },
-    "spend": dict.fromkeys(("date", "channel", "amount"), (_WINNING,)),
+    "spend": dict.fromkeys(("date", "channel", "amount"), (_WINNING, _VALUE)),
     "feedback": {},
     "erasures": {**_NAMED, "requested_at": _LINKED},
 }

@@ -1,0 +1,322 @@
+"""The figures of the page on how the forecast works, each beside its words. Tables: `portraits`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+from loyaltylab import plots
+
+_CAME_BACK = {True: ("had come back before", "-"), False: ("had bought once", ":")}
+
+
+def plot_repeats(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Customers by repeat orders, counted and expected, of one model of `repeat_histogram`."""
+    ax = plots.new_axes(ax)
+    ax.bar(table["repeats"], table["customers"], width=0.7, color=plots.OBSERVED, label="counted")
+    _expected(ax, np.arange(len(table)), table["expected"])
+    ax.grid(visible=False, axis="x")
+    ax.set(xlabel="repeat orders up to the cutoff", ylabel="customers")
+    ax.yaxis.set_major_formatter(plots.thousands)
+    _legend(ax, "upper right")
+    return ax
+
+
+def describe_repeats(table: pd.DataFrame) -> str:
+    """The histogram of repeat orders in words."""
+    return (
+        "Bars of customers by repeat orders, and points of as many as the model expects: "
+        f"{_counted_expected(table['repeats'], table)}."
+    )
+
+
+def plot_by_repeats(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Orders of the hold-out by repeat orders before it, as they came and expected
+    (`holdout_by_repeats`)."""
+    ax = plots.new_axes(ax)
+    at = np.arange(len(table))
+    _observed(ax, at, table, "observed, 95% interval")
+    _expected(ax, at, table["predicted"])
+    ax.set_xticks(at, table["repeats"])
+    ax.set(xlabel="repeat orders before the hold-out", ylabel="orders a customer in the hold-out")
+    ax.set_ylim(bottom=0)
+    _legend(ax, "upper left")
+    return ax
+
+
+def describe_by_repeats(table: pd.DataFrame) -> str:
+    """The hold-out by repeat orders in words."""
+    return (
+        "Mean orders a customer in the hold-out by repeat orders before it, with 95% intervals: "
+        f"{_came_expected(table['repeats'], table)}."
+    )
+
+
+def plot_by_silence(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Orders of the hold-out by weeks since the last order, as they came and expected
+    (`holdout_by_silence`), of who had come back and of who had bought once."""
+    ax = plots.new_axes(ax)
+    for came_back, part in table.groupby("came_back", sort=False):
+        name, style = _CAME_BACK[bool(came_back)]
+        _observed(ax, part["weeks"], part, f"{name}: observed", hollow=not came_back)
+        _expected(ax, part["weeks"], part["predicted"], f"{name}: expected", style)
+    ax.set(
+        xlabel="weeks since the last order, before the hold-out",
+        ylabel="orders a customer in the hold-out",
+    )
+    ax.set_xlim(left=0)
+    ax.set_ylim(bottom=0)
+    _legend(ax, "upper right")
+    return ax
+
+
+def describe_by_silence(table: pd.DataFrame) -> str:
+    """The hold-out by silence in words."""
+    parts = []
+    for came_back, part in table.groupby("came_back", sort=False):
+        weeks = [f"{w:.0f} weeks" for w in part["weeks"]]
+        parts.append(f"Who {_CAME_BACK[bool(came_back)][0]}: {_came_expected(weeks, part)}.")
+    return (
+        "Mean orders a customer in the hold-out by weeks since the last order, with 95% intervals. "
+        + " ".join(parts)
+    )
+
+
+def plot_cumulative(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Repeat orders up to each week, observed and expected (`tracking`)."""
+    ax = plots.new_axes(ax)
+    held_out = table[table["held_out"]]
+    ax.axvspan(
+        held_out["week_end"].iloc[0], held_out["week_end"].iloc[-1], color="#F2F2F2", zorder=0
+    )
+    ax.plot(table["week_end"], table["actual_total"], color=plots.OBSERVED, label="observed")
+    ax.plot(
+        table["week_end"],
+        table["expected_total"],
+        color=plots.MODEL,
+        linestyle="--",
+        label="expected",
+    )
+    plots.date_axis(ax)
+    ax.set(xlabel="week ending; weeks not seen by the model shaded", ylabel="repeat orders so far")
+    ax.set_ylim(bottom=0)
+    ax.yaxis.set_major_formatter(plots.thousands)
+    ax.legend(loc="upper left")
+    return ax
+
+
+def describe_cumulative(table: pd.DataFrame) -> str:
+    """The cumulative tracking in words."""
+    said = []
+    for held_out, name in ((False, "at the cutoff"), (True, "at the end of the hold-out")):
+        last = table[table["held_out"] == held_out].iloc[-1]
+        said.append(
+            f"{name}, {last.week_end:%Y-%m-%d}, {last.actual_total:,.0f} observed and "
+            f"{last.expected_total:,.0f} expected"
+        )
+    return f"Lines of all repeat orders so far, week by week: {'; '.join(said)}."
+
+
+def plot_matrix(table: pd.DataFrame, *, what: str, ax: Axes | None = None) -> Axes:
+    """Heat map of `history_matrix` by repeat orders and weeks of silence. what : "alive" or "orders"."""
+    cells = table.pivot(index="silence", columns="frequency", values=what)
+    ax = plots.new_axes(ax, width=6.4, height=1.2 + 0.3 * len(cells))
+    figure = "{:.0%}" if what == "alive" else "{:.1f}"
+    sns.heatmap(
+        cells,
+        ax=ax,
+        cmap=plots.SEQUENCE,
+        vmin=0,
+        annot=cells.map(lambda value: "" if pd.isna(value) else figure.format(value)),
+        fmt="",
+        annot_kws={"size": 9, "color": plots.INK},
+        linewidths=0.5,
+        cbar=False,
+    )
+    ax.grid(visible=False)
+    ax.tick_params(length=0, axis="both")
+    ax.tick_params(axis="y", rotation=0)
+    ax.set(xlabel="repeat orders so far", ylabel="weeks since the last order")
+    return ax
+
+
+def describe_matrix(table: pd.DataFrame, *, what: str) -> str:
+    """The heat map in words: its corners, and where each row is highest."""
+    name = {"alive": "probability of still being a customer", "orders": "orders expected"}[what]
+    figure = "{:.0%}" if what == "alive" else "{:.1f}"
+    few, many = table["frequency"].min(), table["frequency"].max()
+    rows = [table["silence"].min(), table["silence"][table["frequency"] == many].max()]
+    corners = []
+    for silence in rows:
+        for x in (int(few), int(many)):
+            cell = table[(table["silence"] == silence) & (table["frequency"] == x)].iloc[0]
+            corners.append(
+                f"{figure.format(cell[what])} with {x} repeat order{'s' * (x > 1)} and {silence} weeks "
+                "of silence"
+            )
+    last = table[table["silence"] == rows[1]]
+    top = last.loc[last[what].idxmax(), "frequency"]
+    return (
+        f"Heat map of the {name} by repeat orders and weeks since the last order: "
+        f"{', '.join(corners)}. After {rows[1]} weeks of silence it is highest with {top:.0f}."
+    )
+
+
+def plot_paths(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Customers one below the other: their orders as ticks, and the probability that they were still
+    there, day by day (`alive_paths`)."""
+    names = list(table["customer"].drop_duplicates())
+    ax = plots.new_axes(ax, height=0.6 + 0.75 * len(names))
+    end = table["day"].max() / 7
+    for place, (name, path) in enumerate(table.groupby("customer", sort=False)):
+        floor, weeks = -place, path["day"] / 7
+        top = floor + 0.7 * path["alive"]
+        ax.fill_between(weeks, floor, top, color=plots.MODEL, alpha=0.15, linewidth=0)
+        ax.plot(weeks, top, color=plots.MODEL, linewidth=1.5)
+        days = weeks[path["ordered"]]
+        ax.vlines(days, floor, floor + 0.2, color=plots.OBSERVED, linewidth=2.5)
+        ax.annotate(
+            f"{path['alive'].iloc[-1]:.0%}",
+            (end, top.iloc[-1]),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            color=plots.MODEL,
+            annotation_clip=False,
+        )
+        ax.annotate(str(name), (end * 0.99, floor + 0.76), ha="right", va="bottom", fontsize=9)
+    floors = -np.arange(len(names))
+    ax.set_yticks(np.sort([*floors, *(floors + 0.7)]), ["0%", "100%"] * len(names), fontsize=8)
+    ax.spines["left"].set_visible(False)
+    ax.set_xlim(-end / 100, end)
+    ax.set_ylim(-len(names) + 0.9, 1.05)
+    ax.set(xlabel="weeks since the first order; blue: a day with an order")
+    return ax
+
+
+def describe_paths(table: pd.DataFrame) -> str:
+    """The timelines in words: orders, the lowest and the last probability of each customer."""
+    parts = []
+    for name, path in table.groupby("customer", sort=False):
+        weeks = ", ".join(f"{day / 7:.0f}" for day in path["day"][path["ordered"]])
+        parts.append(
+            f"{name}, orders in week {weeks}: at its lowest {path['alive'].min():.0%}, "
+            f"at the end {path['alive'].iloc[-1]:.0%}"
+        )
+    return (
+        f"Lines of the probability of still being a customer over {table['day'].max() // 7} weeks: "
+        f"{'; '.join(parts)}."
+    )
+
+
+def plot_spend(table: pd.DataFrame, *, currency: str, ax: Axes | None = None) -> Axes:
+    """Customers by mean spend an order, counted and expected (`spend_histogram`). The outer bars hold
+    all below and above."""
+    ax = plots.new_axes(ax)
+    low, high = _ends(table)
+    ax.bar(
+        low,
+        table["customers"],
+        width=high - low,
+        align="edge",
+        color=plots.OBSERVED,
+        edgecolor="white",
+        linewidth=0.8,
+        label="counted",
+    )
+    ax.set_xscale("log")
+    _expected(ax, np.sqrt(low * high), table["expected"])
+    ticks = [m * 10.0**k for k in range(-6, 12) for m in (1, 2, 5)]
+    ax.xaxis.set_major_locator(FixedLocator([t for t in ticks if low[0] <= t <= high[-1]]))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.grid(visible=False, axis="x")
+    ax.set(xlabel=f"mean spend on a repeat order, {currency}", ylabel="customers")
+    ax.yaxis.set_major_formatter(plots.thousands)
+    _legend(ax, "upper right")
+    return ax
+
+
+def describe_spend(table: pd.DataFrame, *, currency: str) -> str:
+    """The histogram of spend in words: every fourth class, and the outer ones."""
+    places = sorted({0, *range(2, len(table) - 1, 4), len(table) - 1})
+    names = []
+    for row in table.iloc[places].to_dict("records"):
+        bounds = {side: "" if pd.isna(row[side]) else f"{row[side]:,g}" for side in ("low", "high")}
+        if not bounds["low"]:
+            names.append(f"below {bounds['high']}" if bounds["high"] else "any")
+        else:
+            names.append(
+                f"{bounds['low']} to {bounds['high']}"
+                if bounds["high"]
+                else f"{bounds['low']} or more"
+            )
+    return (
+        f"Bars of customers by mean spend on a repeat order in {currency}, and points of as many as the "
+        f"model expects, some of {len(table)} classes: {_counted_expected(names, table.iloc[places])}."
+    )
+
+
+def _ends(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Where bars begin and end: the open ones are as wide as the median of the others."""
+    low, high = table["low"].to_numpy(float), table["high"].to_numpy(float)
+    steps = (high / low)[~np.isnan(low) & ~np.isnan(high)]
+    step = float(np.median(steps)) if len(steps) else 2.0
+    only = np.isnan(low) & np.isnan(high)
+    low, high = np.where(only, 1.0, low), np.where(only, step, high)
+    return np.where(np.isnan(low), high / step, low), np.where(np.isnan(high), low * step, high)
+
+
+def _observed(
+    ax: Axes, at: pd.Series | np.ndarray, table: pd.DataFrame, label: str, *, hollow: bool = False
+) -> None:
+    spread = [table["actual"] - table["low"], table["high"] - table["actual"]]
+    ax.errorbar(
+        at,
+        table["actual"],
+        yerr=spread,
+        fmt="o",
+        color=plots.OBSERVED,
+        markerfacecolor="white" if hollow else plots.OBSERVED,
+        elinewidth=1.5,
+        label=label,
+    )
+
+
+def _expected(
+    ax: Axes,
+    at: pd.Series | np.ndarray,
+    values: pd.Series,
+    label: str = "expected",
+    style: str = "--",
+) -> None:
+    ax.plot(
+        at, values, marker="D", markersize=5, linestyle=style, color=plots.MODEL, linewidth=1.2,
+        markeredgecolor="white", markeredgewidth=0.6, label=label,
+    )  # fmt: skip
+
+
+def _legend(ax: Axes, where: Literal["upper left", "upper right"]) -> None:
+    """What was observed first: matplotlib names lines before bars and points."""
+    handles, labels = ax.get_legend_handles_labels()
+    ax.legend(handles[::-1], labels[::-1], loc=where, fontsize=9)
+
+
+def _counted_expected(names: pd.Series | list[str], table: pd.DataFrame) -> str:
+    rows = zip(names, table["customers"], table["expected"], strict=True)
+    return "; ".join(f"{name}: {count:,} and {said:,.0f}" for name, count, said in rows)
+
+
+def _came_expected(names: pd.Series | list[str], table: pd.DataFrame) -> str:
+    said = []
+    for name, row in zip(names, table.to_dict("records"), strict=True):
+        within = f"{row['low']:.2f} to {row['high']:.2f}"
+        told = f"{row['actual']:.2f} ({within}) observed and {row['predicted']:.2f} expected"
+        said.append(f"{name}: {told}")
+    return "; ".join(said)

@@ -1,0 +1,101 @@
+"""What customers brought so far, from their orders. Grain in: one order of a person."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import ibis.expr.types as ir
+import numpy as np
+
+from loyaltylab.intervals import Z
+from loyaltylab.lifetime_value import Total
+from loyaltylab.schemas import MONEY
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What orders say of their money.
+
+    margin : over the amount, of orders that have one (missing: none has); returned : share of the
+    amount of orders above zero that came back or was cancelled (missing: no order says); lacking :
+    share of the orders without a margin; orders, negative, zero : how many, and of what amount.
+    """
+
+    margin: float
+    returned: float
+    lacking: float
+    orders: int
+    negative: int
+    zero: int
+
+
+def rates(orders: ir.Table, *, until: dt.date, cancelled: str) -> Rates:
+    """Rates of orders up to `until`. cancelled : the status of those that brought nothing."""
+    seen = orders.filter(orders["ordered_at"].date() <= until)
+    amount, has = seen["amount"], seen["margin"].notnull()
+    void, paid = _void(seen, cancelled), amount > 0
+    back = void.ifelse(amount, seen["returned_amount"].fill_null(0))
+    told = seen.agg(
+        margin=seen["margin"].sum().cast("float64"),
+        of=amount.sum(where=has).cast("float64"),
+        known=has.sum(),
+        back=back.sum(where=paid).cast("float64"),
+        paid=amount.sum(where=paid).cast("float64"),
+        says=(seen["returned_amount"].notnull() | void).sum(),
+        orders=seen.count(),
+        negative=(amount < 0).sum(),
+        zero=(amount == 0).sum(),
+    )
+    found = told.to_pandas().iloc[0]
+    orders_seen = int(found["orders"])
+    return Rates(
+        margin=float(found["margin"] / found["of"]) if found["known"] and found["of"] else np.nan,
+        returned=float(found["back"] / found["paid"])
+        if found["says"] and found["paid"]
+        else np.nan,
+        lacking=float(1 - found["known"] / orders_seen) if orders_seen else np.nan,
+        orders=orders_seen,
+        negative=int(found["negative"] or 0),
+        zero=int(found["zero"] or 0),
+    )
+
+
+def _void(orders: ir.Table, cancelled: str) -> ir.BooleanValue:
+    return (orders["status"].strip().lower() == cancelled.strip().lower()).fill_null(False)
+
+
+def earned(
+    orders: ir.Table, *, until: dt.date, cancelled: str, margin: float, returned: float
+) -> ir.Table:
+    """What each person brought up to `until`: person_id, gain (money, a decimal).
+
+    An order brings its margin, less the share of its amount that came back, and nothing where it was
+    cancelled; one below zero takes away what it says.
+    margin : over the amount of orders whose own is missing; returned : share of the amount that came
+    back, where no order says (else the share that says nothing came back whole).
+    """
+    seen = orders.filter(orders["ordered_at"].date() <= until)
+    amount = seen["amount"].cast("float64")
+    own = seen["margin"].cast("float64").coalesce(amount * margin)
+    back = seen["returned_amount"].cast("float64").coalesce(amount * returned) / amount.nullif(0)
+    lost = (amount > 0).ifelse(back.clip(0, 1), 0.0)
+    stays = _void(seen, cancelled).ifelse(0.0, own * (1 - lost.fill_null(0.0)))
+    # Sums of decimals are exact: no digit depends on the order in which an engine adds.
+    gains = seen.select("person_id", gain=stays.round(MONEY.scale).cast(MONEY))
+    return gains.group_by("person_id").agg(gain=gains["gain"].sum())
+
+
+def mean_earned(people: ir.Table, name: str) -> Total:
+    """Mean of a column of money over people and its interval at LEVEL; no interval of one alone."""
+    value = people[name].cast(MONEY)
+    sums = {"total": value.sum(), "squares": (value * value).sum()}
+    told = people.agg(
+        n=people.count(), **{name: sum_.cast("float64") for name, sum_ in sums.items()}
+    )
+    n, total, squares = (float(v or 0) for v in told.to_pyarrow().to_pylist()[0].values())
+    if n < 2:
+        return Total(total / n if n else np.nan, np.nan, np.nan)
+    mean = total / n
+    half = Z * (max(squares - n * mean**2, 0) / (n * (n - 1))) ** 0.5
+    return Total(mean, mean - half, mean + half)
