@@ -9,6 +9,7 @@ models need, so equal histories are grouped in the engine and fitted with weight
 paper.
 """
 
+from loyaltylab.lifetime_value.clock import Clock
 from loyaltylab.lifetime_value.contest import (
     MODELS,
     Challenger,
@@ -95,6 +96,7 @@ from loyaltylab.lifetime_value.models import (
     OrderModel,
     ParetoNbd,
 )
+from loyaltylab.lifetime_value.seasons import find_season, season_finding
 from loyaltylab.lifetime_value.spend import GammaGamma
 from loyaltylab.lifetime_value.totals import Total, total_orders, total_value
 from loyaltylab.lifetime_value.tracking import diebold_mariano, tracking
@@ -110,6 +112,7 @@ __all__ = [
     "BgBb",
     "BgNbd",
     "Challenger",
+    "Clock",
     "Combined",
     "Fit",
     "Forecast",
@@ -137,6 +140,7 @@ __all__ = [
     "describe_tracking",
     "diebold_mariano",
     "differences",
+    "find_season",
     "fit_all",
     "fit_bg_bb",
     "fit_bg_nbd",
@@ -165,6 +169,7 @@ __all__ = [
     "regular",
     "repeat_names",
     "scores",
+    "season_finding",
     "silence",
     "spend_histories",
     "summarise",

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab.errors import UnanswerableError
+from loyaltylab.lifetime_value.clock import Clock
 from loyaltylab.lifetime_value.fitting import (
     fit_bg_nbd,
     fit_mbg_cnbd,
@@ -64,13 +65,16 @@ def origins(begin: date, cutoff: date, *, weeks: int, most: int = 3) -> dict[dat
     return {cutoff - timedelta(days=days): ahead for days in back}
 
 
-def judged_people(purchases: ir.Table, *, cutoff: date, weeks: int) -> pd.DataFrame:
+def judged_people(
+    purchases: ir.Table, *, cutoff: date, weeks: int, clock: Clock | None = None
+) -> pd.DataFrame:
     """Who bought by `cutoff`, and what they did in the `weeks` weeks after it. Grain: one person.
 
-    Columns of `summarise` and `with_holdout`, money as floats. In the order of what they did, so that
-    nothing depends on who is who.
+    Columns of `summarise` (of the clock, if there is one) and `with_holdout`, money as floats. In the
+    order of what they did, so that nothing depends on who is who.
     """
-    people = with_holdout(summarise(purchases, until=cutoff), purchases, cutoff=cutoff, weeks=weeks)
+    known = summarise(purchases, until=cutoff, clock=clock)
+    people = with_holdout(known, purchases, cutoff=cutoff, weeks=weeks)
     found = people.mutate(**{name: people[name].cast("float64") for name in _MONEY}).to_pandas()
     keys = [*HISTORY, "log_gaps", "spend", "later_orders", "later_spend"]
     return found.sort_values([*keys, "person_id"], ignore_index=True)
@@ -84,9 +88,13 @@ def groups_of(people: pd.DataFrame) -> pd.DataFrame:
 
 
 def fit_all(
-    groups: pd.DataFrame, models: Mapping[str, Callable[..., OrderModel]] = MODELS
+    groups: pd.DataFrame,
+    models: Mapping[str, Callable[..., OrderModel]] = MODELS,
+    *,
+    clock: Clock | None = None,
 ) -> tuple[dict[str, OrderModel | Combined], dict[str, str]]:
-    """Every model fitted to `histories`, "combined" (all of them), and why others were refused.
+    """Every model fitted to `histories` (of the clock, if there is one), "combined" (all of them), and
+    why others were refused.
 
     Raises UnanswerableError where all are.
     """
@@ -94,7 +102,7 @@ def fit_all(
     refused: dict[str, str] = {}
     for name, fit in models.items():
         try:
-            fits[name] = fit(groups, edge=True)
+            fits[name] = fit(groups, edge=True, clock=clock)
         except UnanswerableError as error:
             refused[name] = str(error)
     if not fits:

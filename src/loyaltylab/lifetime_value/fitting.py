@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import Z
 from loyaltylab.lifetime_value import likelihoods
+from loyaltylab.lifetime_value.clock import Clock
 from loyaltylab.lifetime_value.history import DAYS
 from loyaltylab.lifetime_value.models import (
     BgNbd,
@@ -43,41 +44,60 @@ _FLAT = 1e-5  # slope of a customer's log-likelihood that is taken for none, whe
 _FOUR = ("r", "alpha", "a", "b")
 MOST_STAGES = 12
 
-Terms = tuple[dict[str, float], dict[str, float], dict[str, float], float, int, Any, bool]
+Terms = tuple[
+    dict[str, float], dict[str, float], dict[str, float], float, int, Any, bool
+]  # of a Fit
 
 
-def fit_nbd(groups: pd.DataFrame, *, edge: bool = False) -> Nbd:
+def fit_nbd(groups: pd.DataFrame, *, edge: bool = False, clock: Clock | None = None) -> Nbd:
     """Fit NBD to `histories`. Raises UnanswerableError as `fit_bg_nbd`."""
-    return Nbd(*_fit(likelihoods.nbd, groups, ("r", "alpha"), times=["alpha"], edge=edge))
+    return Nbd(
+        *_fit(likelihoods.nbd, groups, ("r", "alpha"), times=["alpha"], edge=edge, clock=clock),
+        clock,
+    )
 
 
-def fit_bg_nbd(groups: pd.DataFrame, *, edge: bool = False) -> BgNbd:
+def fit_bg_nbd(groups: pd.DataFrame, *, edge: bool = False, clock: Clock | None = None) -> BgNbd:
     """Fit BG/NBD to `histories`.
 
     edge : whether a fit will do that has no best within bounds (see Fit), as of a comparison of models.
     Raises UnanswerableError with fewer repeat customers than parameters, or without a clear optimum.
     """
-    return BgNbd(*_fit(likelihoods.bg_nbd, groups, _FOUR, times=["alpha"], edge=edge))
+    return BgNbd(
+        *_fit(likelihoods.bg_nbd, groups, _FOUR, times=["alpha"], edge=edge, clock=clock), clock
+    )
 
 
-def fit_mbg_nbd(groups: pd.DataFrame, *, edge: bool = False) -> MbgNbd:
+def fit_mbg_nbd(groups: pd.DataFrame, *, edge: bool = False, clock: Clock | None = None) -> MbgNbd:
     """Fit MBG/NBD to `histories`. Raises UnanswerableError as `fit_bg_nbd`."""
-    return MbgNbd(*_fit(likelihoods.mbg_nbd, groups, _FOUR, times=["alpha"], edge=edge))
+    return MbgNbd(
+        *_fit(likelihoods.mbg_nbd, groups, _FOUR, times=["alpha"], edge=edge, clock=clock), clock
+    )
 
 
-def fit_pareto_nbd(groups: pd.DataFrame, *, edge: bool = False) -> ParetoNbd:
+def fit_pareto_nbd(
+    groups: pd.DataFrame, *, edge: bool = False, clock: Clock | None = None
+) -> ParetoNbd:
     """Fit Pareto/NBD to `histories`. Raises UnanswerableError as `fit_bg_nbd`."""
     names, times = ("r", "alpha", "s", "beta"), ("alpha", "beta")
-    return ParetoNbd(*_fit(likelihoods.pareto_nbd, groups, names, times=times, edge=edge))
+    return ParetoNbd(
+        *_fit(likelihoods.pareto_nbd, groups, names, times=times, edge=edge, clock=clock), clock
+    )
 
 
-def fit_mbg_cnbd(groups: pd.DataFrame, *, stages: int | None = None, edge: bool = False) -> MbgCnbd:
+def fit_mbg_cnbd(
+    groups: pd.DataFrame,
+    *,
+    stages: int | None = None,
+    edge: bool = False,
+    clock: Clock | None = None,
+) -> MbgCnbd:
     """Fit MBG/CNBD-k to `histories` with log_gaps; k is `stages`, or else where the likelihood is
     highest, going up from 1 (k = 1 is MBG/NBD). Raises UnanswerableError as `fit_bg_nbd`."""
     best, refusal = None, None
     for k in [stages] if stages else range(1, MOST_STAGES + 1):
         try:
-            found = _stages_fitted(groups, k, edge=edge)
+            found = _stages_fitted(groups, k, edge=edge, clock=clock)
         except UnanswerableError as error:  # of this k; the next may be fitted
             refusal = error
             continue
@@ -89,9 +109,11 @@ def fit_mbg_cnbd(groups: pd.DataFrame, *, stages: int | None = None, edge: bool 
     return best
 
 
-def _stages_fitted(groups: pd.DataFrame, k: int, *, edge: bool) -> MbgCnbd:
+def _stages_fitted(groups: pd.DataFrame, k: int, *, edge: bool, clock: Clock | None) -> MbgCnbd:
     build = partial(likelihoods.mbg_cnbd, stages=k)
-    fit = MbgCnbd(*_fit(build, groups, _FOUR, times=["alpha"], powers=k, edge=edge))
+    fit = MbgCnbd(
+        *_fit(build, groups, _FOUR, times=["alpha"], powers=k, edge=edge, clock=clock), clock
+    )
     orders = float((groups["frequency"] * groups["customers"]).sum())
     # In days a gap has a density of a seventh of that in weeks.
     log_gaps = float(groups["log_gaps"].sum()) - orders * np.log(DAYS)
@@ -151,10 +173,11 @@ def _fit(
     times: Sequence[str],
     powers: int = 1,
     edge: bool,
+    clock: Clock | None,
 ) -> Terms:
     """The fields of Fit, found in one thread: matrices of 4 × 4 make several wait for each other."""
     with threadpool_limits(1):
-        return _found(build, groups, names, times=times, powers=powers, edge=edge)
+        return _found(build, groups, names, times=times, powers=powers, edge=edge, clock=clock)
 
 
 def _found(
@@ -165,13 +188,14 @@ def _found(
     times: Sequence[str],
     powers: int,
     edge: bool,
+    clock: Clock | None,
 ) -> Terms:
     """The fields of Fit. Time is counted in mean ages, so that no unit of it makes a difference.
 
     times : the parameters that are times; powers : of the unit of time in the likelihood of an order.
     """
     enough(int(groups.customers[groups.frequency > 0].sum()), len(names), "order")
-    frequency, recency, age = in_weeks(groups)
+    frequency, recency, age = in_weeks(groups, clock)
     customers = groups.customers.to_numpy(float)
     unit = float(np.average(age, weights=customers))
     if not unit > 0:

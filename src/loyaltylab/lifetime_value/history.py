@@ -9,24 +9,31 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from loyaltylab.errors import UnanswerableError
+from loyaltylab.lifetime_value.clock import Clock
 
 DAYS = 7  # in a week, the models' unit of time
 HISTORY = ("frequency", "recency", "age")
 
 
-def summarise(purchases: ir.Table, *, until: date) -> ir.Table:
+def summarise(purchases: ir.Table, *, until: date, clock: Clock | None = None) -> ir.Table:
     """What each person did up to and including `until`; stays in the engine.
 
     purchases : as `timelines` gives them, of any time; what came after `until` makes no difference.
     Returns one row a person who bought by then: person_id, first_day, frequency (order days after
     the first), recency (days from first to last order day), age (days from first order day to
-    `until`), log_gaps (sum of the logs of the days between one order day and the next; 0 without any),
-    spend and repeat_spend (total amount, and that of the days after the first; decimals).
+    `until`), log_gaps (sum of the logs of the days, by the clock if there is one, between one order day
+    and the next; 0 without any), spend and repeat_spend (total amount, and that of the days after the
+    first; decimals).
     Raises UnanswerableError if nobody ordered by then.
     """
     seen = purchases.filter(purchases["day"] <= until)
-    repeat = seen["rank"] > 1
     gaps = seen["day"].delta(seen["previous"], unit="day").cast("float64")
+    if clock is not None:
+        dates = clock.dates(seen["day"].min().to_pyarrow().as_py() or until)
+        then = dates.rename(previous="day", passed_then="passed")
+        seen = seen.join(dates, "day").left_join(then, "previous")
+        gaps = seen["passed"] - seen["passed_then"]
+    repeat = seen["rank"] > 1
     people = seen.group_by("person_id").aggregate(
         first_day=seen["first"].min(),
         last_day=seen["day"].max(),

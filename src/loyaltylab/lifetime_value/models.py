@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import betainc, betaln, digamma, expit, exprel, gammaln, logsumexp, polygamma
 
+from loyaltylab.lifetime_value.clock import Clock
 from loyaltylab.lifetime_value.history import DAYS, HISTORY
 from loyaltylab.lifetime_value.likelihoods import when_left
 
@@ -51,8 +52,15 @@ class Fit:
     edge: bool = False
 
 
+@dataclass(frozen=True)
 class OrderModel(Fit):
-    """What every model of orders tells of groups of equal histories, a value or a row a group."""
+    """What every model of orders tells of groups of equal histories, a value or a row a group.
+
+    clock : of the seasons, where orders follow some: then histories end on its day `until`, weeks ahead
+    are those after it, and rates, parameters and log_likelihood are in the clock's time.
+    """
+
+    clock: Clock | None = None
 
     @abstractmethod
     def alive(self, groups: pd.DataFrame) -> np.ndarray:
@@ -87,12 +95,31 @@ class OrderModel(Fit):
         first = pd.DataFrame(np.zeros((len(weeks), len(HISTORY))), columns=list(HISTORY))
         return self.expected_orders(first, weeks)
 
-    @abstractmethod
     def simulate(
         self, ages: np.ndarray, random: np.random.Generator, *, weeks: float = 0
     ) -> pd.DataFrame:
         """New customers of these ages in days. Grain: one customer; frequency, recency, age, log_gaps
-        (in fractions of days), and later_orders (order days in the `weeks` after)."""
+        (of the clock's days; all in fractions of days), later_orders (order days in the `weeks` after).
+        """
+        ages = np.asarray(ages, float)
+        if self.clock is None:
+            return self._simulate(ages, random, weeks)
+        lived = self.clock.back(ages)
+        found = self._simulate(lived, random, float(self._ahead(weeks)))
+        return found.assign(age=ages, recency=ages - self.clock.ago(lived - found["recency"]))
+
+    @abstractmethod
+    def _simulate(
+        self, ages: np.ndarray, random: np.random.Generator, weeks: float
+    ) -> pd.DataFrame:
+        """`simulate`, all in the clock's time."""
+
+    def _in_weeks(self, groups: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return in_weeks(groups, self.clock)
+
+    def _ahead(self, weeks: Any) -> np.ndarray:
+        weeks = np.asarray(weeks, float)
+        return weeks if self.clock is None else self.clock.ahead(DAYS * weeks) / DAYS
 
 
 class _Stages(OrderModel):
@@ -111,7 +138,7 @@ class _Stages(OrderModel):
     def _shape(self, groups: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of a customer still there: the rate's gamma shape, without what came since the last order, and
         its scale; and, in logs, how probable it is that j = 0, 1, … k − 1 events did, a row a group."""
-        x, recency, age = in_weeks(groups)
+        x, recency, age = self._in_weeks(groups)
         shape, scale = self.parameters["r"] + self.stages * x, self.parameters["alpha"] + age
         j = np.arange(self.stages)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -123,7 +150,7 @@ class _Stages(OrderModel):
         )
 
     def alive(self, groups: pd.DataFrame) -> np.ndarray:
-        x, recency, _ = in_weeks(groups)
+        x, recency, _ = self._in_weeks(groups)
         shape, scale, passed = self._shape(groups)
         last = np.log(self.parameters["alpha"] + recency)
         chances = self.parameters["b"] + x - (not self.from_first)
@@ -133,11 +160,11 @@ class _Stages(OrderModel):
         return expit(logsumexp(passed, axis=1) - gone)
 
     def expected_orders(self, groups: pd.DataFrame, weeks: Any) -> np.ndarray:
-        weeks = np.broadcast_to(np.asarray(weeks, float), len(groups))
         if self.stages > 1:
             return self._summed(groups, weeks)
+        weeks = np.broadcast_to(self._ahead(weeks), len(groups))
         shape, scale, _ = self._shape(groups)
-        x, of_x = np.unique(in_weeks(groups)[0], return_inverse=True)
+        x, of_x = np.unique(self._in_weeks(groups)[0], return_inverse=True)
         leaves, log_density = self._chance_to_leave(x)
         # Of a customer with this chance p to leave and rate λ: (1 − exp(−λ p t)) / p order days. Their
         # mean over λ is (1 − (1 + z)^−shape) / p with z = p t / scale; chances may be 0 in floats.
@@ -158,7 +185,7 @@ class _Stages(OrderModel):
         log_density = log_density + np.log(spread * np.cosh(_STEPS))
         return np.exp(log_p), log_density - logsumexp(log_density, axis=1, keepdims=True)
 
-    def _summed(self, groups: pd.DataFrame, weeks: np.ndarray) -> np.ndarray:
+    def _summed(self, groups: pd.DataFrame, weeks: Any) -> np.ndarray:
         chances, rows = self._chances(groups, weeks), np.arange(len(groups))
         total, n = np.zeros(len(groups)), 1
         while len(rows):
@@ -168,7 +195,7 @@ class _Stages(OrderModel):
         return total
 
     def _chances(self, groups: pd.DataFrame, weeks: Any) -> Chances:
-        alive, x = self.alive(groups), in_weeks(groups)[0]
+        alive, x, weeks = self.alive(groups), self._in_weeks(groups)[0], self._ahead(weeks)
         shape, scale, passed = self._shape(groups)
         among = np.exp(passed - logsumexp(passed, axis=1, keepdims=True))
         ahead = np.broadcast_to(weeks / (scale + weeks), len(groups))
@@ -184,8 +211,8 @@ class _Stages(OrderModel):
 
         return chance
 
-    def simulate(
-        self, ages: np.ndarray, random: np.random.Generator, *, weeks: float = 0
+    def _simulate(
+        self, ages: np.ndarray, random: np.random.Generator, weeks: float
     ) -> pd.DataFrame:
         n, known = len(ages), self.parameters
         rate = random.gamma(known["r"], 1 / known["alpha"], n)
@@ -222,17 +249,18 @@ class Nbd(OrderModel):
         return np.ones(len(groups))
 
     def expected_orders(self, groups: pd.DataFrame, weeks: Any) -> np.ndarray:
-        frequency, _, age = in_weeks(groups)
+        frequency, _, age = self._in_weeks(groups)
         rate = (self.parameters["r"] + frequency) / (self.parameters["alpha"] + age)
-        return np.asarray(rate * weeks)
+        return np.asarray(rate * self._ahead(weeks))
 
     def _chances(self, groups: pd.DataFrame, weeks: float) -> Chances:
-        frequency, _, age = in_weeks(groups)
+        frequency, _, age = self._in_weeks(groups)
         shape, scale = self.parameters["r"] + frequency, self.parameters["alpha"] + age
-        return lambda rows, n: betainc(n, shape[rows], weeks / (scale[rows] + weeks))
+        ahead = self._ahead(weeks)
+        return lambda rows, n: betainc(n, shape[rows], ahead / (scale[rows] + ahead))
 
-    def simulate(
-        self, ages: np.ndarray, random: np.random.Generator, *, weeks: float = 0
+    def _simulate(
+        self, ages: np.ndarray, random: np.random.Generator, weeks: float
     ) -> pd.DataFrame:
         rate = random.gamma(self.parameters["r"], 1 / self.parameters["alpha"], len(ages))
         mean = 1 / np.maximum(rate, 1e-300)
@@ -247,7 +275,7 @@ class ParetoNbd(OrderModel):
     """
 
     def alive(self, groups: pd.DataFrame) -> np.ndarray:
-        columns = [values[:, None] for values in in_weeks(groups)]
+        columns = [values[:, None] for values in self._in_weeks(groups)]
         parts, still, _, _ = when_left(*self._four, *columns)
         return expit(still - logsumexp(parts, axis=1))
 
@@ -258,16 +286,17 @@ class ParetoNbd(OrderModel):
 
     def expected_orders(self, groups: pd.DataFrame, weeks: Any) -> np.ndarray:
         r, alpha, s, beta = self._four
-        frequency, _, age = in_weeks(groups)
+        frequency, _, age = self._in_weeks(groups)
         # (1 − ((β + T) / (β + T + t))^(s − 1)) / (s − 1), which has a limit where s is 1.
-        longer = np.log1p(weeks / (beta + age))
+        longer = np.log1p(self._ahead(weeks) / (beta + age))
         there = (beta + age) * longer * exprel((1 - s) * longer)
         return np.asarray(self.alive(groups) * (r + frequency) / (alpha + age) * there)
 
     def _chances(self, groups: pd.DataFrame, weeks: float) -> Chances:
         r, alpha, s, beta = self._four
-        frequency, _, age = in_weeks(groups)
+        frequency, _, age = self._in_weeks(groups)
         shape, scale, alive = r + frequency, alpha + age, self.alive(groups)
+        weeks = float(self._ahead(weeks))
         log_stays = -s * np.log1p(weeks / (beta + age))
         leaves = -np.expm1(log_stays)
         # Times of leaving before the end, evenly by their distribution, and the end itself.
@@ -283,8 +312,8 @@ class ParetoNbd(OrderModel):
 
         return chance
 
-    def simulate(
-        self, ages: np.ndarray, random: np.random.Generator, *, weeks: float = 0
+    def _simulate(
+        self, ages: np.ndarray, random: np.random.Generator, weeks: float
     ) -> pd.DataFrame:
         r, alpha, s, beta = self._four
         n = len(ages)
@@ -325,9 +354,15 @@ class Combined:
         return self._mean(lambda model: model.new_customer_orders(weeks))
 
 
-def in_weeks(groups: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """frequency, recency and age of each group."""
+def in_weeks(
+    groups: pd.DataFrame, clock: Clock | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """frequency, recency and age of each group, by the clock if there is one."""
     frequency, recency, age = (groups[name].to_numpy(float) for name in HISTORY)
+    if clock is not None:
+        silent = clock.back(age - recency)
+        age = clock.back(age)
+        recency = age - silent
     return frequency, recency / DAYS, age / DAYS
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 
 import ibis.expr.types as ir
@@ -24,20 +25,13 @@ def tracking(
     actual_total and expected_total (up to its end), held_out (the week lies after the cutoff), up to
     `weeks` weeks after the cutoff.
     """
-    ours = purchases.filter(purchases["first"] <= cutoff)
-    by_day = ours.group_by("day").aggregate(
-        won=(ours["rank"] == 1).sum(), repeats=(ours["rank"] > 1).sum()
-    )
-    counts = by_day.order_by("day").execute().set_index("day")
-    counts.index = pd.DatetimeIndex(counts.index)
+    end = cutoff + timedelta(weeks=weeks)
+    counts = daily(purchases, cutoff=cutoff, end=end)
+    calendar = pd.DatetimeIndex(counts.index)
     ends = pd.Timestamp(cutoff) + pd.to_timedelta(
-        np.arange(-((pd.Timestamp(cutoff) - counts.index[0]).days // DAYS), weeks + 1), unit="W"
+        np.arange(-((pd.Timestamp(cutoff) - calendar[0]).days // DAYS), weeks + 1), unit="W"
     )
-    calendar = pd.date_range(counts.index[0], ends[-1])
-    counts = counts.reindex(calendar, fill_value=0)
-    # Every customer won on day s expects E[X(d - s)] repeat orders by day d: a convolution.
-    curve = model.new_customer_orders(np.arange(len(calendar)) / DAYS)
-    expected = np.convolve(counts.won.to_numpy(float), curve)[: len(calendar)]
+    expected = expected_by_day(counts["won"].to_numpy(float), model, calendar)
     totals = pd.DataFrame(
         {"actual_total": counts.repeats.cumsum(), "expected_total": expected}, index=calendar
     ).loc[ends]
@@ -51,6 +45,36 @@ def tracking(
             "held_out": ends > pd.Timestamp(cutoff),
         }
     )
+
+
+def daily(purchases: ir.Table, *, cutoff: date, end: date) -> pd.DataFrame:
+    """Of customers won until `cutoff`, by day from the first purchase to `end` (the index): won, repeats
+    (repeat order days)."""
+    ours = purchases.filter(purchases["first"] <= cutoff, purchases["day"] <= end)
+    by_day = ours.group_by("day").aggregate(
+        won=(ours["rank"] == 1).sum(), repeats=(ours["rank"] > 1).sum()
+    )
+    counts = by_day.order_by("day").execute().set_index("day")
+    counts.index = pd.DatetimeIndex(counts.index)
+    return counts.reindex(pd.date_range(counts.index[0], end), fill_value=0)
+
+
+def expected_by_day(
+    won: np.ndarray, model: OrderModel | Combined, calendar: pd.DatetimeIndex
+) -> np.ndarray:
+    """Repeat orders expected up to the end of each day of the `calendar`, of as many customers `won`
+    on each: one won on day s makes as many by day d as in the time between."""
+    if isinstance(model, Combined):
+        each = [expected_by_day(won, one, calendar) for one in model.models]
+        return np.asarray(np.mean(each, axis=0))
+    passed = np.arange(len(calendar), dtype=float)
+    if model.clock is not None:
+        passed = model.clock.between(calendar)
+    curve = replace(model, clock=None).new_customer_orders(np.arange(passed[-1] + 2) / DAYS)
+    expected = np.zeros(len(calendar))
+    for s in np.flatnonzero(won):
+        expected[s:] += won[s] * np.interp(passed[s:] - passed[s], np.arange(len(curve)), curve)
+    return expected
 
 
 def diebold_mariano(one: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
