@@ -162,9 +162,11 @@ class _Stages(OrderModel):
     def expected_orders(self, groups: pd.DataFrame, weeks: Any) -> np.ndarray:
         if self.stages > 1:
             return self._summed(groups, weeks)
-        weeks = np.broadcast_to(self._ahead(weeks), len(groups))
+        alive, weeks = self.alive(groups), np.broadcast_to(self._ahead(weeks), len(groups))
         shape, scale, _ = self._shape(groups)
-        x, of_x = np.unique(self._in_weeks(groups)[0], return_inverse=True)
+        first, kind = _alike(shape, scale, weeks)
+        shape, scale, weeks = shape[first], scale[first], weeks[first]
+        x, of_x = np.unique(self._in_weeks(groups)[0][first], return_inverse=True)
         leaves, log_density = self._chance_to_leave(x)
         # Of a customer with this chance p to leave and rate λ: (1 − exp(−λ p t)) / p order days. Their
         # mean over λ is (1 − (1 + z)^−shape) / p with z = p t / scale; chances may be 0 in floats.
@@ -172,7 +174,7 @@ class _Stages(OrderModel):
         z = leaves[of_x] * (weeks / scale)[:, None]
         logs = np.where(z > 0, np.log1p(z) / np.where(z > 0, z, 1), 1)
         orders = rate * logs * exprel(-shape[:, None] * np.log1p(z))
-        return self.alive(groups) * (np.exp(log_density)[of_x] * orders).sum(axis=1)
+        return alive * (np.exp(log_density)[of_x] * orders).sum(axis=1)[kind]
 
     def _chance_to_leave(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Points of the beta distribution of a customer's chance to leave and their weights in logs, a
@@ -200,13 +202,15 @@ class _Stages(OrderModel):
         among = np.exp(passed - logsumexp(passed, axis=1, keepdims=True))
         ahead = np.broadcast_to(weeks / (scale + weeks), len(groups))
         a, stayed = self.parameters["a"], self.parameters["b"] + x + self.from_first
-        j = np.arange(self.stages)
+        j, (first, kind) = np.arange(self.stages), _alike(shape, ahead)
 
         def chance(rows: np.ndarray, n: int) -> np.ndarray:
             # The events of the time ahead are negative binomial; n k of them, less those since the last
             # order, make n order days, before which the customer has not left n − 1 times.
-            enough = betainc(n * self.stages - j, shape[rows, None] + j, ahead[rows, None])
-            stays = betaln(a, stayed[rows] + n - 1) - betaln(a, stayed[rows])
+            kinds, of = np.unique(kind[rows], return_inverse=True)
+            some = first[kinds]
+            enough = betainc(n * self.stages - j, shape[some, None] + j, ahead[some, None])[of]
+            stays = (betaln(a, stayed[some] + n - 1) - betaln(a, stayed[some]))[of]
             return alive[rows] * np.exp(stays) * (among[rows] * enough).sum(axis=1)
 
         return chance
@@ -295,20 +299,23 @@ class ParetoNbd(OrderModel):
     def _chances(self, groups: pd.DataFrame, weeks: float) -> Chances:
         r, alpha, s, beta = self._four
         frequency, _, age = self._in_weeks(groups)
-        shape, scale, alive = r + frequency, alpha + age, self.alive(groups)
-        weeks = float(self._ahead(weeks))
+        alive, weeks = self.alive(groups), float(self._ahead(weeks))
+        first, kind = _alike(frequency, age)
+        frequency, age = frequency[first], age[first]
+        shape, scale = r + frequency, alpha + age
         log_stays = -s * np.log1p(weeks / (beta + age))
         leaves = -np.expm1(log_stays)
         # Times of leaving before the end, evenly by their distribution, and the end itself.
         nodes = (1 + _NODES) / 2
         left = (beta + age)[:, None] * np.expm1(-np.log1p(-leaves[:, None] * nodes) / s)
-        left = np.column_stack([np.minimum(left, weeks), np.full(len(groups), weeks)])
+        left = np.column_stack([np.minimum(left, weeks), np.full(len(first), weeks)])
         weight = np.column_stack([leaves[:, None] * _WEIGHTS / 2, np.exp(log_stays)])
         ahead = left / (scale[:, None] + left)
 
         def chance(rows: np.ndarray, n: int) -> np.ndarray:
-            enough = betainc(n, shape[rows, None], ahead[rows])
-            return alive[rows] * (weight[rows] * enough).sum(axis=1)
+            some, of = np.unique(kind[rows], return_inverse=True)
+            enough = betainc(n, shape[some, None], ahead[some])
+            return alive[rows] * (weight[some] * enough).sum(axis=1)[of]
 
         return chance
 
@@ -352,6 +359,14 @@ class Combined:
 
     def new_customer_orders(self, weeks: Any) -> np.ndarray:
         return self._mean(lambda model: model.new_customer_orders(weeks))
+
+
+def _alike(*columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A row of each kind, and of which kind each row is. When the last order was sets more customers
+    apart than anything else, and most of a forecast does not depend on it."""
+    rows = np.column_stack(columns)
+    _, first, kind = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    return first, kind.ravel()
 
 
 def in_weeks(
