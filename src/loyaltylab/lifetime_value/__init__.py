@@ -23,6 +23,13 @@ from loyaltylab.lifetime_value.contest import (
     regular,
     told,
 )
+from loyaltylab.lifetime_value.covariates import (
+    WithTraits,
+    first_year,
+    fit_with_traits,
+    traits_finding,
+    with_traits,
+)
 from loyaltylab.lifetime_value.discrete import BgBb, fit_bg_bb
 from loyaltylab.lifetime_value.evaluation import (
     FREQUENT,
@@ -123,6 +130,7 @@ __all__ = [
     "OrderModel",
     "ParetoNbd",
     "Total",
+    "WithTraits",
     "baselines",
     "by_frequency",
     "calibration",
@@ -141,6 +149,7 @@ __all__ = [
     "diebold_mariano",
     "differences",
     "find_season",
+    "first_year",
     "fit_all",
     "fit_bg_bb",
     "fit_bg_nbd",
@@ -149,6 +158,7 @@ __all__ = [
     "fit_mbg_nbd",
     "fit_nbd",
     "fit_pareto_nbd",
+    "fit_with_traits",
     "forecast",
     "gini",
     "groups_of",
@@ -179,7 +189,9 @@ __all__ = [
     "total_orders",
     "total_value",
     "tracking",
+    "traits_finding",
     "value_by_frequency",
     "with_holdout",
+    "with_traits",
     "write_forecasts",
 ]
