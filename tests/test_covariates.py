@@ -164,6 +164,12 @@ def test_traits_help_where_they_matter(people, family, model):
     assert difference["verdict"] == "better"
     year = lv.first_year(model)
     assert list(year.sort_values("orders")["value"]) == ["social", "search", "referral"]
+    table = lv.traits_table(year).set_index("value")
+    own = year.set_index("value").loc["social"]
+    assert table["orders at"]["search"] == "1.00"
+    assert table["leaves at"]["social"] == (
+        f"{own['leaving']:.2f} ({own['leaving_low']:.2f} to {own['leaving_high']:.2f})"
+    )
     text = lv.traits_finding(model, year, difference)
     assert "referral most, social least" in text and "is better for knowing it" in text
 

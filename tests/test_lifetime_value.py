@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.special import betaln, gammaln, roots_genlaguerre, roots_jacobi
-from scipy.stats import nbinom
+from scipy.stats import nbinom, poisson
 
 from loyaltylab import lifetime_value as lv
 from loyaltylab.errors import LabError
@@ -486,6 +486,31 @@ def test_places_and_coverage_by_hand():
     assert table[0.8] == pytest.approx((0.8 + 0.5) / 2)
 
 
+def test_intervals_that_were_too_narrow_are_asked_to_be_wider():
+    """Customers at rates of their own, taken for all alike: Poisson where NBD is true."""
+    random = np.random.default_rng(3)
+    said = lv.Forecast(np.full(4000, 2.0), np.tile(poisson.sf(np.arange(60), 2.0), (4000, 1)))
+    right = lv.Forecast(said.orders, np.tile(nbinom.sf(np.arange(60), 1, 1 / 3), (4000, 1)))
+
+    def people():
+        return pd.DataFrame({"later_orders": random.poisson(random.gamma(1, 2, 4000))})
+
+    origins = {k: (people(), {"poisson": said, "nbd": right}) for k in range(3)}
+    assert lv.recalibrated(origins, name="nbd", level=0.8) == 0.8
+    assert lv.recalibrated({}, name="nbd", level=0.8) == 0.8
+    asked = lv.recalibrated(origins, name="poisson", level=0.8)
+    assert asked > 0.9
+    actual = people()["later_orders"].to_numpy()
+    before, after = (lv.coverage(said, actual, [level])["covered"][0] for level in (0.8, asked))
+    assert before < 0.65 and after == pytest.approx(0.8, abs=0.025)
+    sure = {1: (people(), {"all": lv.Forecast(np.zeros(4000), np.zeros((4000, 3)))})}
+    assert (
+        lv.recalibrated(sure, name="all", level=0.99) > 0.99
+    )  # nothing that it can be asked is enough
+    text = lv.coverage_finding(pd.DataFrame({"level": [0.8], "covered": [after]}), {0.8: asked})
+    assert "what had held: for 80% 9" in text
+
+
 def test_a_true_model_covers_what_it_says_in_every_group():
     model = lv.MbgNbd({"r": 0.6, "alpha": 5.0, "a": 0.7, "b": 2.0}, {}, {}, 0.0, 1)
     random = np.random.default_rng(8)
@@ -737,8 +762,8 @@ def test_findings_say_who_was_chosen_and_at_what_cost():
     words = lv.challenger_finding(row, final, champion="mbg_nbd")
     assert "does not beat the model" in words and "+10.0% (" in words
     held = pd.DataFrame({"level": [0.5, 0.8], "covered": [0.5, 0.82]})
-    assert "hold what they say" in lv.coverage_finding(held)
-    assert "are off" in lv.coverage_finding(held.assign(covered=[0.5, 0.9]))
+    assert "hold what they say" in lv.coverage_finding(held, {0.5: 0.5, 0.8: 0.8})
+    assert "are off" in lv.coverage_finding(held.assign(covered=[0.5, 0.9]), {0.5: 0.5, 0.8: 0.8})
 
 
 def test_concentration_by_hand():

@@ -28,6 +28,7 @@ from loyaltylab.lifetime_value.covariates import (
     first_year,
     fit_with_traits,
     traits_finding,
+    traits_table,
     with_traits,
 )
 from loyaltylab.lifetime_value.discrete import BgBb, fit_bg_bb
@@ -43,6 +44,7 @@ from loyaltylab.lifetime_value.evaluation import (
     money_scores,
     places,
     ranking,
+    recalibrated,
     scores,
     top_tenth,
 )
@@ -174,6 +176,7 @@ __all__ = [
     "plot_silence",
     "plot_tracking",
     "ranking",
+    "recalibrated",
     "record_fits",
     "record_scores",
     "regular",
@@ -190,6 +193,7 @@ __all__ = [
     "total_value",
     "tracking",
     "traits_finding",
+    "traits_table",
     "value_by_frequency",
     "with_holdout",
     "with_traits",

@@ -227,13 +227,27 @@ def traits_finding(model: WithTraits, year: pd.DataFrame, difference: pd.Series)
         "no different": "The forecast of single customers is no better for it",
     }[difference["verdict"]]
     return sentence(
-        "## {trait} tells who comes back: {most} most, {least} least\n\n"
+        "## “{trait}” tells who comes back: {most} most, {least} least\n\n"
         "One of whom “{trait}: {most}” is known is expected to come back {high:.2f} times in the first "
         "year, one of whom it is “{trait}: {least}” {low:.2f} times. {verdict}: a customer's own orders "
         "soon tell more. It is of use before there are any, to say what a new customer may cost.",
         trait=first[0].upper() + first[1:], most=most["value"], high=most["orders"],
         least=least["value"], low=least["orders"], verdict=verdict,
     )  # fmt: skip
+
+
+def traits_table(year: pd.DataFrame) -> pd.DataFrame:
+    """`first_year` for a page: trait, value, customers, first-year repeat orders, orders at, leaves at
+    (effects with their intervals, as text)."""
+    columns = ["trait", "value", "customers"]
+    table = year[columns].assign(**{"first-year repeat orders": year["orders"]})
+    for name, shown in zip(EFFECTS, ("orders at", "leaves at"), strict=True):
+        ends = zip(year[name], year[f"{name}_low"], year[f"{name}_high"], strict=True)
+        table[shown] = [
+            f"{at:.2f}" + ("" if pd.isna(low) else f" ({low:.2f} to {high:.2f})")
+            for at, low, high in ends
+        ]
+    return table
 
 
 def with_traits(

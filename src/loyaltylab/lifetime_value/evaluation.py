@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import brentq
 from scipy.stats import spearmanr
 
 from loyaltylab.errors import UnanswerableError
@@ -21,6 +22,7 @@ FREQUENT = 7  # repeat orders from which customers are shown together
 DRAWS = 1000  # of customers, for intervals
 _ENDS = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
 LEVELS = (0.5, 0.8, 0.95)  # of prediction intervals that are counted
+WITHIN = 0.03  # that share of people more or fewer than an interval says is taken for right
 
 
 def gini(score: Any, total: Any, customers: Any = None) -> float:
@@ -202,6 +204,33 @@ def coverage(forecast: Forecast, actual: np.ndarray, levels: Any = LEVELS) -> pd
         share = inside / np.maximum(upto - below, 1e-300)
         rows.append({"level": level, "covered": float(share.mean())})
     return pd.DataFrame(rows)
+
+
+def recalibrated(
+    origins: Mapping[Any, tuple[pd.DataFrame, Mapping[str, Forecast]]], *, name: str, level: float
+) -> float:
+    """The level to ask the forecast `name` for, so that intervals hold what comes in a share `level` of
+    cases: the level itself where they did at earlier origins, within WITHIN; else the one that did.
+
+    Kuleshov, Fenner & Ermon (2018), Proceedings of Machine Learning Research 80, 2796–2804. origins : as
+    of `ranking`, each counted alike; without any, the level itself.
+    """
+
+    def too_much(asked: float) -> float:
+        found = [
+            float(
+                coverage(told[name], people["later_orders"].to_numpy(), [asked])["covered"].iloc[0]
+            )
+            for people, told in origins.values()
+        ]
+        return float(np.mean(found)) - level
+
+    if not origins or abs(too_much(level)) <= WITHIN:
+        return level
+    ends = (1e-6, 1 - 1e-9)
+    if too_much(ends[0]) >= 0 or too_much(ends[1]) <= 0:  # no level does
+        return ends[0] if too_much(ends[0]) >= 0 else ends[1]
+    return float(brentq(too_much, *ends, xtol=1e-4))
 
 
 def places(forecast: Forecast, actual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from loyaltylab.intervals import LEVEL
+from loyaltylab.lifetime_value.evaluation import WITHIN
 from loyaltylab.lifetime_value.models import Combined, Fit
 from loyaltylab.lifetime_value.pareto_ggg import ParetoGgg
 from loyaltylab.numbers import Numbers, sentence
@@ -156,18 +157,29 @@ def challenger_finding(difference: pd.Series, scores: pd.DataFrame, *, champion:
     )
 
 
-def coverage_finding(table: pd.DataFrame) -> str:
-    """How often prediction intervals held, from `coverage`: heading and sentence."""
+def coverage_finding(table: pd.DataFrame, asked: Mapping[float, float]) -> str:
+    """How often prediction intervals held, from `coverage`: heading and sentence. asked : what was asked
+    of the model for each level (`recalibrated`)."""
     covered: dict[Any, float] = dict(zip(table["level"], table["covered"], strict=True))
     worst = max(abs(found - level) for level, found in covered.items())
-    heading = "hold what they say" if worst <= 0.03 else "are off, and said to be"
+    heading = "hold what they say" if worst <= WITHIN else "are off, and said to be"
     told = ", ".join(
         sentence("{level:.0%} intervals held {found:.1%}", level=level, found=found)
         for level, found in covered.items()
     )
-    return sentence(
-        f"## Intervals for single customers {heading}\n\n"
+    moved = [
+        sentence("for {level:.0%} {asked:.1%}", level=level, asked=nominal)
+        for level, nominal in asked.items()
+        if nominal != level
+    ]
+    text = (
+        "## Intervals for single customers {heading}\n\n"
         "Of each customer the model says with what probability how many orders come. Over the hold-out "
-        "{told} of the customers.",
-        told=told,
+        "{told} of the customers."
     )
+    if moved:
+        text += (
+            " At earlier origins its intervals had held more or fewer than they said, so it is asked "
+            "for what had held: {moved}."
+        )
+    return sentence(text, heading=heading, told=told, moved=", ".join(moved))

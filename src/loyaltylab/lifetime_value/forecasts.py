@@ -22,19 +22,24 @@ LIKELY = 0.8  # of an interval for one customer
 
 
 def forecast(
-    people: ir.Table, orders: OrderModel | Combined, spend: GammaGamma, *, weeks: int
+    people: ir.Table,
+    orders: OrderModel | Combined,
+    spend: GammaGamma,
+    *,
+    weeks: int,
+    likely: float = LIKELY,
 ) -> pd.DataFrame:
     """What the next `weeks` weeks bring, a row for equal customers.
 
     Returns frequency, recency, age, repeat_spend, customers, and of one such customer: alive
     (probability of not having stopped), will_order (probability of ordering), orders (order days
-    expected), orders_low and orders_high (with LIKELY as many or more than the one, and no more than the
-    other), value (money expected: orders × spend an order day; revenue, not discounted).
+    expected), orders_low and orders_high (between which they lie with the probability `likely`, as the
+    model has it), value (money expected: orders × spend an order day; revenue, not discounted).
     """
     groups = tally(people, *HISTORY, "repeat_spend")
     expected = orders.expected_orders(groups, weeks)
     chances = orders.at_least(groups, weeks, int(np.ceil(5 * expected.max())) + 20)
-    tail = (1 - LIKELY) / 2
+    tail = (1 - likely) / 2
     return groups.assign(
         alive=orders.alive(groups),
         will_order=chances[:, 0],

@@ -14,7 +14,8 @@ from typing import Any
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
+from statsmodels.genmod.families import Poisson
+from statsmodels.genmod.generalized_linear_model import GLM
 
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import Z
@@ -59,7 +60,7 @@ def find_season(purchases: ir.Table, *, until: date) -> Clock | None:
     def fitted(rows: Any, waves: int, season: Any = 0.0) -> Any:
         x = np.column_stack([trend, _waves(days, waves)])[rows]
         log_mean = np.log(expected[rows]) + (season[rows] if waves == 0 else 0)
-        return sm.GLM(orders[rows], x, family=sm.families.Poisson(), offset=log_mean).fit()
+        return GLM(orders[rows], x, family=Poisson(), offset=log_mean).fit()
 
     none = np.zeros(len(days))
     losses = {waves: none.copy() for waves in range(_MOST + 1)}
