@@ -182,12 +182,18 @@ $(R)/%.html: $(R)/executed/%.ipynb $(PAGE_PARTS) notebooks | $(REPORT_READY)
 IN_ORDER := $(filter-out notebooks/00_%,$(NOTEBOOKS)) $(filter notebooks/00_%,$(NOTEBOOKS))
 
 test: $(TEST_READY) ## check everything: notebooks against their stored outputs, units, pages
-	@$(MAKE) --no-print-directory -j2 report DATASET=cdnow
-	@$(MAKE) --no-print-directory -j2 report DATASET=demo
+	@$(MAKE) --no-print-directory -j3 test-notebooks test-cdnow test-demo
+	$(PYTHON) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder tests
+
+# Side by side, as each for minutes waits for a notebook of its own.
+.PHONY: test-notebooks test-cdnow test-demo
+test-notebooks test-demo: $(DEMO)
+test-notebooks: $(TEST_READY)
 	rm -rf .build/nbval
 	LOYALTYLAB_DERIVED="$(CURDIR)/.build/nbval" IPYTHONDIR="$(CURDIR)/.build/ipython" \
 		$(PYTHON) -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(IN_ORDER)
-	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
+test-cdnow test-demo: test-%: $(TEST_READY)
+	@$(MAKE) --no-print-directory report DATASET=$*
 
 golden: $(REPORT_READY) $(DEMO) ## run the notebooks in place: their outputs become what the tests expect
 	rm -rf .build/golden

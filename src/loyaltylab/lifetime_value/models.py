@@ -162,9 +162,11 @@ class _Stages(OrderModel):
     def expected_orders(self, groups: pd.DataFrame, weeks: Any) -> np.ndarray:
         if self.stages > 1:
             return self._summed(groups, weeks)
-        weeks = np.broadcast_to(self._ahead(weeks), len(groups))
+        alive, weeks = self.alive(groups), np.broadcast_to(self._ahead(weeks), len(groups))
         shape, scale, _ = self._shape(groups)
-        x, of_x = np.unique(self._in_weeks(groups)[0], return_inverse=True)
+        first, kind = _alike(shape, scale, weeks)
+        shape, scale, weeks = shape[first], scale[first], weeks[first]
+        x, of_x = np.unique(self._in_weeks(groups)[0][first], return_inverse=True)
         leaves, log_density = self._chance_to_leave(x)
         # Of a customer with this chance p to leave and rate λ: (1 − exp(−λ p t)) / p order days. Their
         # mean over λ is (1 − (1 + z)^−shape) / p with z = p t / scale; chances may be 0 in floats.
@@ -172,7 +174,7 @@ class _Stages(OrderModel):
         z = leaves[of_x] * (weeks / scale)[:, None]
         logs = np.where(z > 0, np.log1p(z) / np.where(z > 0, z, 1), 1)
         orders = rate * logs * exprel(-shape[:, None] * np.log1p(z))
-        return self.alive(groups) * (np.exp(log_density)[of_x] * orders).sum(axis=1)
+        return alive * (np.exp(log_density)[of_x] * orders).sum(axis=1)[kind]
 
     def _chance_to_leave(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Points of the beta distribution of a customer's chance to leave and their weights in logs, a
@@ -348,6 +350,14 @@ class Combined:
 
     def new_customer_orders(self, weeks: Any) -> np.ndarray:
         return self._mean(lambda model: model.new_customer_orders(weeks))
+
+
+def _alike(*columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A row of each kind, and of which kind each row is. When the last order was sets more customers
+    apart than anything else, and most of a forecast does not depend on it."""
+    rows = np.column_stack(columns)
+    _, first, kind = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    return first, kind.ravel()
 
 
 def in_weeks(
