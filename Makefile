@@ -139,8 +139,6 @@ $(call executed,$(STEMS)): $(R)/executed/%.ipynb: notebooks/%.ipynb $(D)/dataset
 # What a notebook reads beside those: its module, and the results of notebooks before it. Linkage
 # forecasts what other thresholds would mean, and retention who is at risk.
 $(call executed,02_linkage 03_retention): $(call subject,04_lifetime_value)
-# What is known from the first order on is retention's.
-$(call executed,04_lifetime_value): $(call subject,03_retention)
 # Value is what lifetime_value expects, by segment and channel, and beside what it cost to win.
 $(call executed,04b_value): $(call subject,04_lifetime_value)
 $(call executed,04b_value): $(call subject,03b_segments)

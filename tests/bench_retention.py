@@ -40,6 +40,7 @@ CONNECT = """
     from loyaltylab import engine, retention
     from loyaltylab.contract import DuckDB, Engine
     from loyaltylab.timelines import by_person, first_orders, timelines, with_margin
+    from loyaltylab.traits import traits
 
     settings = DuckDB(threads=2, memory_limit="3GB")
     con = engine.connect(Engine(duckdb=settings), spill=Path("spill"))
@@ -69,7 +70,7 @@ TABLES = """
     span = retention.comparable_months(bought, until=until, at_most=months)
     pairs = engine.keep(con, retention.compared(bought, months=span, until=until), "compared")
     kinds, moved = retention.changes(pairs), retention.migration(pairs)
-    known = retention.traits(con.read_parquet("firsts.parquet")).select("person_index", "channel")
+    known = traits(con.read_parquet("firsts.parquet")).select("person_index", "channel")
     marked = bought.left_join(known, "person_index")
     flows = retention.flows(marked, period="month", until=until, by="channel")
     cells = retention.triangle(flows, period="month", until=until)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from loyaltylab import retention
 from loyaltylab.purchases import purchase_days
 from loyaltylab.timelines import first_orders, timelines
+from loyaltylab.traits import traits
 from tests.bought import base_of, histories, literal_purchases, purchases_of, triangle_of
 
 settings.register_profile("shared", deadline=None, suppress_health_check=list(HealthCheck))
@@ -254,13 +255,13 @@ PERSONS = ibis.memtable(
 
 
 def test_traits_by_hand():
-    table = retention.traits(FIRSTS, lines=LINES, persons=PERSONS).order_by("person_id").to_pandas()
+    table = traits(FIRSTS, lines=LINES, persons=PERSONS).order_by("person_id").to_pandas()
     assert table["person_id"].tolist() == ["ann", "bo", "cy"]
     # Ann's two orders of one moment: the first by number. Its tea and cups cost the same: by name.
     assert table["channel"].fillna("-").tolist() == ["app", "-", "web"]
     assert table["category"].fillna("-").tolist() == ["cups", "tea", "-"]
     assert table["country"].fillna("-").tolist() == ["DE", "-", "NO"]
-    assert "category" not in retention.traits(FIRSTS).columns
+    assert "category" not in traits(FIRSTS).columns
 
 
 def test_seasons_by_hand():

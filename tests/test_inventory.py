@@ -86,14 +86,12 @@ PAGES = (
 
 # Named by the code of a page, but something else: the score of a forecast, whether somebody has gone.
 # Linkage ranks all purchases for later pages, finds each first order's channel, not a ticket's, and
-# forecasts with the module that knows first channels and categories. Lifetime value takes what is known
-# at the first order from the module that knows members, too.
+# forecasts with the module that knows first channels and categories.
 # The page on value takes RFM alone from the module that knows rules by these columns, too.
 OTHERWISE = {
     ("02_linkage", "surveys", "score"),
     ("02_linkage", "tickets", "channel"),
     ("02_linkage", "order_lines", "category"),
-    ("04_lifetime_value", "customers", "loyalty_member"),
     ("04c_models", "orders", "channel"),
     ("03_retention", "orders", "status"),
     *(

@@ -177,7 +177,6 @@ from loyaltylab.retention.traits import (
     holiday_finding,
     returned_by,
     season,
-    traits,
 )
 
 __all__ = [
@@ -304,7 +303,6 @@ __all__ = [
     "thresholds",
     "top_share",
     "totals",
-    "traits",
     "trend_finding",
     "trends",
     "triangle",
