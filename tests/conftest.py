@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items):
     Spark, which takes longer to start, and to become quick, than most of its tests."""
 
     def group(item):
-        return "spark" if needs_spark(item) else item.path.stem
+        return "spark" if needs_spark(item) else getattr(item, "path", item.fspath).stem
 
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group(item)))
@@ -36,8 +36,9 @@ def pytest_collection_modifyitems(items):
 
 
 def needs_spark(item):
-    given = item.callspec.params if hasattr(item, "callspec") else {}
-    return given.get("either") == "spark" or not {"spark", "engines"}.isdisjoint(item.fixturenames)
+    engine_asked_for = getattr(item, "callspec", None) and item.callspec.params.get("either")
+    by_name = {"spark", "engines"} & set(item.fixturenames)
+    return engine_asked_for == "spark" or bool(by_name)
 
 
 @pytest.fixture(scope="module")
