@@ -1,6 +1,6 @@
 """Lifetime value beside the packages that it means to replace, in one run.
 
-CDNOW: all models of the page, beside lifetimes' fits of the same data. A million customers of distinct
+CDNOW: all models of the page, beside the fits of lifetimes and pymc-marketing to the same data. A million customers of distinct
 histories: summary, fit and scoring. `make bench` runs this: a column of the table says how many times
 as long each takes as the fastest of its group.
 """
@@ -68,7 +68,7 @@ def test_cdnow_all_models(benchmark, people):
     assert benchmark.pedantic(run, rounds=3, warmup_rounds=1)[0].customers > 9000
 
 
-@pytest.mark.parametrize("by", ["loyaltylab", "lifetimes"])
+@pytest.mark.parametrize("by", ["loyaltylab", "lifetimes", "pymc_marketing"])
 @pytest.mark.parametrize("name", list(THEIRS))
 def test_cdnow_fit(benchmark, people, name, by):
     benchmark.group = f"CDNOW, 23,570 customers: {name}"
@@ -76,6 +76,26 @@ def test_cdnow_fit(benchmark, people, name, by):
     if by == "loyaltylab":
         fit = benchmark.pedantic(OURS[name], args=(data,), rounds=3, warmup_rounds=1)
         assert fit.log_likelihood < 0
+        return
+    if by == "pymc_marketing":
+        if name == "gamma_gamma":
+            pytest.skip(
+                "pymc-marketing's Gamma-Gamma takes no grouped data; its fit is not compared"
+            )
+        # Its quickest fit: the mode of the posterior. Samples of it, its default, take minutes.
+        from pymc_marketing import clv
+
+        kinds = {
+            "bg_nbd": clv.BetaGeoModel,
+            "mbg_nbd": clv.ModifiedBetaGeoModel,
+            "pareto_nbd": clv.ParetoNBDModel,
+        }
+        each = data.loc[data.index.repeat(data["customers"])].reset_index(drop=True)
+        each = each.assign(customer_id=each.index, recency=each["recency"] / 7, T=each["age"] / 7)
+        columns = ["customer_id", "frequency", "recency", "T"]
+        benchmark.pedantic(
+            lambda: kinds[name](data=each[columns]).fit(method="map", progressbar=False), rounds=1
+        )
         return
     # lifetimes does not group; weights are the nearest that it has, and the faster way.
     weights = data["customers"].to_numpy()
