@@ -181,7 +181,7 @@ IN_ORDER := $(filter-out notebooks/00_%,$(NOTEBOOKS)) $(filter notebooks/00_%,$(
 
 test: $(TEST_READY) ## check everything: notebooks against their stored outputs, units, pages
 	@$(MAKE) --no-print-directory -j3 test-notebooks test-cdnow test-demo
-	$(PYTHON) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder tests
+	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
 # Side by side, as each for minutes waits for a notebook of its own.
 .PHONY: test-notebooks test-cdnow test-demo

@@ -8,37 +8,16 @@ import pytest
 from loyaltylab import engine
 from tests.shop import Shop
 
-# Begun last, one of these would run alone for minutes: each runs on one core.
-LONGEST = (
-    "test_make",
-    "spark",
-    "test_resolution",
-    "test_malformed",
-    "test_erasure",
-    "test_updates",
-)
+# Each file runs on one core: begun last, one of these would run alone for minutes. (make test keeps
+# xdist from beginning with the files of most tests.)
+LONGEST = ("test_make", "test_resolution", "test_malformed", "test_erasure", "test_updates")
 
 # Expressions are made of objects by the hundred thousand; looking for cycles so often finds none.
 gc.set_threshold(100_000, 50, 50)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """One core runs a whole file, so that what its tests share is made once; and one all that needs
-    Spark, which takes longer to start, and to become quick, than most of its tests."""
-
-    def group(item):
-        return "spark" if needs_spark(item) else getattr(item, "path", item.fspath).stem
-
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
-    items.sort(key=lambda item: LONGEST.index(g) if (g := group(item)) in LONGEST else len(LONGEST))
-
-
-def needs_spark(item):
-    engine_asked_for = getattr(item, "callspec", None) and item.callspec.params.get("either")
-    by_name = {"spark", "engines"} & set(item.fixturenames)
-    return engine_asked_for == "spark" or bool(by_name)
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def copy_of_project(folder):
         if source.is_dir():
             derived = ("validated", "quarantine", "audit", "linked", "results", "__pycache__")
             derived += (".checked", ".passed", ".scratch")
-            derived += ("raw", "truth")  # of the demo, which make simulates
+            derived += ("raw", "truth", "private")  # of the demo, which make simulates
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns(*derived))
         else:
             shutil.copy2(source, folder / part)

@@ -35,6 +35,7 @@ from loyaltylab.lifetime_value.spend import GammaGamma
 
 _FAR = 15.0  # logs of parameters that no data pin down stop here, as nothing beyond differs
 _STEP = 1e-3  # logs: between points of which a slope is taken
+_LOOKS = 20  # at the curvature: who has found no best fit by then finds none
 _CLOSE = 0.02  # slope of a customer's log-likelihood from which Newton's method needs no approach
 _VAGUE = 20.0  # logs: an interval that reaches so far to each side says nothing of its parameter
 _COARSE = 10  # parts of the mean age: histories alike to such a part tell where to start
@@ -288,8 +289,8 @@ def optimum(
     optimiser chose to stop. The curvature is what costs: it is kept while steps shorten by a quarter or
     less with it. Returns the fields of Fit.
     """
-    bend, last, moved = curvature(logs), np.inf, 0.0
-    for _ in range(60):
+    bend, last, moved, looks = curvature(logs), np.inf, 0.0, 1
+    while looks <= _LOOKS:  # in between, steps shorten until they end
         if not np.isfinite(bend).all() or np.linalg.eigvalsh(bend)[0] <= 0:
             break
         step = np.linalg.solve(bend, slope(logs))
@@ -312,8 +313,8 @@ def optimum(
                 covariance,
                 False,
             )
-        if size > last / 4:
-            bend, moved = curvature(logs), 0.0
+        if not size <= last / 4:  # nor if it is missing
+            bend, moved, looks = curvature(logs), 0.0, looks + 1
         last = size
     _refuse(model)
 

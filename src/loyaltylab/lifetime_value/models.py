@@ -355,9 +355,9 @@ class Combined:
 def _alike(*columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A row of each kind, and of which kind each row is. When the last order was sets more customers
     apart than anything else, and most of a forecast does not depend on it."""
-    rows = np.column_stack(columns)
-    _, first, kind = np.unique(rows, axis=0, return_index=True, return_inverse=True)
-    return first, kind.ravel()
+    table = pd.DataFrame(dict(enumerate(columns)))
+    kind = table.groupby(list(table), sort=False, dropna=False).ngroup().to_numpy()
+    return np.unique(kind, return_index=True)[1], kind
 
 
 def in_weeks(
