@@ -24,9 +24,9 @@ FAMILIES = {
 TRUTH = {"channel": {"search": (1.0, 1.0), "social": (0.5, 2.0), "referral": (1.6, 0.5)}}
 
 
-def parameters_of(family, rate, leaving):
+def parameters_of(family, base, rate, leaving):
     """By the definition: what is divided and what is multiplied."""
-    own = dict(FAMILIES[family][1])
+    own = dict(base)
     own["alpha"] /= rate
     if family == "pareto_nbd":
         own["beta"] /= leaving
@@ -41,7 +41,8 @@ def customers_of(family, *, seed, each=1500, truth=TRUTH, weeks=26):
     random, parts = np.random.default_rng(seed), []
     ((trait, values),) = truth.items()
     for value, effects in values.items():
-        model = FAMILIES[family][0](parameters_of(family, *effects), {}, {}, 0.0, 1)
+        kind, base, _ = FAMILIES[family]
+        model = kind(parameters_of(family, base, *effects), {}, {}, 0.0, 1)
         count = each + each // 10 * (value == "search")
         people = model.simulate(random.integers(100, 900, count), random, weeks=weeks)
         parts.append(people.assign(**{trait: value}))
@@ -76,20 +77,8 @@ def test_the_traits_that_matter_are_kept(model):
     assert first["rate"] == first["leaving"] == 1 and pd.isna(first["rate_low"])
 
 
-def test_the_likelihood_is_that_of_each_customer_with_parameters_of_its_own(model, people, family):
-    build, own = FAMILIES[family][2], model.effects.set_index("value")
-    total = 0.0
-    for value, rows in people.groupby("channel"):
-        parameters = dict(model.base.parameters)
-        parameters["alpha"] /= own["rate"][value]
-        parameters["beta" if family == "pareto_nbd" else "a"] *= (
-            1 / own["leaving"][value] if family == "pareto_nbd" else own["leaving"][value]
-        )
-        loss = build(
-            rows["frequency"].to_numpy(float), rows["recency"].to_numpy(float) / 7,
-            rows["age"].to_numpy(float) / 7, np.ones(len(rows)),
-        )  # fmt: skip
-        total -= loss(np.log(list(parameters.values())))[0] * len(rows)
+def test_the_likelihood_is_that_of_each_customer_with_parameters_of_its_own(model, people):
+    total = literal_likelihood(model, model.effects, people)
     assert model.log_likelihood == pytest.approx(total, abs=1e-4)
 
 
@@ -113,15 +102,11 @@ def literal_likelihood(model, effects, people):
     build = FAMILIES[model.family][2]
     own, total = effects.set_index("value"), 0.0
     for value, rows in people.groupby("channel"):
-        logs = np.log(list(model.base.parameters.values()))
-        logs[1] -= np.log(own["rate"][value])
-        if model.family == "pareto_nbd":
-            logs[3] -= np.log(own["leaving"][value])
-        else:
-            logs[2] += np.log(own["leaving"][value])
+        effects_of_it = own["rate"][value], own["leaving"][value]
+        parameters = parameters_of(model.family, model.base.parameters, *effects_of_it)
         columns = rows["frequency"], rows["recency"] / 7, rows["age"] / 7
         loss = build(*(c.to_numpy(float) for c in columns), np.ones(len(rows)))
-        total -= loss(logs)[0] * len(rows)
+        total -= loss(np.log(list(parameters.values())))[0] * len(rows)
     return total
 
 
@@ -134,13 +119,8 @@ def test_each_customer_is_foreseen_by_the_model_of_their_kind(model, people, fam
     for name, more in told.items():
         found = getattr(model, name)(some, *more)
         for row, one in enumerate(some.itertuples(index=False)):
-            rate, leaving = own["rate"][one.channel], own["leaving"][one.channel]
-            parameters = dict(model.base.parameters)
-            parameters["alpha"] /= rate
-            if family == "pareto_nbd":
-                parameters["beta"] /= leaving
-            else:
-                parameters["a"] *= leaving
+            effects = own["rate"][one.channel], own["leaving"][one.channel]
+            parameters = parameters_of(family, model.base.parameters, *effects)
             alone = replace(model.base, parameters=parameters)
             expected = getattr(alone, name)(pd.DataFrame([one._asdict()]), *more)
             np.testing.assert_allclose(found[row], expected[0], rtol=1e-9)

@@ -227,10 +227,12 @@ def recalibrated(
 
     if not origins or abs(too_much(level)) <= WITHIN:
         return level
-    ends = (1e-6, 1 - 1e-9)
-    if too_much(ends[0]) >= 0 or too_much(ends[1]) <= 0:  # no level does
-        return ends[0] if too_much(ends[0]) >= 0 else ends[1]
-    return float(brentq(too_much, *ends, xtol=1e-4))
+    least, most = 1e-6, 1 - 1e-9
+    if too_much(least) >= 0:  # no level does
+        return least
+    if too_much(most) <= 0:
+        return most
+    return float(brentq(too_much, least, most, xtol=1e-4))
 
 
 def places(forecast: Forecast, actual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,14 +13,10 @@ from loyaltylab.lifetime_value.forecasts import repeat_names
 
 def plot_tracking(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Repeat orders a week, observed and expected (`tracking`)."""
-    ax = plots.new_axes(ax)
-    held_out = table[table.held_out]
-    ax.axvspan(held_out.week_end.iloc[0], held_out.week_end.iloc[-1], color="#F2F2F2", zorder=0)
-    ax.plot(table.week_end, table.actual, color=plots.OBSERVED, label="observed")
-    ax.plot(table.week_end, table.expected, color=plots.MODEL, linestyle="--", label="expected")
+    ax = _tracked(table, "actual", "expected", ax)
     ax.annotate(
         "weeks the model had not seen",
-        (held_out.week_end.iloc[0], 1),
+        (table["week_end"][table["held_out"]].iloc[0], 1),
         xycoords=("data", "axes fraction"),
         xytext=(4, -4),
         textcoords="offset points",
@@ -28,11 +24,29 @@ def plot_tracking(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         fontsize=9,
         color=plots.NEUTRAL,
     )
-    plots.date_axis(ax)
     ax.set(xlabel="week ending", ylabel="repeat orders a week")
+    ax.legend(loc="lower right")
+    return ax
+
+
+def plot_cumulative(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Repeat orders up to each week, observed and expected (`tracking`)."""
+    ax = _tracked(table, "actual_total", "expected_total", ax)
+    ax.set(xlabel="week ending; weeks not seen by the model shaded", ylabel="repeat orders so far")
+    ax.legend(loc="upper left")
+    return ax
+
+
+def _tracked(table: pd.DataFrame, actual: str, expected: str, ax: Axes | None) -> Axes:
+    """Two columns of `tracking`, week by week, with the weeks held out shaded."""
+    ax = plots.new_axes(ax)
+    held_out = table["week_end"][table["held_out"]]
+    ax.axvspan(held_out.iloc[0], held_out.iloc[-1], color="#F2F2F2", zorder=0)
+    ax.plot(table["week_end"], table[actual], color=plots.OBSERVED, label="observed")
+    ax.plot(table["week_end"], table[expected], color=plots.MODEL, linestyle="--", label="expected")
+    plots.date_axis(ax)
     ax.set_ylim(bottom=0)
     ax.yaxis.set_major_formatter(plots.thousands)
-    ax.legend(loc="lower right")
     return ax
 
 
@@ -52,6 +66,18 @@ def describe_tracking(table: pd.DataFrame) -> str:
         f"{peak.actual:,} in the week ending {peak.week_end:%Y-%m-%d}; in the last week "
         f"{last.actual:,} are observed and {last.expected:,.0f} expected."
     )
+
+
+def describe_cumulative(table: pd.DataFrame) -> str:
+    """The cumulative tracking in words."""
+    said = []
+    for held_out, name in ((False, "at the cutoff"), (True, "at the end of the hold-out")):
+        last = table[table["held_out"] == held_out].iloc[-1]
+        said.append(
+            f"{name}, {last.week_end:%Y-%m-%d}, {last.actual_total:,.0f} observed and "
+            f"{last.expected_total:,.0f} expected"
+        )
+    return f"Lines of all repeat orders so far, week by week: {'; '.join(said)}."
 
 
 def plot_holdout(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:

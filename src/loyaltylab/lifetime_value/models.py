@@ -199,19 +199,22 @@ class _Stages(OrderModel):
     def _chances(self, groups: pd.DataFrame, weeks: Any) -> Chances:
         alive, x, weeks = self.alive(groups), self._in_weeks(groups)[0], self._ahead(weeks)
         shape, scale, passed = self._shape(groups)
-        among = np.exp(passed - logsumexp(passed, axis=1, keepdims=True))
         a, stayed = self.parameters["a"], self.parameters["b"] + x + self.from_first
-        j, ahead = np.arange(self.stages), np.broadcast_to(weeks / (scale + weeks), len(groups))
-        at_random = _counts(shape, weeks / scale) if self.stages == 1 else None
+        # The events of the time ahead are negative binomial; n k of them, less those since the last
+        # order, make n order days, before which the customer has not left n − 1 times.
+        if self.stages == 1:
+            enough = _counts(shape, weeks / scale)
+        else:
+            among = np.exp(passed - logsumexp(passed, axis=1, keepdims=True))
+            j, ahead = np.arange(self.stages), np.broadcast_to(weeks / (scale + weeks), len(groups))
+
+            def enough(rows: np.ndarray, n: int) -> np.ndarray:
+                within = betainc(n * self.stages - j, shape[rows, None] + j, ahead[rows, None])
+                return np.asarray((among[rows] * within).sum(axis=1))
 
         def chance(rows: np.ndarray, n: int) -> np.ndarray:
-            # The events of the time ahead are negative binomial; n k of them, less those since the last
-            # order, make n order days, before which the customer has not left n − 1 times.
             stays = betaln(a, stayed[rows] + n - 1) - betaln(a, stayed[rows])
-            if at_random is not None:
-                return np.asarray(alive[rows] * np.exp(stays) * at_random(rows, n))
-            enough = betainc(n * self.stages - j, shape[rows, None] + j, ahead[rows, None])
-            return alive[rows] * np.exp(stays) * (among[rows] * enough).sum(axis=1)
+            return np.asarray(alive[rows] * np.exp(stays) * enough(rows, n))
 
         return chance
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from loyaltylab import plots
+from loyaltylab.lifetime_value.history import DAYS
 
 _CAME_BACK = {True: ("had come back before", "-"), False: ("had bought once", ":")}
 
@@ -87,41 +88,6 @@ def describe_by_silence(table: pd.DataFrame) -> str:
     )
 
 
-def plot_cumulative(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Repeat orders up to each week, observed and expected (`tracking`)."""
-    ax = plots.new_axes(ax)
-    held_out = table[table["held_out"]]
-    ax.axvspan(
-        held_out["week_end"].iloc[0], held_out["week_end"].iloc[-1], color="#F2F2F2", zorder=0
-    )
-    ax.plot(table["week_end"], table["actual_total"], color=plots.OBSERVED, label="observed")
-    ax.plot(
-        table["week_end"],
-        table["expected_total"],
-        color=plots.MODEL,
-        linestyle="--",
-        label="expected",
-    )
-    plots.date_axis(ax)
-    ax.set(xlabel="week ending; weeks not seen by the model shaded", ylabel="repeat orders so far")
-    ax.set_ylim(bottom=0)
-    ax.yaxis.set_major_formatter(plots.thousands)
-    ax.legend(loc="upper left")
-    return ax
-
-
-def describe_cumulative(table: pd.DataFrame) -> str:
-    """The cumulative tracking in words."""
-    said = []
-    for held_out, name in ((False, "at the cutoff"), (True, "at the end of the hold-out")):
-        last = table[table["held_out"] == held_out].iloc[-1]
-        said.append(
-            f"{name}, {last.week_end:%Y-%m-%d}, {last.actual_total:,.0f} observed and "
-            f"{last.expected_total:,.0f} expected"
-        )
-    return f"Lines of all repeat orders so far, week by week: {'; '.join(said)}."
-
-
 def plot_matrix(table: pd.DataFrame, *, what: str, ax: Axes | None = None) -> Axes:
     """Heat map of `history_matrix` by repeat orders and weeks of silence. what : "alive" or "orders"."""
     cells = table.pivot(index="silence", columns="frequency", values=what)
@@ -172,9 +138,9 @@ def plot_paths(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     there, day by day (`alive_paths`)."""
     names = list(table["customer"].drop_duplicates())
     ax = plots.new_axes(ax, height=0.6 + 0.75 * len(names))
-    end = table["day"].max() / 7
+    end = table["day"].max() / DAYS
     for place, (name, path) in enumerate(table.groupby("customer", sort=False)):
-        floor, weeks = -place, path["day"] / 7
+        floor, weeks = -place, path["day"] / DAYS
         top = floor + 0.7 * path["alive"]
         ax.fill_between(weeks, floor, top, color=plots.MODEL, alpha=0.15, linewidth=0)
         ax.plot(weeks, top, color=plots.MODEL, linewidth=1.5)
@@ -203,13 +169,13 @@ def describe_paths(table: pd.DataFrame) -> str:
     """The timelines in words: orders, the lowest and the last probability of each customer."""
     parts = []
     for name, path in table.groupby("customer", sort=False):
-        weeks = ", ".join(f"{day / 7:.0f}" for day in path["day"][path["ordered"]])
+        weeks = ", ".join(f"{day / DAYS:.0f}" for day in path["day"][path["ordered"]])
         parts.append(
             f"{name}, orders in week {weeks}: at its lowest {path['alive'].min():.0%}, "
             f"at the end {path['alive'].iloc[-1]:.0%}"
         )
     return (
-        f"Lines of the probability of still being a customer over {table['day'].max() // 7} weeks: "
+        f"Lines of the probability of still being a customer over {table['day'].max() // DAYS} weeks: "
         f"{'; '.join(parts)}."
     )
 

@@ -415,8 +415,7 @@ def spend_histogram(
     order = np.argsort(mean, kind="stable")
     reached = np.cumsum(customers[order]) / customers.sum()
     low, high = (mean[order][np.searchsorted(reached, q)] for q in (0.01, 0.99))
-    # Three digits: a class ends at no customer's own figure.
-    # Rounded, so that no edge is a customer's own figure.
+    # Rounded to three digits, so that no edge is a customer's own figure.
     steps = np.geomspace(low, max(high, low * 1.1), parts + 1)
     edges = _kept(np.unique([float(f"{e:.3g}") for e in steps]), mean, customers, minimum)
     of_class = np.searchsorted(edges, mean, side="right")

@@ -57,12 +57,13 @@ def find_season(purchases: ir.Table, *, until: date) -> Clock | None:
     if len(np.unique(year)) < 2:
         return None
 
-    def fitted(rows: Any, waves: int, season: Any = 0.0) -> Any:
-        x = np.column_stack([trend, _waves(days, waves)])[rows]
-        log_mean = np.log(expected[rows]) + (season[rows] if waves == 0 else 0)
-        return GLM(orders[rows], x, family=Poisson(), offset=log_mean).fit()
-
     none = np.zeros(len(days))
+
+    def fitted(rows: Any, waves: int, season: np.ndarray = none) -> Any:
+        x = np.column_stack([trend, _waves(days, waves)])
+        log_mean = np.log(expected) + season
+        return GLM(orders[rows], x[rows], family=Poisson(), offset=log_mean[rows]).fit()
+
     losses = {waves: none.copy() for waves in range(_MOST + 1)}
     for one in np.unique(year):
         inside = year == one
@@ -76,7 +77,7 @@ def find_season(purchases: ir.Table, *, until: date) -> Clock | None:
     if not weekly.sum() > Z * float(np.sqrt((weekly**2).sum())):
         return None
     year_round = pd.date_range("2024-01-01", "2024-12-31")  # a leap year has all days
-    profile = np.exp(_waves(year_round, best) @ fitted(none == 0, best).params[2:])
+    profile = np.exp(_waves(year_round, best) @ fitted(slice(None), best).params[2:])
     return Clock(until, tuple((profile / profile.mean()).tolist()))
 
 

@@ -6,7 +6,7 @@ makes of the chances. Neither allows for a model that is wrong, or for times tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,12 +29,26 @@ class Total:
     high: float
 
 
+@dataclass(frozen=True)
+class Slopes:
+    """How what is told of each group moves with the logs of a model's parameters: a row a group, a
+    column a parameter; and the covariance of these."""
+
+    slopes: np.ndarray
+    covariance: np.ndarray
+
+    def error(self, customers: np.ndarray) -> float:
+        """Standard error of the sum over so many customers of each group, by the delta method."""
+        slope = customers @ self.slopes
+        return float(np.sqrt(slope @ self.covariance @ slope))
+
+
 def total_orders(groups: pd.DataFrame, model: OrderModel | Combined, *, weeks: float) -> Total:
     """Order days that customers make in the next `weeks` weeks. groups : HISTORY and customers."""
     customers = groups["customers"].to_numpy(float)
     mean = model.expected_orders(groups, weeks)
     spread = np.maximum(_second_moment(model, groups, weeks, mean) - mean**2, 0)
-    known = _error(model, lambda of: of.expected_orders(groups, weeks) @ customers)
+    known = error(slopes(model, lambda of: of.expected_orders(groups, weeks)), customers)
     return _total(mean @ customers, known, spread @ customers)
 
 
@@ -47,13 +61,44 @@ def total_value(
     """
     customers = groups["customers"].to_numpy(float)
     orders, basket = model.expected_orders(groups, weeks), spend.expected_spend(groups)
+    spread = variance_of_value(groups, model, spend, weeks=weeks)
+    of_orders = slopes(model, lambda of: of.expected_orders(groups, weeks) * basket)
+    of_spend = slopes(spend, lambda of: orders * of.expected_spend(groups))
+    known = np.hypot(error(of_orders, customers), error(of_spend, customers))
+    return _total((orders * basket) @ customers, known, spread @ customers)
+
+
+def variance_of_value(
+    groups: pd.DataFrame, model: OrderModel | Combined, spend: GammaGamma, *, weeks: float
+) -> np.ndarray:
+    """Variance of the money of one customer of each group in the next `weeks` weeks, of what one makes
+    of the chances alone. groups : HISTORY, repeat_spend."""
+    orders, basket = model.expected_orders(groups, weeks), spend.expected_spend(groups)
     second = _second_moment(model, groups, weeks, orders)
     # Of n orders of one customer the variance within is n of one order's, that of their mean n².
     within, between = spend.spread(groups)
-    spread = orders * within + second * between + np.maximum(second - orders**2, 0) * basket**2
-    of_orders = _error(model, lambda of: (of.expected_orders(groups, weeks) * basket) @ customers)
-    of_spend = _error(spend, lambda of: (orders * of.expected_spend(groups)) @ customers)
-    return _total((orders * basket) @ customers, np.hypot(of_orders, of_spend), spread @ customers)
+    return np.asarray(
+        orders * within + second * between + np.maximum(second - orders**2, 0) * basket**2
+    )
+
+
+def slopes(model: Fit | Combined, told: Callable[[Any], np.ndarray]) -> tuple[Slopes, ...]:
+    """Of what a model tells of each group: one, or one for each model that "combined" is made of.
+
+    A fit at an edge has no error that is known, and none is counted.
+    """
+    return tuple(
+        _slopes(part, told) for part in (model.models if isinstance(model, Combined) else (model,))
+    )
+
+
+def error(parts: Sequence[Slopes], customers: np.ndarray) -> float:
+    """Standard error of the sum over so many customers of each group, for want of knowing parameters.
+
+    Models that were fitted to the same customers are taken as wrong together: their errors are
+    averaged.
+    """
+    return float(np.mean([part.error(customers) for part in parts]))
 
 
 def _total(value: float, known: float, variance: float) -> Total:
@@ -70,23 +115,14 @@ def _second_moment(
     return np.asarray(chances @ (2 * np.arange(1, most + 1) - 1))
 
 
-def _error(model: Fit | Combined, told: Callable[[Any], float]) -> float:
-    """Standard error of what a model tells for want of knowing its parameters, by the delta method.
-
-    Models that were fitted to the same customers are taken as wrong together: errors of "combined" are
-    averaged. A fit at an edge has none that is known, and none is counted.
-    """
-    if isinstance(model, Combined):
-        return float(np.mean([_error(part, told) for part in model.models]))
+def _slopes(model: Fit, told: Callable[[Any], np.ndarray]) -> Slopes:
     if model.covariance is None:
-        return 0.0
-    names = [name for name in model.parameters if name in model.low]
-    slopes = []
-    for name in names:
-        ends = [
+        return Slopes(np.zeros((len(told(model)), 1)), np.zeros((1, 1)))
+    columns = []
+    for name in [name for name in model.parameters if name in model.low]:
+        up, down = (
             told(replace(model, parameters=model.parameters | {name: model.parameters[name] * by}))
             for by in (np.exp(_STEP), np.exp(-_STEP))
-        ]
-        slopes.append((ends[0] - ends[1]) / (2 * _STEP))
-    slope = np.array(slopes)
-    return float(np.sqrt(slope @ model.covariance @ slope))
+        )
+        columns.append((up - down) / (2 * _STEP))
+    return Slopes(np.column_stack(columns), model.covariance)

@@ -45,7 +45,7 @@ from loyaltylab.value.findings import (
 from loyaltylab.value.promised import promised
 from loyaltylab.value.terms import LONGEST, YEAR, Terms, agreed, grid, within_reason
 from loyaltylab.value.trial import Trial, trial, trial_finding, weeks_to_try
-from loyaltylab.value.worth import Worth, newcomer, sensitivity, worth
+from loyaltylab.value.worth import Worth, discounted, newcomer, sensitivity, worth
 
 __all__ = [
     "LONGEST",
@@ -70,6 +70,7 @@ __all__ = [
     "describe_ratios",
     "describe_sensitivity",
     "described",
+    "discounted",
     "earned",
     "fit_by_frequency",
     "grid",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import ibis.expr.types as ir
 import numpy as np
 
+from loyaltylab.acquisition import margin_rate
 from loyaltylab.intervals import Z
 from loyaltylab.lifetime_value import Total
 from loyaltylab.schemas import MONEY
@@ -33,13 +34,10 @@ class Rates:
 def rates(orders: ir.Table, *, until: dt.date, cancelled: str) -> Rates:
     """Rates of orders up to `until`. cancelled : the status of those that brought nothing."""
     seen = orders.filter(orders["ordered_at"].date() <= until)
-    amount, has = seen["amount"], seen["margin"].notnull()
+    amount = seen["amount"]
     void, paid = _void(seen, cancelled), amount > 0
     back = void.ifelse(amount, seen["returned_amount"].fill_null(0))
     told = seen.agg(
-        margin=seen["margin"].sum().cast("float64"),
-        of=amount.sum(where=has).cast("float64"),
-        known=has.sum(),
         back=back.sum(where=paid).cast("float64"),
         paid=amount.sum(where=paid).cast("float64"),
         says=(seen["returned_amount"].notnull() | void).sum(),
@@ -48,14 +46,14 @@ def rates(orders: ir.Table, *, until: dt.date, cancelled: str) -> Rates:
         zero=(amount == 0).sum(),
     )
     found = told.to_pandas().iloc[0]
-    orders_seen = int(found["orders"])
+    known = margin_rate(seen)
     return Rates(
-        margin=float(found["margin"] / found["of"]) if found["known"] and found["of"] else np.nan,
+        margin=known["rate"],
         returned=float(found["back"] / found["paid"])
         if found["says"] and found["paid"]
         else np.nan,
-        lacking=float(1 - found["known"] / orders_seen) if orders_seen else np.nan,
-        orders=orders_seen,
+        lacking=known["lacking"],
+        orders=int(found["orders"]),
         negative=int(found["negative"] or 0),
         zero=int(found["zero"] or 0),
     )

@@ -12,32 +12,16 @@ become ever shorter. So do we: see `Terms.waits`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from loyaltylab.intervals import Z
-from loyaltylab.lifetime_value import HISTORY, Combined, Fit, GammaGamma, OrderModel, Total
+from loyaltylab.lifetime_value import HISTORY, Combined, GammaGamma, OrderModel, Total
+from loyaltylab.lifetime_value.totals import Slopes, error, slopes, variance_of_value
 from loyaltylab.value.terms import Terms
-
-_STEP = 1e-3  # logs of parameters: to each side, for a slope
-
-
-@dataclass(frozen=True)
-class _Slopes:
-    """How money of each group moves with the logs of a model's parameters: a row a group, a column a
-    parameter; and the covariance of these."""
-
-    slopes: np.ndarray
-    covariance: np.ndarray
-
-    def error(self, customers: np.ndarray) -> float:
-        """Standard error of the sum over so many customers of each group, by the delta method."""
-        slope = customers @ self.slopes
-        return float(np.sqrt(slope @ self.covariance @ slope))
 
 
 @dataclass(frozen=True)
@@ -47,19 +31,12 @@ class Worth:
 
     each: np.ndarray
     variance: np.ndarray
-    orders: tuple[_Slopes, ...]
-    spend: tuple[_Slopes, ...]
+    orders: tuple[Slopes, ...]
+    spend: tuple[Slopes, ...]
 
     def error(self, customers: np.ndarray) -> float:
-        """Standard error of `total` for want of knowing the models' parameters.
-
-        Models fitted to the same customers are taken as wrong together: their errors are averaged.
-        """
-        of_orders, of_spend = (
-            np.mean([part.error(customers) for part in parts])
-            for parts in (self.orders, self.spend)
-        )
-        return float(np.hypot(of_orders, of_spend))
+        """Standard error of `total` for want of knowing the models' parameters."""
+        return float(np.hypot(error(self.orders, customers), error(self.spend, customers)))
 
     def total(self, customers: np.ndarray) -> Total:
         """Money of so many customers of each group together, with its interval at LEVEL, which allows
@@ -80,20 +57,14 @@ def worth(
     of the undiscounted sum, scaled as the mean is by the discount: when orders come within the
     horizon moves it by little.
     """
-    orders, basket = _discounted(model, groups, terms), spend.expected_spend(groups)
-    kept = terms.kept
-    plain = model.expected_orders(groups, terms.weeks)
-    second = _second_moment(model, groups, terms.weeks, plain)
-    # Of n orders of one customer the variance within is n of one order's, that of their mean n².
-    within, between = spend.spread(groups)
-    spread = plain * within + second * between + np.maximum(second - plain**2, 0) * basket**2
+    orders, basket = discounted(model, groups, terms), spend.expected_spend(groups)
+    plain, kept = model.expected_orders(groups, terms.weeks), terms.kept
     scale = kept * orders / np.where(plain > 0, plain, 1)
-    models = model.models if isinstance(model, Combined) else (model,)
     return Worth(
         each=kept * orders * basket,
-        variance=scale**2 * spread,
-        orders=_slopes(models, lambda of: kept * basket * _discounted(of, groups, terms)),
-        spend=_slopes((spend,), lambda of: kept * orders * of.expected_spend(groups)),
+        variance=scale**2 * variance_of_value(groups, model, spend, weeks=terms.weeks),
+        orders=slopes(model, lambda of: kept * basket * discounted(of, groups, terms)),
+        spend=slopes(spend, lambda of: kept * orders * of.expected_spend(groups)),
     )
 
 
@@ -131,45 +102,13 @@ def sensitivity(
     amounts = customers * spend.expected_spend(groups)
     rows = []
     for discount in discounts:
-        amount = _discounted(model, groups, replace(terms, discount=discount)) @ amounts
+        amount = discounted(model, groups, replace(terms, discount=discount)) @ amounts
         rows += [(m, discount, amount * replace(terms, margin=m).kept) for m in margins]
     table = pd.DataFrame(rows, columns=["margin", "discount", "total"])
     return table.assign(mean=table["total"] / customers.sum())
 
 
-def _discounted(model: Any, groups: pd.DataFrame, terms: Terms) -> np.ndarray:
+def discounted(model: OrderModel | Combined, groups: pd.DataFrame, terms: Terms) -> np.ndarray:
     """Order days expected of one customer of each group, each counted at its discount."""
     parts = (w * model.expected_orders(groups, t) for t, w in zip(*terms.waits(), strict=True))
     return np.asarray(sum(parts))
-
-
-def _second_moment(
-    model: OrderModel | Combined, groups: pd.DataFrame, weeks: float, mean: np.ndarray
-) -> np.ndarray:
-    """Mean of the squared number of orders: sum over n of 2n − 1 times the chance of n or more."""
-    most = int(np.ceil(5 * mean.max())) + 20
-    chances = model.at_least(groups, weeks, most)
-    return np.asarray(chances @ (2 * np.arange(1, most + 1) - 1))
-
-
-def _slopes(models: Sequence[Fit], told: Callable[[Any], np.ndarray]) -> tuple[_Slopes, ...]:
-    """Of each model; one at an edge has no error that is known, and none is counted."""
-    found = []
-    for model in models:
-        names = [name for name in model.parameters if name in model.low]
-        if model.covariance is None:
-            found.append(_Slopes(np.zeros((len(told(model)), 1)), np.zeros((1, 1))))
-            continue
-        columns = []
-        for name in names:
-            ends = [
-                told(
-                    replace(
-                        model, parameters=model.parameters | {name: model.parameters[name] * by}
-                    )
-                )
-                for by in (np.exp(_STEP), np.exp(-_STEP))
-            ]
-            columns.append((ends[0] - ends[1]) / (2 * _STEP))
-        found.append(_Slopes(np.column_stack(columns), model.covariance))
-    return tuple(found)
