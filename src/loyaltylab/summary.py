@@ -55,6 +55,13 @@ FINDINGS: list[tuple[list[str], str]] = [
         "known today; whether money spent on them brings more, only a trial would tell.",
     ),
     (
+        ["value.new_customer", "value.ltv_to_cac", "value.horizon_weeks"],
+        "**A customer brings {ltv_to_cac:.1f} times what it costs to win one** ({ltv_to_cac.low:.1f} to "
+        "{ltv_to_cac.high:.1f}): a new one is worth {new_customer:,.2f} {currency} "
+        "({new_customer.low:,.2f} to {new_customer.high:,.2f}), first order included, within "
+        "{horizon_weeks:,} weeks.",
+    ),
+    (
         ["satisfaction.nps", "satisfaction.nps_response"],
         "**NPS is {nps:+.0f}** ({nps.low:+.0f} to {nps.high:+.0f}) among the {nps_response:.0%} who "
         "answered. The others may feel differently, and no interval allows for that.",
@@ -79,6 +86,8 @@ KEY_FIGURES = {
     "lifetime_value.expected_orders": "orders expected",
     "lifetime_value.expected_value": "revenue expected",
     "lifetime_value.mean": "revenue expected of a customer",
+    "value.new_customer": "worth of a new customer",
+    "value.ltv_to_cac": "value of a customer over what winning one costs",
     "lifetime_value.holdout_bias": "forecast of orders in unseen weeks, off by",
     "lifetime_value.holdout_spend_bias": "forecast of revenue in unseen weeks, off by",
 }

@@ -58,4 +58,4 @@ class Clock:
         dates = pd.date_range(after + timedelta(days=1), periods=days)
         # After February a year that is none of leap goes on a day further.
         leap = dates.is_leap_year | (dates.month < 3)
-        return np.array(self.profile)[dates.dayofyear - 1 + ~leap]
+        return np.array(self.profile)[dates.day_of_year - 1 + ~leap]

@@ -82,7 +82,7 @@ def find_season(purchases: ir.Table, *, until: date) -> Clock | None:
 
 
 def _waves(days: pd.DatetimeIndex, number: int) -> np.ndarray:
-    turn = 2 * np.pi / _YEAR * (days.dayofyear.to_numpy() - 1)
+    turn = 2 * np.pi / _YEAR * (days.day_of_year.to_numpy() - 1)
     waves = [wave(k * turn) for k in range(1, number + 1) for wave in (np.cos, np.sin)]
     return np.column_stack(waves) if waves else np.zeros((len(days), 0))
 
