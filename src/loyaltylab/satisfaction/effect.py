@@ -1,0 +1,257 @@
+"""What a better score goes with: the chance of ordering again, at equal earlier behaviour.
+
+The estimand: by how much the probability of ordering again within the window after an answer is higher
+when the score is one step higher, of customers who behaved alike up to the answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logit
+from scipy.stats import chi2, norm
+from statsmodels.genmod.families import Binomial, links
+from statsmodels.genmod.generalized_linear_model import GLM
+from statsmodels.tools.sm_exceptions import PerfectSeparationError
+
+from loyaltylab.errors import UnanswerableError
+from loyaltylab.intervals import Z
+from loyaltylab.satisfaction.still_there import StateShift
+
+_YEAR = 365.25
+# Answers a parameter, of those who ordered again and of those who did not: Vittinghoff & McCulloch
+# (2007), American Journal of Epidemiology 165, 710–718, find trouble below.
+LEAST = 5
+LEFT_AT_MOST = (
+    0.1  # probability of having left by the answer, up to which one counts as still there
+)
+_POWER = float(norm.ppf(0.8))
+OWN_STEP = ("own", 0.5)  # half a step to each side of each one's own score
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A difference in the chance of ordering again, in shares (0.01: a point), with its standard error.
+
+    base : the chance that it is a difference to; answers, persons : it rests on.
+    """
+
+    value: float
+    error: float
+    base: float
+    answers: int
+    persons: int
+
+    @property
+    def low(self) -> float:
+        return self.value - Z * self.error
+
+    @property
+    def high(self) -> float:
+        return self.value + Z * self.error
+
+    def needed(self, worth: float) -> int:
+        """Answers that it would take to see an effect of `worth` in four cases of five, by chance alone
+        in one of twenty: as many times more as the standard error has to shrink, squared."""
+        return int(np.ceil(self.answers * (self.error * (Z + _POWER) / worth) ** 2))
+
+
+class _Chances(links.Logit):  # type: ignore[misc]
+    """Logit of the chance that a customer orders who is there with a known probability."""
+
+    def __init__(self, there: np.ndarray) -> None:
+        self.there = there
+
+    def __call__(self, p: Any) -> Any:
+        return logit(np.clip(p / self.there, 1e-12, 1 - 1e-12))
+
+    def inverse(self, z: Any) -> Any:
+        return self.there * expit(z)
+
+    def deriv(self, p: Any) -> Any:
+        return self.there / (p * (self.there - p))
+
+    def deriv2(self, p: Any) -> Any:
+        return -self.there * (self.there - 2 * p) / (p * (self.there - p)) ** 2
+
+    def inverse_deriv(self, z: Any) -> Any:
+        return self.there * expit(z) * expit(-z)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fit of `fit`: parameters (those of the score first) and covariance, clustered by person; columns
+    that were adjusted for; there (the probability that each was still a customer)."""
+
+    parameters: np.ndarray
+    covariance: np.ndarray
+    adjusted: np.ndarray
+    there: np.ndarray
+    log_likelihood: float
+
+    def mean(self, terms: np.ndarray) -> tuple[float, np.ndarray]:
+        """Mean chance of ordering with these terms of the score, and its slopes by the parameters."""
+        x = np.column_stack([terms, self.adjusted])
+        chance = expit(x @ self.parameters)
+        slopes = (self.there * chance * (1 - chance)) @ x / len(x)
+        return float((self.there * chance).mean()), slopes
+
+    def wald(self, contrasts: np.ndarray) -> float:
+        """p of these combinations (a row each) of the score's parameters being 0."""
+        wide = np.column_stack([contrasts, np.zeros((len(contrasts), self.adjusted.shape[1]))])
+        away = wide @ self.parameters
+        spread = wide @ self.covariance @ wide.T
+        return float(chi2.sf(away @ np.linalg.solve(spread, away), len(away)))
+
+
+def adjustment(frame: pd.DataFrame) -> np.ndarray:
+    """What answers are compared at: an intercept, earlier orders, time since the first and the last of
+    them, what an order day brought, the time of year and the trend. Standardised; a row an answer."""
+    age, silence = np.log1p(frame["age"] / 30), np.log1p(frame["silence"])
+    orders = np.log1p(frame["frequency"])
+    turn = 2 * np.pi * frame["day"].dt.day_of_year / _YEAR
+    columns = [
+        age, age**2, orders, orders * age, silence, np.log(frame["basket"].clip(lower=0.01)),
+        np.cos(turn), np.sin(turn), frame["observed"] / _YEAR,
+    ]  # fmt: skip
+    x = np.column_stack([np.asarray(c, float) for c in columns])
+    spread = x.std(axis=0)
+    kept = spread > 1e-9  # what is the same for all tells nobody apart
+    return np.column_stack([np.ones(len(x)), (x[:, kept] - x[:, kept].mean(axis=0)) / spread[kept]])
+
+
+def fit(
+    terms: np.ndarray,
+    adjusted: np.ndarray,
+    ordered: np.ndarray,
+    *,
+    persons: np.ndarray,
+    there: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> Fitted:
+    """Logistic regression of ordering again on the score, of customers there with a known probability.
+
+    terms : of the score, a column each; adjusted : `adjustment`; ordered : 0 or 1; persons : codes, by
+    which errors are clustered; there : 1 for all makes it the plain one; weights : of answers.
+    Raises UnanswerableError if there are fewer than LEAST answers of either kind for a parameter, or if
+    some value of a column settles the outcome.
+    """
+    x, many = np.column_stack([terms, adjusted]), int(min(ordered.sum(), (1 - ordered).sum()))
+    need = LEAST * x.shape[1]
+    if many < need:
+        raise UnanswerableError(
+            f"surveys: expected at least {need:,} answers that were followed by an order and as many "
+            f"that were not, found {int(ordered.sum()):,} and {int((1 - ordered).sum()):,}. Collect "
+            "more answers, or shorten or lengthen the window."
+        )
+    share = ordered.mean()
+    start = np.zeros(x.shape[1])
+    start[terms.shape[1]] = logit(min(share / max(there.mean(), share + 1e-6), 0.99))
+    model = GLM(
+        ordered,
+        x,
+        family=Binomial(_Chances(np.clip(there, 1e-9, 1)), check_link=False),
+        freq_weights=weights,
+    )
+    try:
+        found = model.fit(
+            start_params=start, cov_type="cluster", cov_kwds={"groups": persons}, maxiter=200
+        )
+    except (PerfectSeparationError, np.linalg.LinAlgError) as error:
+        raise UnanswerableError(f"surveys: no fit of ordering again, {error}.") from error
+    if not found.converged or not np.isfinite(found.bse).all():
+        raise UnanswerableError("surveys: the fit of ordering again found no best parameters.")
+    return Fitted(
+        np.asarray(found.params), np.asarray(found.cov_params()), adjusted, there, float(found.llf)
+    )
+
+
+def effect(
+    frame: pd.DataFrame,
+    terms: Callable[[np.ndarray], np.ndarray],
+    contrast: tuple[Any, Any],
+    *,
+    shift: StateShift | None = None,
+    weights: np.ndarray | None = None,
+) -> Effect:
+    """An average marginal effect. frame : `landmarks` of one instrument whose window is over, and left.
+
+    terms : columns of the score's terms, of scores; contrast : two scores, the lower first, or OWN_STEP.
+    shift : takes out customers who had left already; its uncertainty is in the error. weights : of
+    answers. Raises as `fit`.
+    """
+    scores, ordered = frame["score"].to_numpy(float), frame["ordered"].to_numpy(float)
+    persons, adjusted = frame["person"].to_numpy(), adjustment(frame)
+    low, high = (terms(np.broadcast_to(end, scores.shape)) for end in ends(scores, contrast))
+
+    def told(by: float | None) -> tuple[float, float, float]:
+        left = 0.0 if shift is None else shift.left(frame, shift=by)
+        there = np.broadcast_to(1 - np.asarray(left), scores.shape)
+        fitted = fit(
+            terms(scores), adjusted, ordered, persons=persons, there=there, weights=weights
+        )
+        (base, down), (upper, up) = fitted.mean(low), fitted.mean(high)
+        return upper - base, float((up - down) @ fitted.covariance @ (up - down)), base
+
+    value, variance, base = told(None)
+    if shift is not None:
+        more, less = (told(shift.shift + by * shift.error)[0] for by in (0.5, -0.5))
+        variance += (more - less) ** 2
+    return Effect(value, float(np.sqrt(variance)), base, len(frame), len(np.unique(persons)))
+
+
+def ends(scores: np.ndarray, contrast: tuple[Any, Any]) -> Sequence[Any]:
+    """The two scores that are compared, an array or a number each."""
+    if contrast[0] == "own":
+        return scores - contrast[1], scores + contrast[1]
+    return contrast
+
+
+def linear(scores: np.ndarray) -> np.ndarray:
+    """One term: every step of the score is worth the same."""
+    return scores[:, None]
+
+
+def plain(frame: pd.DataFrame) -> Effect:
+    """A step of the score as if nothing else mattered: the slope of a straight line through ordering
+    again, errors clustered by person."""
+    x, y = frame["score"].to_numpy(float), frame["ordered"].to_numpy(float)
+    away = x - x.mean()
+    if not away.any():
+        raise UnanswerableError("surveys: expected answers that differ, found one score alone.")
+    slope = away @ y / (away @ away)
+    rest = away * (y - y.mean() - slope * away)
+    codes = pd.factorize(frame["person"])[0]
+    error = np.sqrt((np.bincount(codes, rest) ** 2).sum()) / (away @ away)
+    return Effect(float(slope), float(error), y.mean(), len(frame), len(np.unique(codes)))
+
+
+def ladder(
+    frame: pd.DataFrame, shift: StateShift, *, weights: np.ndarray | None = None
+) -> dict[str, Effect]:
+    """A step of the score by ever better methods; those that the answers suffice for. frame : as of
+    `effect`; weights : of its rows, to those who were asked.
+
+    plain : `plain`. alike : at equal earlier behaviour. left : and who had left already taken out; the
+    method of the page. lately : as alike, of those alone who had in all likelihood not left. weighted :
+    as left, weighted.
+    """
+    lately = frame[frame["left"] <= LEFT_AT_MOST]
+    tried: dict[str, Callable[[], Effect]] = {
+        "plain": lambda: plain(frame),
+        "alike": lambda: effect(frame, linear, OWN_STEP),
+        "left": lambda: effect(frame, linear, OWN_STEP, shift=shift),
+        "lately": lambda: effect(lately, linear, OWN_STEP),
+    }
+    if weights is not None:
+        tried["weighted"] = lambda: effect(frame, linear, OWN_STEP, shift=shift, weights=weights)
+    found = {}
+    for name, one in tried.items():
+        with contextlib.suppress(UnanswerableError):
+            found[name] = one()
+    return found

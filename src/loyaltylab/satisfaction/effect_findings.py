@@ -1,0 +1,325 @@
+"""What scores go with, in words, tables and a figure. Grain in: `Effect`s by instrument and method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from loyaltylab import plots
+from loyaltylab.errors import UnanswerableError
+from loyaltylab.intervals import LEVEL, share_with_interval
+from loyaltylab.numbers import Numbers, chance, sentence
+from loyaltylab.satisfaction import evidence
+from loyaltylab.satisfaction.effect import OWN_STEP, Effect, ladder
+from loyaltylab.satisfaction.scores import NAMES, SCALES
+from loyaltylab.satisfaction.still_there import StateShift
+
+Ladders = Mapping[str, Mapping[str, Effect]]
+
+METHODS = {
+    "plain": "as it looks",
+    "alike": "at equal earlier behaviour",
+    "left": "and who had left taken out",
+    "lately": "of recent customers alone",
+    "weighted": "weighted to all who were asked",
+}
+_MAIN = "left"
+_WORTH = 0.01  # an effect that one would not want to overlook: a point a step
+
+
+def ladders(frame: pd.DataFrame, shift: StateShift) -> dict[str, dict[str, Effect]]:
+    """`ladder` of each instrument whose answers suffice for one. frame : `landmarks`, and left."""
+    over = frame[frame["ordered"].notna()]
+    found = {str(name): ladder(over[over["instrument"] == name], shift) for name in NAMES}
+    return {name: methods for name, methods in found.items() if methods}
+
+
+def outcomes_by_group(frame: pd.DataFrame, *, minimum: int) -> pd.DataFrame:
+    """How many ordered again, by what they had answered. Grain: instrument × group of scores.
+
+    frame : `landmarks`. Returns instrument, group (bad, neither, good), answers, share, low, high
+    (Wilson); groups of fewer than `minimum` answers are left out.
+    """
+    over = frame[frame["ordered"].notna()]
+    rows = []
+    for name in NAMES:
+        part = over[over["instrument"] == name]
+        scores, ordered = part["score"].to_numpy(float), part["ordered"].to_numpy(float)
+        bad, good = scores <= evidence.BAD[name], scores >= SCALES[name][2]
+        for label, inside in (("bad", bad), ("neither", ~bad & ~good), ("good", good)):
+            n = int(inside.sum())
+            if n >= minimum:
+                share = (float(value) for value in share_with_interval(ordered[inside].sum(), n))
+                rows.append([name, label, n, *share])
+    return pd.DataFrame(rows, columns=["instrument", "group", "answers", "share", "low", "high"])
+
+
+def plain_finding(table: pd.DataFrame, frame: pd.DataFrame, *, window: int) -> str:
+    """What one sees without asking further, from `outcomes_by_group` and `landmarks`."""
+    said, apart = [], []
+    for name, part in table.groupby("instrument", sort=False):
+        groups = part.set_index("group")
+        if not {"bad", "good"} <= set(groups.index):
+            continue
+        bad, good = groups.loc["bad"], groups.loc["good"]
+        apart.append(bool(good["low"] > bad["high"]))
+        own = frame[(frame["instrument"] == name) & frame["ordered"].notna()]
+        found = evidence.correlations(own)
+        said.append(
+            sentence(
+                "Of those who gave a good {name}, {good:.0%} ordered again within {window} days, of "
+                "those who gave a bad one {bad:.0%} (rank correlation of score and ordering again "
+                "{spearman:+.2f}"
+                + (
+                    ""
+                    if np.isnan(found["cohorts"])
+                    else "; of monthly cohorts' means {cohorts:+.2f}"
+                )
+                + ").",
+                name=NAMES[str(name)],
+                good=good["share"],
+                bad=bad["share"],
+                window=window,
+                spearman=found["spearman"],
+                cohorts=found["cohorts"],
+            )
+        )
+    if not said:
+        return (
+            "## Whether the satisfied order again cannot be seen yet\n\n"
+            "Too few answers lie far enough back to tell good from bad ones."
+        )
+    heading = "Customers who answer well order again more often" if any(apart) else (
+        "Customers who answer well do not clearly order again more often"
+    )  # fmt: skip
+    return (
+        f"## {heading}\n\n{' '.join(said)} Both numbers are what a dashboard shows. Neither says that "
+        "satisfaction did it: who answers, what came first and what drives both are still in them; and "
+        "what holds of cohorts' means need not hold of any customer."
+    )
+
+
+def effect_finding(found: Ladders, shift: StateShift, *, window: int) -> str:
+    """The answer of the page: what a step of each score goes with, and how sure that is."""
+    if not any(_MAIN in methods for methods in found.values()):
+        return (
+            "## Whether a better score keeps customers cannot be told\n\n"
+            "Too few answers lie far enough back to compare customers who behaved alike."
+        )
+    main = {name: methods[_MAIN] for name, methods in found.items() if _MAIN in methods}
+    better = [NAMES[name] for name, one in main.items() if one.low > 0]
+    worse = [NAMES[name] for name, one in main.items() if one.high < 0]
+    if better:
+        heading = f"Customers with a better {_listed(better)} order again more often"
+    elif worse:
+        heading = f"Customers with a better {_listed(worse)} order again less often"
+    else:
+        heading = "That a better score keeps customers is not shown"
+    said = [
+        sentence(
+            "One step of {name} goes with {value:+.1f} points ({low:+.1f} to {high:+.1f}, 95% "
+            "confidence) in the chance of ordering again within {window} days; at first sight it looked "
+            "like {plain:+.1f}.",
+            name=NAMES[name],
+            value=100 * one.value,
+            low=100 * one.low,
+            high=100 * one.high,
+            window=window,
+            plain=100 * found[name]["plain"].value,
+        )
+        for name, one in main.items()
+    ]
+    unsure = {name: one for name, one in main.items() if one.low <= 0 <= one.high}
+    if unsure:
+        each = [f"{one.needed(_WORTH):,} of {NAMES[name]}" for name, one in unsure.items()]
+        needed = each[0] if len(each) == 1 else f"{', '.join(each[:-1])} and {each[-1]}"
+        said.append(
+            sentence(
+                "Where the interval holds 0, nothing is shown, neither an effect nor that there is "
+                "none: to see one of {worth:.0f} point a step would take about as many answers as "
+                "{needed}.",
+                worth=100 * _WORTH,
+                needed=needed,
+            )
+        )
+    low, high = shift.interval
+    said.append(
+        sentence(
+            "Who had silently left by the time of the answer scored {shift:.2f} standard deviations "
+            "{way} ({low:+.2f} to {high:+.2f}); that is an effect of leaving on the score, and is taken "
+            "out.",
+            shift=abs(shift.shift),
+            way="lower" if shift.shift < 0 else "higher",
+            low=low,
+            high=high,
+        )
+    )
+    return f"## {heading}\n\n{' '.join(said)}"
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def record_effects(numbers: Numbers, found: Ladders, *, window: int) -> None:
+    """Record satisfaction.effect_<instrument> and satisfaction.plain_effect_<instrument>, in points."""
+    for name, methods in found.items():
+        for method, stem in ((_MAIN, "effect"), ("plain", "plain_effect")):
+            if method not in methods:
+                continue
+            one = methods[method]
+            numbers.record(
+                f"satisfaction.{stem}_{name}",
+                100 * one.value,
+                unit="points",
+                n=one.answers,
+                low=100 * one.low,
+                high=100 * one.high,
+                level=LEVEL,
+                definition=f"chance of ordering again within {window} days of the answer, one step of "
+                f"{NAMES[name]} more, {METHODS[method]}",
+            )
+
+
+def effects_table(found: Ladders) -> pd.DataFrame:
+    """Every method, in points. Grain: instrument × method."""
+    rows = [
+        {
+            "score": NAMES[name],
+            "a step goes with": METHODS[method],
+            "points": 100 * one.value,
+            "low": 100 * one.low,
+            "high": 100 * one.high,
+            "answers": one.answers,
+        }
+        for name, methods in found.items()
+        for method, one in methods.items()
+    ]
+    columns = ["score", "a step goes with", "points", "low", "high", "answers"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def plot_effects(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """`effects_table`, a row each with its interval; the method of the page in the model's colour."""
+    ax = plots.new_axes(ax, height=0.8 + 0.33 * len(table))
+    places, at = [], 0.0
+    for _, part in table.groupby("score", sort=False):
+        for row in part.to_dict("records"):
+            main = row["a step goes with"] == METHODS[_MAIN]
+            colour = plots.MODEL if main else plots.OBSERVED
+            ends = [[row["points"] - row["low"]], [row["high"] - row["points"]]]
+            ax.errorbar([row["points"]], [at], xerr=ends, fmt="o", color=colour, elinewidth=2)
+            places.append((at, f"{row['score']} {row['a step goes with']}"))
+            at -= 1
+        at -= 0.5
+    ax.axvline(0, color=plots.NEUTRAL, linewidth=1)
+    ax.set_yticks([place for place, _ in places], [label for _, label in places])
+    ax.grid(visible=False, axis="y")
+    ax.set(xlabel="points of the chance to order again, for one step of the score more")
+    return ax
+
+
+def describe_effects(table: pd.DataFrame) -> str:
+    """The figure in words."""
+    told = [
+        f"{row['score']} {row['a step goes with']}: {row['points']:+.1f} ({row['low']:+.1f} to "
+        f"{row['high']:+.1f})"
+        for row in table.to_dict("records")
+    ]
+    return f"Points with 95% intervals, for one step of the score more: {'; '.join(told)}."
+
+
+def checks(frame: pd.DataFrame, shift: StateShift) -> pd.DataFrame:
+    """What `evidence` says of each instrument, in words; a dash where answers do not suffice.
+
+    Grain: an instrument. score, from bad to good (points), E-value, before (points a step, of the window
+    before the answer), rate (Cox), same customer (odds), bends (p of losses and gains being alike) and
+    steps (p of all steps being worth the same).
+    """
+    rows = []
+    for name in NAMES:
+        own = frame[frame["instrument"] == name]
+        over = own[own["ordered"].notna()]
+        if own.empty:
+            continue
+        told: dict[str, Any] = {"score": NAMES[name]}
+        groups = _if_told(lambda n=name, o=over: evidence.of_groups(o, n, shift))
+        told["bad to good, points"] = _points(groups)
+        told["E-value"] = "–" if groups is None else "{:.1f} ({:.1f})".format(
+            *evidence.e_value(groups)
+        )  # fmt: skip
+        told["window before, points a step"] = _points(_if_told(lambda o=own: evidence.before(o)))
+        told["rate a step"] = _ratio(_if_told(lambda o=own: evidence.hazard(o)))
+        same = evidence.within(over)
+        ends = (same.odds, same.low, same.high)
+        told["odds, same customer"] = _ratio(None if np.isnan(same.odds) else ends)
+        bent = _if_told(lambda n=name, o=over: evidence.shape(o, n, shift))
+        told["losses and gains alike"] = "–" if bent is None else chance(bent.p_equal)
+        told["all steps alike"] = (
+            "–" if bent is None or np.isnan(bent.p_line) else chance(bent.p_line)
+        )
+        rows.append(told)
+    return pd.DataFrame(rows)
+
+
+def _if_told(told: Any) -> Any:
+    try:
+        return told()
+    except UnanswerableError:
+        return None
+
+
+def _points(one: Effect | None) -> str:
+    if one is None:
+        return "–"
+    return f"{100 * one.value:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f})"
+
+
+def _ratio(ends: Any) -> str:
+    return "–" if ends is None else "{:.2f} ({:.2f} to {:.2f})".format(*ends)
+
+
+def truth_finding(
+    numbers: Numbers, frame: pd.DataFrame, chances: pd.DataFrame, found: Ladders
+) -> str:
+    """Record satisfaction.truth.effect_<instrument> and say whether the page's interval holds it.
+
+    frame : `landmarks`; chances : `planted.chances` of its rows.
+    """
+    from loyaltylab.satisfaction import planted  # needs the simulation, which no real page does
+
+    said = []
+    for name, methods in found.items():
+        if _MAIN not in methods:
+            continue
+        rows = frame[(frame["instrument"] == name) & frame["ordered"].notna()]
+        true = planted.true_effect(rows, chances.loc[rows.index], OWN_STEP)
+        numbers.record(
+            f"satisfaction.truth.effect_{name}", 100 * true, unit="points", n=len(rows),
+            definition=f"satisfaction.effect_{name} from the true chances of these customers",
+        )  # fmt: skip
+        main, plain = methods[_MAIN], methods["plain"]
+        said.append(
+            sentence(
+                "One step of {name} is worth **{true:+.1f} points** in truth, {where} the interval of "
+                "the page ({low:+.1f} to {high:+.1f}) and {looks} that of the first sight "
+                "({plain_low:+.1f} to {plain_high:+.1f}).",
+                name=NAMES[name],
+                true=100 * true,
+                where=_where(true, main),
+                looks=_where(true, plain),
+                low=100 * main.low,
+                high=100 * main.high,
+                plain_low=100 * plain.low,
+                plain_high=100 * plain.high,
+            )
+        )
+    return " ".join(said)
+
+
+def _where(true: float, one: Effect) -> str:
+    return "inside" if one.low <= true <= one.high else "outside"
