@@ -56,7 +56,7 @@ def test_what_was_known_and_what_came_is_what_a_loop_finds(frame):
         assert own["age"] == (at - past[0]).days and own["silence"] == (at - past[-1]).days
         assert own["basket"] == sum(money[who][: len(past)]) / len(past)
         wait = (future[0] - at).days if future else np.nan
-        assert own["wait"] == wait or np.isnan(own["wait"]) and np.isnan(wait)
+        assert own["wait"] == wait or (np.isnan(own["wait"]) and np.isnan(wait))
         assert own["observed"] == (pd.Timestamp(UNTIL) - at).days
         if own["observed"] < WINDOW:
             assert np.isnan(own["ordered"])

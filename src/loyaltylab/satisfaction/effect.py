@@ -7,6 +7,7 @@ when the score is one step higher, of customers who behaved alike up to the answ
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from scipy.special import expit, logit
 from scipy.stats import chi2, norm
 from statsmodels.genmod.families import Binomial, links
 from statsmodels.genmod.generalized_linear_model import GLM
-from statsmodels.tools.sm_exceptions import PerfectSeparationError
+from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import Z
@@ -31,6 +32,8 @@ LEFT_AT_MOST = (
     0.1  # probability of having left by the answer, up to which one counts as still there
 )
 _POWER = float(norm.ppf(0.8))
+_TINY = 1e-12  # of a chance
+_SETTLED = 20.0  # log-odds that no answers of customers have, unless something settles the outcome
 OWN_STEP = ("own", 0.5)  # half a step to each side of each one's own score
 
 
@@ -67,16 +70,21 @@ class _Chances(links.Logit):  # type: ignore[misc]
     def __init__(self, there: np.ndarray) -> None:
         self.there = there
 
+    def _clean(self, p: Any) -> Any:
+        return self.there * np.clip(p / self.there, _TINY, 1 - _TINY)
+
     def __call__(self, p: Any) -> Any:
-        return logit(np.clip(p / self.there, 1e-12, 1 - 1e-12))
+        return logit(self._clean(p) / self.there)
 
     def inverse(self, z: Any) -> Any:
         return self.there * expit(z)
 
     def deriv(self, p: Any) -> Any:
+        p = self._clean(p)
         return self.there / (p * (self.there - p))
 
     def deriv2(self, p: Any) -> Any:
+        p = self._clean(p)
         return -self.there * (self.there - 2 * p) / (p * (self.there - p)) ** 2
 
     def inverse_deriv(self, z: Any) -> Any:
@@ -158,14 +166,17 @@ def fit(
         family=Binomial(_Chances(np.clip(there, 1e-9, 1)), check_link=False),
         freq_weights=weights,
     )
-    try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PerfectSeparationWarning)  # it is refused below
         found = model.fit(
             start_params=start, cov_type="cluster", cov_kwds={"groups": persons}, maxiter=200
         )
-    except (PerfectSeparationError, np.linalg.LinAlgError) as error:
-        raise UnanswerableError(f"surveys: no fit of ordering again, {error}.") from error
-    if not found.converged or not np.isfinite(found.bse).all():
-        raise UnanswerableError("surveys: the fit of ordering again found no best parameters.")
+    log_odds = np.abs(x @ found.params)
+    if not found.converged or not np.isfinite(found.bse).all() or log_odds.max() > _SETTLED:
+        raise UnanswerableError(
+            "surveys: expected answers that ordering again does not follow from, found that some value "
+            "of the score, or of what went before, settles it. Collect more answers."
+        )
     return Fitted(
         np.asarray(found.params), np.asarray(found.cov_params()), adjusted, there, float(found.llf)
     )

@@ -173,6 +173,6 @@ def correlations(frame: pd.DataFrame) -> dict[str, float]:
         "spearman": float(spearmanr(scores, ordered).statistic) if varied else np.nan,
         "point_biserial": float(pointbiserialr(ordered, scores).statistic) if varied else np.nan,
         "cohorts": float(spearmanr(means["score"], means["ordered"]).statistic)
-        if len(means) >= 5
+        if len(means) >= 5 and means.nunique()[["score", "ordered"]].min() > 1
         else np.nan,
     }
