@@ -3,6 +3,14 @@
 Grain in: one invitation to a survey, with person_id.
 """
 
+from loyaltylab.satisfaction.breakdown import (
+    by_group,
+    by_period,
+    group_finding,
+    overall,
+)
+from loyaltylab.satisfaction.invitations import frame, invitations
+from loyaltylab.satisfaction.response import Response, auc, fit, who_answers
 from loyaltylab.satisfaction.scores import (
     NAMES,
     SCALES,
@@ -15,16 +23,82 @@ from loyaltylab.satisfaction.scores import (
     responses,
     scores,
 )
+from loyaltylab.satisfaction.trends import (
+    describe_groups,
+    describe_periods,
+    plot_groups,
+    plot_periods,
+    record_trend,
+    trend,
+    trend_finding,
+)
+from loyaltylab.satisfaction.weighting import (
+    balance,
+    effective,
+    sensitivity,
+    tipping_points,
+    weighted,
+    weighted_score,
+    weights,
+    worst_case,
+)
+from loyaltylab.satisfaction.weighting_findings import (
+    compared,
+    describe_balance,
+    describe_sensitivity,
+    plot_balance,
+    plot_sensitivity,
+    record_response,
+    record_weighted,
+    sensitivity_finding,
+    weighting_finding,
+    who_finding,
+)
 
 __all__ = [
     "NAMES",
     "SCALES",
+    "Response",
     "answers",
+    "auc",
+    "balance",
+    "by_group",
+    "by_period",
+    "compared",
     "describe_answers",
+    "describe_balance",
+    "describe_groups",
+    "describe_periods",
+    "describe_sensitivity",
+    "effective",
     "finding",
+    "fit",
+    "frame",
+    "group_finding",
+    "invitations",
+    "overall",
     "overview",
     "plot_answers",
+    "plot_balance",
+    "plot_groups",
+    "plot_periods",
+    "plot_sensitivity",
     "record",
+    "record_response",
+    "record_trend",
+    "record_weighted",
     "responses",
     "scores",
+    "sensitivity",
+    "sensitivity_finding",
+    "tipping_points",
+    "trend",
+    "trend_finding",
+    "weighted",
+    "weighted_score",
+    "weighting_finding",
+    "weights",
+    "who_answers",
+    "who_finding",
+    "worst_case",
 ]

@@ -149,7 +149,7 @@ def by_group(rows: pd.DataFrame, group: str, *, minimum: int = MINIMUM) -> pd.Da
     order = pd.DataFrame(
         {"instrument": _ranks(table), "last": place[0], "n": place[1], "g": place[2]}
     )
-    return table.loc[order.sort_values(list(order)).index].reset_index(drop=True)
+    return table.loc[order.sort_values([*order.columns]).index].reset_index(drop=True)
 
 
 def by_period(rows: pd.DataFrame, period: Span, *, minimum: int = MINIMUM) -> pd.DataFrame:
@@ -161,7 +161,7 @@ def by_period(rows: pd.DataFrame, period: Span, *, minimum: int = MINIMUM) -> pd
     at = of_ordinals(rows["month"].to_numpy(), "month").asfreq(of_ordinals([], period).freqstr[0])
     table = _cells(rows.assign(group=at.start_time), minimum=minimum)
     order = pd.DataFrame({"instrument": _ranks(table), "at": table["group"]})
-    return table.loc[order.sort_values(list(order)).index].reset_index(drop=True)
+    return table.loc[order.sort_values([*order.columns]).index].reset_index(drop=True)
 
 
 def _cells(rows: pd.DataFrame, *, minimum: int) -> pd.DataFrame:

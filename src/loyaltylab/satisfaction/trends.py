@@ -39,8 +39,9 @@ def trend(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _slope(instrument: str, given: pd.DataFrame) -> dict[str, object]:
     months = given["month"].to_numpy()
-    told = {"instrument": instrument, "answers": len(given), "months": np.unique(months).size}
-    if len(given) < MINIMUM or told["months"] < _MONTHS:
+    several = np.unique(months).size
+    told = {"instrument": instrument, "answers": len(given), "months": several}
+    if len(given) < MINIMUM or several < _MONTHS:
         return told | dict.fromkeys(("slope", "low", "high", "p"), np.nan)
     value = points(instrument, given["score"])
     # Whole numbers, so that sums of them do not depend on their order.
