@@ -5,6 +5,7 @@ Equal invitations are counted, and the model sees the counts. One model for each
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import pandas as pd
 import statsmodels.api as sm
 from scipy.special import expit
 from scipy.stats import norm
+from statsmodels.tools.sm_exceptions import PerfectSeparationWarning, SingularMatrixWarning
 
 from loyaltylab.intervals import Z
 from loyaltylab.satisfaction.breakdown import Floats, holm
@@ -22,6 +24,7 @@ LARGEST = 5.0  # times the mean weight: what is above is cut to that
 _RARE = 10  # answers, and refusals, that a level needs for a parameter of its own
 _PER_PARAMETER = 10  # the same for each parameter of the model (Peduzzi et al. 1996)
 _NEW = "no order before"
+_SINGULAR = 1e-10  # of the largest eigenvalue: below it, a direction that the data do not tell
 Ints = np.ndarray[Any, np.dtype[np.integer[Any]]]
 
 
@@ -149,10 +152,16 @@ def _logistic(kinds: pd.DataFrame, terms: Terms) -> tuple[Floats, Floats]:
         spread = asked / (said * refused) if said and refused else 0.0
         return np.array([lean]), np.array([[spread]])
     counts = np.column_stack([answered, invited - answered])
-    parameters = sm.GLM(counts, design, family=sm.families.Binomial()).fit().params
+    model = sm.GLM(counts, design, family=sm.families.Binomial())
+    with warnings.catch_warnings():
+        # Features that go together, and as many parameters as kinds, fit exactly or in several ways:
+        # the chances are the same, and nothing else is asked of the model.
+        for kind in (PerfectSeparationWarning, SingularMatrixWarning, RuntimeWarning):
+            warnings.simplefilter("ignore", kind)
+        parameters = model.fit().params
     chance = expit(design @ parameters)
     information = (design * (invited * chance * (1 - chance))[:, None]).T @ design
-    return parameters, np.linalg.pinv(information, hermitian=True)
+    return parameters, np.linalg.pinv(information, rcond=_SINGULAR, hermitian=True)
 
 
 def auc(model: Response) -> float:
