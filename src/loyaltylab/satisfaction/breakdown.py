@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.stats import chi2
-from statsmodels.stats.multitest import multipletests
 
 from loyaltylab.intervals import LEVEL, Z, share_with_interval
 from loyaltylab.numbers import chance, sentence
@@ -192,12 +191,17 @@ def heterogeneity(table: pd.DataFrame) -> float:
 
 
 def holm(chances: Any) -> Floats:
-    """p-values for so many tests at once (Holm 1979); one that is missing was no test."""
+    """p-values for so many tests at once; one that is missing was no test.
+
+    Holm, S. (1979), Scandinavian Journal of Statistics 6, 65–70. As `multipletests` of statsmodels,
+    which collects garbage at each call and so takes a fifth of a second.
+    """
     chances = np.asarray(list(chances), float)
-    tested = ~np.isnan(chances)
-    if tested.any():
-        chances[tested] = multipletests(chances[tested], method="holm")[1]
-    return chances
+    order = np.argsort(chances)[: np.count_nonzero(~np.isnan(chances))]  # missing ones are last
+    raised = chances[order] * np.arange(len(order), 0, -1)
+    adjusted = np.full(len(chances), np.nan)
+    adjusted[order] = np.minimum(np.maximum.accumulate(raised), 1)
+    return adjusted
 
 
 def group_finding(table: pd.DataFrame, *, what: str) -> str:

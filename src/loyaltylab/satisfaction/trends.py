@@ -27,7 +27,8 @@ def trend(rows: pd.DataFrame) -> pd.DataFrame:
     high, p, p_holm (for all instruments together). Least squares of what each answer is worth on the
     month of its invitation, errors clustered by person (Liang & Zeger 1986, Biometrika 73, 13–22); of a
     share that is the trend of Armitage (1955, Biometrics 11, 375–386) without its assumption that
-    answers are independent. Missing with fewer than MINIMUM answers, or in fewer than three months.
+    answers are independent. Missing with fewer than MINIMUM answers, in fewer than three
+    months, or all alike.
     """
     given = rows[rows["score"].notna()]
     found = [
@@ -41,10 +42,9 @@ def _slope(instrument: str, given: pd.DataFrame) -> dict[str, object]:
     months = given["month"].to_numpy()
     several = np.unique(months).size
     told = {"instrument": instrument, "answers": len(given), "months": several}
-    if len(given) < MINIMUM or several < _MONTHS:
-        return told | dict.fromkeys(("slope", "low", "high", "p"), np.nan)
     value = points(instrument, given["score"])
-    # Whole numbers, so that sums of them do not depend on their order.
+    if len(given) < MINIMUM or several < _MONTHS or value.min() == value.max():
+        return told | dict.fromkeys(("slope", "low", "high", "p"), np.nan)
     years = (months - months.min()) / 12
     time = years - years.mean()
     spread = (time**2).sum()
@@ -52,7 +52,7 @@ def _slope(instrument: str, given: pd.DataFrame) -> dict[str, object]:
     left = time * (value - value.mean() - slope * time)
     codes, _ = pd.factorize(given["person"])
     error = np.sqrt((np.bincount(codes, weights=left) ** 2).sum()) / spread
-    p = float(2 * norm.sf(abs(slope) / error)) if error else np.nan
+    p = float(2 * norm.sf(abs(slope) / error))
     return told | {"slope": slope, "low": slope - Z * error, "high": slope + Z * error, "p": p}
 
 
