@@ -124,6 +124,15 @@ def test_features_equal_a_plain_loop_and_no_invitation_is_lost_or_doubled():
     pd.testing.assert_frame_equal(found, expected, check_dtype=False)
 
 
+def test_segments_come_along_and_nobody_is_lost_who_has_none():
+    put = ibis.memtable(pd.DataFrame({"person_id": ["a"], "segment": ["loyal"]}))
+    table = asked([("a", "2024-06-01", 9.0), ("b", "2024-06-01", 9.0)], [], segments=put)
+    assert table.to_pandas().set_index("person_id")["segment"].fillna("–").to_dict() == {
+        "a": "loyal",
+        "b": "–",
+    }
+
+
 def test_the_frame_holds_no_person_id_and_the_order_of_rows_moves_nothing():
     surveys = [(f"p{k % 40}", "2024-06-01", float(k % 11)) for k in range(80)]
     purchases = [(f"p{k}", f"2024-0{1 + k % 5}-01") for k in range(30)]
@@ -296,7 +305,11 @@ def test_tilted_scores_by_hand_and_where_they_leave_the_interval():
     assert more < 0 < less
     assert satisfaction.weighted_score(many, gamma=less)["score"] == pytest.approx(plain["low"])
     assert satisfaction.weighted_score(many, gamma=more)["score"] == pytest.approx(plain["high"])
-    assert f"at {np.exp(less):.2f} or more" in satisfaction.sensitivity_finding(many)
+    assert f"by {np.exp(less):.2f} or more" in satisfaction.sensitivity_finding(many)
+    assert satisfaction.gamma_at(many, 0.6) > less
+    worst, best = satisfaction.worst_case(many)
+    assert np.isnan(satisfaction.gamma_at(many, worst - 0.01))
+    assert np.isnan(satisfaction.gamma_at(many, best + 0.01))
 
 
 def test_error_without_features_is_that_of_the_plain_score():
@@ -377,6 +390,9 @@ def test_numbers_sentences_and_figures_say_what_was_found():
     words = satisfaction.weighting_finding(plain, shown)
     assert words.startswith("## Weighting for who answers moves NPS\n")
     assert f"NPS is {said['nps']:+.0f} (" in words
+    zero = satisfaction.gamma_at(model, 0)
+    assert satisfaction.weighted_score(model, gamma=zero)["score"] == pytest.approx(0, abs=1e-8)
+    assert f"by {np.exp(zero):.2f}, it would be 0." in satisfaction.sensitivity_finding(model)
     words = satisfaction.who_finding([model])
     assert words.startswith("## Who answers is no accident\n")
     assert "customers for a year longer answer" in words and "percentage points more often" in words

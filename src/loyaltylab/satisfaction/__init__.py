@@ -35,6 +35,7 @@ from loyaltylab.satisfaction.trends import (
 from loyaltylab.satisfaction.weighting import (
     balance,
     effective,
+    gamma_at,
     sensitivity,
     tipping_points,
     weighted,
@@ -74,6 +75,7 @@ __all__ = [
     "finding",
     "fit",
     "frame",
+    "gamma_at",
     "group_finding",
     "invitations",
     "overall",

@@ -34,18 +34,20 @@ def invitations(
     *,
     persons: ir.Table | None = None,
     tickets: ir.Table | None = None,
+    segments: ir.Table | None = None,
 ) -> ir.Table:
     """Each invitation with what was known of the customer before the day on which it was sent.
 
     surveys : person_id, instrument, sent_at, score, perhaps touchpoint; purchases : as
     `timelines.timelines`; persons : person_id, acquired_through; tickets : person_id, opened_at,
-    perhaps resolved_at.
+    perhaps resolved_at; segments : person_id, segment, as somebody put them on a day of their own.
     Returns person_id, instrument, score (missing: not answered), sent (day), month (its number, as
     `periods.ordinal`), touchpoint and channel (of acquisition; UNKNOWN where nothing tells), ticket (of
     TICKETS: none opened in the TICKET_DAYS days before, all of those resolved by then, one still open;
     missing without `tickets`), and in classes, missing before the first order: tenure (whole
     months since the first order), orders (0: one, 1: two or three, 2: four to seven …) and recency
-    (weeks since the last: 0: below one, 1: below three, 2: below seven …).
+    (weeks since the last: 0: below one, 1: below three, 2: below seven …). With `segments` the segment
+    as well, which may know what came later: it groups scores and explains no answer.
     """
     asked = surveys.mutate(
         sent=surveys["sent_at"].date(),
@@ -71,6 +73,11 @@ def invitations(
         known = joined.mutate(channel=joined["through"].fill_null(UNKNOWN))
     if tickets is not None:
         known = _with_tickets(known, tickets)
+    more = []
+    if segments is not None:
+        put = segments.select(put="person_id", segment="segment")
+        known = known.left_join(put, known["person_id"] == put["put"]).drop("put")
+        more = ["segment"]
     days = known["sent"].delta(known["day"], unit="day")
     tenure = known["sent"].delta(known["first"], unit="day").cast("float64")
     return known.select(
@@ -82,6 +89,7 @@ def invitations(
         "touchpoint",
         "channel",
         "ticket",
+        *more,
         tenure=(tenure / ibis.literal(MONTH, "float64")).floor().clip(upper=LONGEST),
         orders=_class(known["rank"], _ORDERS),
         recency=_class(days // 7, _WEEKS),

@@ -211,9 +211,9 @@ _MORE = {
     "recency": "customers whose last order is twice as long ago",
 }
 _LEVELS = {
-    "touchpoint": "those asked at {level}, not {usual}",
-    "channel": "customers won through {level}, not {usual}",
-    "ticket": "customers with {level}, not {usual}",
+    "touchpoint": "those asked at {level} rather than {usual}",
+    "channel": "customers won through {level} rather than {usual}",
+    "ticket": "customers with {level} rather than {usual}",
 }
 _STATES = dict(zip(TICKETS, ("none", "a ticket just resolved", "a ticket still open"), strict=True))
 

@@ -169,22 +169,25 @@ def tipping_points(model: Response) -> tuple[float, float]:
     """The gammas at which the score leaves the interval that it has if silence says nothing: that, above
     0, at which it falls below, and that, below 0, at which it rises above. Missing: none does."""
     plain = weighted_score(model)
-    return (
-        _crossing(model, plain["low"], _FARTHEST),
-        _crossing(model, plain["high"], -_FARTHEST),
-    )
+    below, above = (gamma_at(model, plain[end]) for end in ("low", "high"))
+    return below, above
 
 
-def _crossing(model: Response, level: float, farthest: float) -> float:
-    """The gamma between 0 and `farthest` at which the score is `level`; it moves with gamma one way."""
+def gamma_at(model: Response, score: float) -> float:
+    """The gamma at which the score of all who were asked is `score`; missing if none brings it there.
+
+    The score falls as gamma rises, so there is one at most.
+    """
 
     def above(gamma: float) -> float:
         _, value, odds = _tilted(model, gamma)
         silent = len(model.score) - len(value)
         return (
-            float((value.sum() + silent * (odds @ value) / odds.sum()) / len(model.score)) - level
+            float((value.sum() + silent * (odds @ value) / odds.sum()) / len(model.score)) - score
         )
 
-    if not model.answered.any() or model.answered.all() or above(0) * above(farthest) >= 0:
+    if not model.answered.any() or model.answered.all() or np.isnan(score):
         return float("nan")
-    return float(brentq(above, *sorted((0.0, farthest))))
+    if above(_FARTHEST) >= 0 or above(-_FARTHEST) <= 0:
+        return float("nan")
+    return float(brentq(above, -_FARTHEST, _FARTHEST))

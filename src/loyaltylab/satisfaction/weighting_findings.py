@@ -14,7 +14,7 @@ from loyaltylab.intervals import LEVEL, share_with_interval
 from loyaltylab.numbers import Number, Numbers, sentence
 from loyaltylab.satisfaction.response import LARGEST, Response, auc, who_answers
 from loyaltylab.satisfaction.scores import NAMES, in_words
-from loyaltylab.satisfaction.weighting import tipping_points, weighted_score
+from loyaltylab.satisfaction.weighting import gamma_at, tipping_points, weighted_score
 
 _TOLD = 3  # contrasts in words for each instrument, those that stand out most
 
@@ -63,7 +63,9 @@ def who_finding(models: Sequence[Response]) -> str:
         certain |= len(sure) > 0
         name = NAMES[model.instrument]
         if not len(sure):
-            told.append(f"Of {name}, nothing that is known of customers tells who answers.")
+            told.append(
+                f"Of {name}, nothing that is known of customers tells, beyond chance, who answers."
+            )
             continue
         error = (sure["high"] - sure["low"]).replace(0, np.nan)
         most = sure.loc[(sure["more"].abs() / error).sort_values(ascending=False).index[:_TOLD]]
@@ -149,22 +151,21 @@ def sensitivity_finding(model: Response) -> str:
     silent = float((~model.answered).mean())
     if np.isnan(score["score"]) or not silent:
         return f"Of {name}, {'nobody' if np.isnan(score['score']) else 'everybody'} answered."
-    less, more = tipping_points(model)
-    ends = {end: in_words(model.instrument, score[end]) for end in ("low", "high")}
-    sides = [
-        f"{side} {ends[end]} at {np.exp(gamma):.2f} or {beyond}"
-        for side, end, gamma, beyond in (
-            ("below", "low", less, "more"),
-            ("above", "high", more, "less"),
-        )
-        if not np.isnan(gamma)
-    ]
+    below, above = tipping_points(model)
+    low, high = (in_words(model.instrument, score[end]) for end in ("low", "high"))
+    sides = []
+    if not np.isnan(below):
+        sides.append(f"by {np.exp(below):.2f} or more, {name} of all asked would be below {low}")
+    if not np.isnan(above):
+        sides.append(f"by {np.exp(above):.2f} or less, above {high}")
+    if model.instrument == "nps" and not np.isnan(none := gamma_at(model, 0.0)):
+        sides.append(f"by {np.exp(none):.2f}, it would be 0")
     if not sides:
         return f"Of {name} no dependence of answering on the score leads out of its interval."
     return (
-        f"{silent:.0%} of those asked for {name} did not answer. Say that of those alike in what is "
-        f"known, a standard deviation more in the score multiplies the odds of an answer: {name} "
-        f"of all asked is {' and '.join(sides)}, which is outside the interval given."
+        f"{silent:.0%} of those asked for {name} did not answer. If, of customers alike in what is "
+        "known, a standard deviation more in the score multiplied the odds of an answer "
+        f"{'; '.join(sides)}."
     )
 
 
