@@ -136,8 +136,9 @@ def test_groups_are_told_apart_where_they_differ_alone():
         mixed, what="channels"
     )
     error = 100 * np.sqrt((1 - 0.36) / 100)
-    expected = 2 * norm.sf(120 / (error * np.sqrt(2)))
-    assert breakdown.heterogeneity(apart) == pytest.approx(expected)
+    near = apart.assign(score=[10.0, -10.0])
+    expected = 2 * norm.sf(20 / (error * np.sqrt(2)))
+    assert breakdown.heterogeneity(near) == pytest.approx(expected)
 
 
 def test_periods_with_few_answers_are_gaps():

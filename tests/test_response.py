@@ -180,6 +180,19 @@ def test_of_two_strata_an_answer_stands_for_as_many_as_were_asked():
     assert found["after"] == pytest.approx(0, abs=1e-9)
 
 
+def test_the_error_over_strata_is_that_within_and_between_them():
+    # Post-stratified: the strata's shares of those asked are estimated too, but by all of those asked.
+    table = strata()
+    model = satisfaction.fit(table[table["channel"] == "a"], "csat")
+    share, good, n = np.array([0.4, 0.6]), np.array([10 / 30, 7 / 20]), np.array([30, 20])
+    score = share @ good
+    within = (share**2 * good * (1 - good) / n).sum()
+    between = (share * (good - score) ** 2).sum() / 100
+    found = satisfaction.weighted_score(model)
+    half = Z * np.sqrt(within + between)
+    assert found["high"] - found["score"] == pytest.approx(half, rel=1e-9)
+
+
 def test_two_by_two_strata_give_back_exactly_the_composition_of_those_asked():
     # Odds that multiply: 1 and 1/3 by tenure, times 1 and 1/3 by channel, as the model has it.
     cells = [("a", 0.0, 80, 40), ("a", 24.0, 80, 20), ("b", 0.0, 80, 20), ("b", 24.0, 100, 10)]
