@@ -24,7 +24,7 @@ LARGEST = 5.0  # times the mean weight: what is above is cut to that
 _RARE = 10  # answers, and refusals, that a level needs for a parameter of its own
 _PER_PARAMETER = 10  # the same for each parameter of the model (Peduzzi et al. 1996)
 _NEW = "no order before"
-_SINGULAR = 1e-10  # of the largest eigenvalue: below it, a direction that the data do not tell
+SINGULAR = 1e-10  # of the largest eigenvalue: below it, a direction that the data do not tell
 Ints = np.ndarray[Any, np.dtype[np.integer[Any]]]
 
 
@@ -161,7 +161,7 @@ def _logistic(kinds: pd.DataFrame, terms: Terms) -> tuple[Floats, Floats]:
         parameters = model.fit().params
     chance = expit(design @ parameters)
     information = (design * (invited * chance * (1 - chance))[:, None]).T @ design
-    return parameters, np.linalg.pinv(information, rcond=_SINGULAR, hermitian=True)
+    return parameters, np.linalg.pinv(information, rcond=SINGULAR, hermitian=True)
 
 
 def auc(model: Response) -> float:

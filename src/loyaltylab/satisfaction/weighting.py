@@ -7,6 +7,7 @@ say. What nobody knows is whether they are alike: `gamma` says by how much they 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,12 @@ from scipy.optimize import brentq
 from loyaltylab.intervals import Z
 from loyaltylab.satisfaction.breakdown import NPS_SCALE, Floats, points
 from loyaltylab.satisfaction.invitations import NOMINAL, NUMERIC
-from loyaltylab.satisfaction.response import LARGEST, Response
+from loyaltylab.satisfaction.response import LARGEST, SINGULAR, Response
 
 GAMMAS = (-1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0)
-_FARTHEST = 10.0  # gamma: from here on those silent are as good as all at one end of the scale
+_FARTHEST = 4.0  # gamma: odds fifty times as high for a standard deviation are no explanation
+_STEPS = 50  # of Newton's method; a handful are enough
+_SMALL = 1e-9  # a step that moves no odds by more than this share of them is the last
 
 
 def _odds(model: Response) -> tuple[Floats, Any]:
@@ -86,10 +89,9 @@ def weighted_score(model: Response, *, gamma: float = 0.0) -> dict[str, float]:
     """The score of all who were asked, answers standing for those silent. score, low, high.
 
     gamma : by how much the logarithm of the odds of an answer rises with a standard deviation of the
-    score itself, beyond the features: the scores of those silent, taken together, are those of
-    the answers that stand for them, tilted by exp(−gamma · standardised score) (Robins, Rotnitzky &
-    Scharfstein 2000, in Statistical Models in Epidemiology, IMA 116, 1–94). At 0 silence says
-    nothing beyond the features.
+    score itself, at equal features: the scores of those silent are those of the answers that stand for
+    them, tilted by exp(−gamma · standardised score) (Robins, Rotnitzky & Scharfstein 2000, in
+    Statistical Models in Epidemiology, IMA 116, 1–94). At 0 silence says nothing beyond the features.
     The interval, normal at LEVEL, is of customers like those asked, is clustered by person, and allows
     for the estimated chances: by the influence function with that of the logistic model in it
     (Lunceford & Davidian 2004, Statistics in Medicine 23, 2937–2960; Kim & Kim 2007, Canadian Journal of
@@ -98,18 +100,19 @@ def weighted_score(model: Response, *, gamma: float = 0.0) -> dict[str, float]:
     there, n = model.answered, len(model.score)
     if not there.any():
         return dict.fromkeys(("score", "low", "high"), np.nan)
-    tilted, value, odds = _tilted(model, gamma)
-    silent, total = n - there.sum(), odds.sum()
-    among_silent = float(odds @ value / total) if total else 0.0
-    score = float((value.sum() + silent * among_silent) / n)
+    told = _tilted(model, gamma)
+    silent, total = n - there.sum(), told.odds.sum()
+    among_silent, score = told.scores(n)
     errors = np.full(n, (among_silent - score) / n)
-    errors[there] = (value - score) / n
+    errors[there] = (told.value - score) / n
     if total:
-        errors[there] += silent / n * odds * (value - among_silent) / total
-        by_kind = np.bincount(
-            model.kind[there], odds * (value - among_silent) * tilted, len(model.kinds)
-        )
-        gradient = -(by_kind @ model.terms.design(model.kinds)) / total
+        off, before = told.odds * (told.value - among_silent), told.before
+        x, changed = told.design, told.odds - before
+        # The tilt's own parameters hang on those of the model: the chain rule, as for any estimate.
+        slope = np.linalg.pinv((x * told.odds[:, None]).T @ x, rcond=SINGULAR, hermitian=True)
+        slope = slope @ (off @ x)
+        errors[there] += silent / n / total * (off - changed * (x @ slope))
+        gradient = (changed * told.free * (x @ slope) - off * told.free) @ x / total
         errors += model.influence(silent / n * gradient)
     codes, _ = pd.factorize(model.person)
     half = Z * np.sqrt((np.bincount(codes, weights=errors) ** 2).sum())
@@ -117,14 +120,53 @@ def weighted_score(model: Response, *, gamma: float = 0.0) -> dict[str, float]:
     return {"score": score, "low": max(score - half, low), "high": min(score + half, high)}
 
 
-def _tilted(model: Response, gamma: float) -> tuple[Any, Floats, Floats]:
-    """Of each answer: whether its odds depend on the model, what it is worth, and its tilted odds."""
+@dataclass(frozen=True)
+class _Tilted:
+    """Of each answer: what it is worth, its row of the design, the odds against it before and after
+    tilting, and whether the former follow the model (were not cut)."""
+
+    value: Floats
+    design: Floats
+    before: Floats
+    odds: Floats
+    free: Any
+
+    def scores(self, n: int) -> tuple[float, float]:
+        """The score among those silent, 0 if their odds are, and among all n who were asked."""
+        total = self.odds.sum()
+        among_silent = float(self.odds @ self.value / total) if total else 0.0
+        silent = n - len(self.value)
+        return among_silent, float((self.value.sum() + silent * among_silent) / n)
+
+
+def _tilted(model: Response, gamma: float) -> _Tilted:
+    """The answers of `model`, their odds tilted by exp(−gamma · standardised score − x'd).
+
+    d keeps what is known of those silent as it was (x: the columns of the design): the score alone is
+    tilted, at equal features. It is where a convex function is least, found by Newton's method.
+    """
     there = model.answered
-    odds, free = (values[model.kind[there]] for values in _odds(model))
+    kind = model.kind[there]
+    before, free = (values[kind] for values in _odds(model))
     given = model.score[there]
     spread = given.std()
     standardised = (given - given.mean()) / spread if spread else np.zeros(len(given))
-    return free, points(model.instrument, given), odds * np.exp(-gamma * standardised)
+    x = model.terms.design(model.kinds)[kind]
+    goal = before @ x
+    tilted = before * np.exp(-gamma * standardised)
+    d = np.zeros(x.shape[1])
+    if gamma and before.any():
+        d[0] = np.log(
+            tilted.sum() / before.sum()
+        )  # the constant's: a start from which it is not far
+        for _ in range(_STEPS):
+            odds = tilted * np.exp(-(x @ d))
+            step = np.linalg.pinv((x * odds[:, None]).T @ x, rcond=SINGULAR, hermitian=True)
+            step = step @ (odds @ x - goal)
+            d += step * min(1.0, 2 / max(np.abs(x @ step).max(), _SMALL))
+            if np.abs(x @ step).max() < _SMALL:
+                break
+    return _Tilted(points(model.instrument, given), x, before, tilted * np.exp(-(x @ d)), free)
 
 
 def weighted(models: Sequence[Response]) -> pd.DataFrame:
@@ -180,14 +222,12 @@ def gamma_at(model: Response, score: float) -> float:
     """
 
     def above(gamma: float) -> float:
-        _, value, odds = _tilted(model, gamma)
-        silent = len(model.score) - len(value)
-        return (
-            float((value.sum() + silent * (odds @ value) / odds.sum()) / len(model.score)) - score
-        )
+        return _tilted(model, gamma).scores(len(model.score))[1] - score
 
     if not model.answered.any() or model.answered.all() or np.isnan(score):
         return float("nan")
-    if above(_FARTHEST) >= 0 or above(-_FARTHEST) <= 0:
-        return float("nan")
-    return float(brentq(above, -_FARTHEST, _FARTHEST))
+    side = np.sign(above(0.0))
+    for reach in (0.5, 1.0, 2.0, _FARTHEST):
+        if side * above(side * reach) < 0:
+            return float(brentq(above, *sorted((0.0, side * reach)), xtol=1e-6))
+    return float("nan")
