@@ -1,5 +1,7 @@
 """What a step of a score goes with: against statsmodels, by hand, and where the truth is planted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -125,6 +127,20 @@ def test_who_had_left_is_taken_out():
     assert abs(mean) < 3 * np.std([one.value for one in found]) / np.sqrt(len(found)) + 1e-3
     assert sum(one.low <= 0 <= one.high for one in found) >= 25  # of 30: in 99 % of cases
     assert all(f.error > w.error for f, w in zip(found, without, strict=True))
+
+
+def test_the_error_holds_that_of_the_shift():
+    frame, _ = answers(12, n=2000, left=0.3, lower=0.8)
+    found = fit_shift(frame)
+    sure, unsure = (
+        effect(frame, linear, OWN_STEP, shift=replace(found, error=error)) for error in (0.0, 0.4)
+    )
+    more, less = (
+        effect(frame, linear, OWN_STEP, shift=replace(found, shift=found.shift + by)).value
+        for by in (0.2, -0.2)
+    )
+    assert unsure.error**2 == pytest.approx(sure.error**2 + (more - less) ** 2, rel=1e-9)
+    assert more > less + 0.001  # the less who had left answer lower, the less is taken out
 
 
 def test_order_of_rows_makes_no_difference_and_copies_no_certainty():

@@ -14,7 +14,7 @@ from loyaltylab.numbers import Number, Numbers, sentence
 # Instrument → lowest and highest score, and from which score an answer counts as good.
 SCALES = {"nps": (0, 10, 9), "csat": (1, 5, 4), "ces": (1, 7, 5)}
 NAMES = {"nps": "NPS", "csat": "CSAT", "ces": "CES"}
-_DETRACTORS = 6  # of NPS: scores up to it
+DETRACTORS = 6  # of NPS: scores up to it
 
 
 def answers(surveys: ir.Table) -> pd.DataFrame:
@@ -61,7 +61,7 @@ def _score(instrument: str, table: pd.DataFrame) -> dict[str, object]:
     if instrument != "nps":
         share, low, high = share_with_interval(good, n)
         return {"instrument": instrument, "answers": n, "score": share, "low": low, "high": high}
-    p, d = good / n, counts[table["score"] <= _DETRACTORS].sum() / n
+    p, d = good / n, counts[table["score"] <= DETRACTORS].sum() / n
     half = Z * np.sqrt((p + d - (p - d) ** 2) / n)
     value = {"score": p - d, "low": max(p - d - half, -1), "high": min(p - d + half, 1)}
     return {"instrument": instrument, "answers": n} | {k: 100 * v for k, v in value.items()}
@@ -93,7 +93,7 @@ def record(numbers: Numbers, asked: pd.DataFrame, scored: pd.DataFrame) -> dict[
             low=row.low,
             high=row.high,
             level=LEVEL,
-            definition=f"share of {meaning}, less that of 0 to {_DETRACTORS}, times 100"
+            definition=f"share of {meaning}, less that of 0 to {DETRACTORS}, times 100"
             if is_nps
             else f"share of {meaning}",
         )
@@ -112,11 +112,11 @@ def overview(asked: pd.DataFrame, scored: pd.DataFrame) -> pd.DataFrame:
             "answered": both["answered"],
             "response": [f"{rate:.1%}" for rate in both["rate"]],
             "score": [
-                _in_words(*values)
+                in_words(*values)
                 for values in both[["instrument", "score"]].itertuples(index=False)
             ],
             "95% interval": [
-                f"{_in_words(i, low)} to {_in_words(i, high)}"
+                f"{in_words(i, low)} to {in_words(i, high)}"
                 for i, low, high in both[["instrument", "low_scored", "high_scored"]].itertuples(
                     index=False
                 )
@@ -125,7 +125,8 @@ def overview(asked: pd.DataFrame, scored: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _in_words(instrument: str, score: float) -> str:
+def in_words(instrument: str, score: float) -> str:
+    """A score as a reader wants it: NPS with its sign, a share in percent."""
     return f"{score:+.0f}" if instrument == "nps" else f"{score:.0%}"
 
 
@@ -154,8 +155,8 @@ def finding(table: pd.DataFrame, instrument: str, score: Number) -> str:
         "{share:.0%} of the {n:,} who answered gave {good} to {highest} and so would recommend the "
         "company, {against:.0%} gave {lowest} to {detractors}. The difference, in points, lies "
         "between {score.low:+.0f} and {score.high:+.0f} with 95% confidence.",
-        against=part.loc[part["score"] <= _DETRACTORS, "share"].sum(),
-        detractors=_DETRACTORS,
+        against=part.loc[part["score"] <= DETRACTORS, "share"].sum(),
+        detractors=DETRACTORS,
         **words,
     )
 
