@@ -1,6 +1,7 @@
 """What a step of a score goes with: against statsmodels, by hand, and where the truth is planted."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -288,3 +289,17 @@ def test_what_is_usually_reported():
     assert -1 <= found["cohorts"] <= 1
     assert np.isnan(evidence.correlations(frame.assign(score=1.0))["spearman"])
     assert np.isnan(evidence.correlations(frame.head(20))["cohorts"])
+
+
+def test_cox_regression_is_the_published_one():
+    """Rossi, Berk & Lenihan (1980), Money, Work, and Crime: 432 released prisoners, weeks to the next
+    arrest. Figures: Fox & Weisberg (2011), An R Companion to Applied Regression, appendix on Cox."""
+    data = pd.read_csv(Path(__file__).parent / "published" / "rossi.csv")
+    names = ["fin", "age", "race", "wexp", "mar", "paro", "prio"]
+    spells = pd.DataFrame({"person": data.index, "wait": data["week"].where(data["arrest"] == 1),
+                           "observed": data["week"], "day": pd.Timestamp("2024-01-01")})  # fmt: skip
+    found, rows = evidence.cox(spells, data[names].to_numpy(float))
+    assert rows.all() and found.llf == pytest.approx(-658.748, abs=5e-4)
+    told = dict(zip(names, found.params, strict=True))
+    assert told["fin"] == pytest.approx(-0.3794, abs=5e-5)
+    assert told["prio"] == pytest.approx(0.0915, abs=5e-5)

@@ -196,6 +196,8 @@ def effect(
     shift : takes out customers who had left already; its uncertainty is in the error. weights : of
     answers. Raises as `fit`.
     """
+    if frame.empty:
+        raise UnanswerableError("surveys: expected answers whose window is over, found none.")
     scores, ordered = frame["score"].to_numpy(float), frame["ordered"].to_numpy(float)
     persons, adjusted = frame["person"].to_numpy(), adjustment(frame)
     low, high = (terms(np.broadcast_to(end, scores.shape)) for end in ends(scores, contrast))

@@ -219,7 +219,7 @@ def plot_effects(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.axvline(0, color=plots.NEUTRAL, linewidth=1)
     ax.set_yticks([place for place, _ in places], [label for _, label in places])
     ax.grid(visible=False, axis="y")
-    ax.set(xlabel="points of the chance to order again, for one step of the score more")
+    ax.set(xlabel="points more chance to order again, a step of the score")
     return ax
 
 

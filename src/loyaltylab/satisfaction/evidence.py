@@ -109,22 +109,27 @@ def hazard(frame: pd.DataFrame) -> tuple[float, float, float]:
     frame : `landmarks` of one instrument, whatever its window.
     Raises UnanswerableError if there are fewer than LEAST orders for a parameter.
     """
+    found, rows = cox(frame, np.column_stack([frame["score"], adjustment(frame)[:, 1:]]))
+    fitted = found.model.fit(groups=frame["person"].to_numpy()[rows])
+    value, error = fitted.params[0], fitted.bse[0]
+    return tuple(float(np.exp(value + by * error)) for by in (0, -Z, Z))  # type: ignore[return-value]
+
+
+def cox(frame: pd.DataFrame, x: np.ndarray) -> tuple[Any, np.ndarray]:
+    """Cox regression (1972; ties by Efron) of spells from an answer on by columns x, and which rows have
+    a spell at all. Errors are those of independent spells. frame, errors : as of `hazard`."""
     later = frame.groupby("person")["day"].shift(-1)
     until = (later - frame["day"]).dt.days.fillna(np.inf)
     end = np.minimum(frame["observed"], until)
     ordered = (frame["wait"] <= end).to_numpy()
     time = np.where(ordered, frame["wait"], end)
     rows = time > 0
-    x = np.column_stack([frame["score"], adjustment(frame)[:, 1:]])[rows]
     if ordered[rows].sum() < LEAST * x.shape[1]:
         raise UnanswerableError(
             f"surveys: expected at least {LEAST * x.shape[1]:,} orders after an answer, found "
             f"{int(ordered[rows].sum()):,}. Collect more answers."
         )
-    model = PHReg(time[rows], x, status=ordered[rows], ties="efron")
-    found = model.fit(groups=frame["person"].to_numpy()[rows])
-    value, error = found.params[0], found.bse[0]
-    return tuple(float(np.exp(value + by * error)) for by in (0, -Z, Z))  # type: ignore[return-value]
+    return PHReg(time[rows], x[rows], status=ordered[rows], ties="efron").fit(), rows
 
 
 @dataclass(frozen=True)

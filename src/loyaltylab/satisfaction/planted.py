@@ -13,7 +13,7 @@ from loyaltylab.satisfaction.effect import adjustment, ends, fit, linear
 from loyaltylab.simulation.calendar import YEAR, Season
 from loyaltylab.world import World
 
-_PARTS = 60  # of the window, for the integral over the day of the next order
+_PARTS = 120  # of the window, for the integral over the day of the next order
 
 
 def world_of(effects: Mapping[str, float]) -> World:

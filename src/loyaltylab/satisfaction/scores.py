@@ -103,7 +103,10 @@ def record(numbers: Numbers, asked: pd.DataFrame, scored: pd.DataFrame) -> dict[
 def overview(asked: pd.DataFrame, scored: pd.DataFrame) -> pd.DataFrame:
     """`responses` and `scores` side by side, in words. Grain: one instrument."""
     both = asked.merge(
-        scored, on="instrument", validate="one_to_one", suffixes=("_asked", "_scored")
+        scored[["instrument", "score", "low", "high"]],
+        on="instrument",
+        validate="one_to_one",
+        suffixes=("_asked", "_scored"),
     )
     return pd.DataFrame(
         {
