@@ -103,17 +103,16 @@ def test_records_table_and_figure_say_the_same():
 
 
 def test_other_ways_to_ask_are_dashes_where_answers_do_not_suffice():
-    frame = answered().assign(
-        person=range(65),
-        frequency=1,
-        silence=3,
-        basket=20.0,
-        wait=5.0,
-        observed=200,
-        left=0.0,
-        before=np.nan,
-    )
-    frame[["frequency_then", "age_then", "silence_then"]] = np.nan  # fmt: skip
+    known = {
+        "frequency": 1,
+        "silence": 3,
+        "basket": 20.0,
+        "wait": 5.0,
+        "observed": 200,
+        "left": 0.0,
+    }
+    then = dict.fromkeys(["before", "frequency_then", "age_then", "silence_then"], np.nan)
+    frame = answered().iloc[:4].assign(person=range(4), **known, **then)
     row = satisfaction.checks(frame, SHIFT).iloc[0]
     assert row["score"] == "NPS"
     assert (row.drop("score") == "–").all()
