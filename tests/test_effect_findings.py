@@ -113,7 +113,7 @@ def test_other_ways_to_ask_are_dashes_where_answers_do_not_suffice():
     }
     then = dict.fromkeys(["before", "frequency_then", "age_then", "silence_then"], np.nan)
     frame = answered().iloc[:4].assign(person=range(4), **known, **then)
-    row = satisfaction.checks(frame, SHIFT).iloc[0]
+    row = satisfaction.checks(frame, SHIFT, satisfaction.bad_to_good(frame, SHIFT)).iloc[0]
     assert row["score"] == "NPS"
     assert (row.drop("score") == "–").all()
 
@@ -185,3 +185,17 @@ def test_the_truth_is_recorded_beside_what_the_page_says():
     assert "in truth, " in text and (
         "inside the interval" in text or "outside the interval" in text
     )
+
+
+def test_in_short():
+    text = satisfaction.short_answer({"nps": found_of(0.04, 0.01)}, window=90)
+    assert text.startswith("**In short: customers with a better NPS order again more often.**")
+    assert "+4.0 points (+2.0 to +6.0, 95% confidence)" in text and "+2.0." in text
+    assert "cannot be told" in satisfaction.short_answer({}, window=90)
+
+
+def test_e_values_are_recorded_of_bad_to_good():
+    numbers = Numbers("05_satisfaction", as_of=dt.date(2025, 6, 30))
+    satisfaction.record_e_values(numbers, {"nps": Effect(0.29, 0.1, 0.1, 77, 70)})
+    told = numbers.records["satisfaction.e_value_nps"]
+    assert told.value == pytest.approx(7.26, abs=0.005) and told.n == 77

@@ -9,12 +9,15 @@ from loyaltylab.satisfaction.breakdown import (
     group_finding,
     overall,
 )
+from loyaltylab.satisfaction.contest import compared as scores_compared
+from loyaltylab.satisfaction.contest import contest_finding, contest_table, foretell, record_contest
 from loyaltylab.satisfaction.effect import (
     LEFT_AT_MOST,
     OWN_STEP,
     ladder,
 )
 from loyaltylab.satisfaction.effect_findings import (
+    bad_to_good,
     checks,
     describe_effects,
     effect_finding,
@@ -23,7 +26,9 @@ from loyaltylab.satisfaction.effect_findings import (
     outcomes_by_group,
     plain_finding,
     plot_effects,
+    record_e_values,
     record_effects,
+    short_answer,
     truth_finding,
 )
 from loyaltylab.satisfaction.invitations import (
@@ -96,11 +101,14 @@ __all__ = [
     "Response",
     "answers",
     "auc",
+    "bad_to_good",
     "balance",
     "by_group",
     "by_period",
     "checks",
     "compared",
+    "contest_finding",
+    "contest_table",
     "describe_answers",
     "describe_balance",
     "describe_effects",
@@ -113,6 +121,7 @@ __all__ = [
     "finding",
     "fit",
     "fit_shift",
+    "foretell",
     "frame",
     "gamma_at",
     "group_finding",
@@ -132,14 +141,18 @@ __all__ = [
     "plot_periods",
     "plot_sensitivity",
     "record",
+    "record_contest",
+    "record_e_values",
     "record_effects",
     "record_response",
     "record_trend",
     "record_weighted",
     "responses",
     "scores",
+    "scores_compared",
     "sensitivity",
     "sensitivity_finding",
+    "short_answer",
     "tipping_points",
     "trend",
     "trend_finding",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -110,15 +111,7 @@ def effect_finding(found: Ladders, shift: StateShift, *, window: int) -> str:
             "## Whether a better score keeps customers cannot be told\n\n"
             "Too few answers lie far enough back to compare customers who behaved alike."
         )
-    main = {name: methods[_MAIN] for name, methods in found.items() if _MAIN in methods}
-    better = [NAMES[name] for name, one in main.items() if one.low > 0]
-    worse = [NAMES[name] for name, one in main.items() if one.high < 0]
-    if better:
-        heading = f"Customers with a better {_listed(better)} order again more often"
-    elif worse:
-        heading = f"Customers with a better {_listed(worse)} order again less often"
-    else:
-        heading = "That a better score keeps customers is not shown"
+    main = _main(found)
     said = [
         sentence(
             "One step of {name} goes with {value:+.1f} points ({low:+.1f} to {high:+.1f}, 95% "
@@ -158,7 +151,41 @@ def effect_finding(found: Ladders, shift: StateShift, *, window: int) -> str:
             high=high,
         )
     )
-    return f"## {heading}\n\n{' '.join(said)}"
+    return f"## {_answer(main)}\n\n{' '.join(said)}"
+
+
+def short_answer(found: Ladders, *, window: int) -> str:
+    """The answer of the page in two sentences, for its top."""
+    main = _main(found)
+    if not main:
+        return "**In short: whether a better score keeps customers cannot be told yet.**"
+    name, one = next(iter(main.items()))
+    return sentence(
+        "**In short: {answer}.** Of customers who behaved alike, one step of {name} goes with "
+        "{value:+.1f} points ({low:+.1f} to {high:+.1f}, 95% confidence) in the chance of ordering "
+        "again within {window} days, where the plain look says {plain:+.1f}.",
+        answer=_answer(main)[0].lower() + _answer(main)[1:],
+        name=NAMES[name],
+        value=100 * one.value,
+        low=100 * one.low,
+        high=100 * one.high,
+        window=window,
+        plain=100 * found[name]["plain"].value,
+    )
+
+
+def _main(found: Ladders) -> dict[str, Effect]:
+    return {name: methods[_MAIN] for name, methods in found.items() if _MAIN in methods}
+
+
+def _answer(main: Mapping[str, Effect]) -> str:
+    better = [NAMES[name] for name, one in main.items() if one.low > 0]
+    worse = [NAMES[name] for name, one in main.items() if one.high < 0]
+    if better:
+        return f"Customers with a better {_listed(better)} order again more often"
+    if worse:
+        return f"Customers with a better {_listed(worse)} order again less often"
+    return "That a better score keeps customers is not shown"
 
 
 def _listed(names: list[str]) -> str:
@@ -233,8 +260,32 @@ def describe_effects(table: pd.DataFrame) -> str:
     return f"Points with 95% intervals, for one step of the score more: {'; '.join(told)}."
 
 
-def checks(frame: pd.DataFrame, shift: StateShift) -> pd.DataFrame:
+def bad_to_good(frame: pd.DataFrame, shift: StateShift) -> dict[str, Effect]:
+    """`evidence.of_groups` of each instrument whose answers suffice. frame : `landmarks`, and left."""
+    over, found = frame[frame["ordered"].notna()], {}
+    for name in NAMES:
+        with contextlib.suppress(UnanswerableError):
+            found[name] = evidence.of_groups(over[over["instrument"] == name], name, shift)
+    return found
+
+
+def record_e_values(numbers: Numbers, groups: Mapping[str, Effect]) -> None:
+    """Record satisfaction.e_value_<instrument>, of `bad_to_good`."""
+    for name, one in groups.items():
+        numbers.record(
+            f"satisfaction.e_value_{name}",
+            evidence.e_value(one)[0],
+            unit="ratio of risks",
+            n=one.answers,
+            definition=f"how strongly something unknown must go with both, a good {NAMES[name]} and "
+            "ordering again, to make all of the difference from a bad one",
+        )
+
+
+def checks(frame: pd.DataFrame, shift: StateShift, groups: Mapping[str, Effect]) -> pd.DataFrame:
     """What `evidence` says of each instrument, in words; a dash where answers do not suffice.
+
+    groups : `bad_to_good`.
 
     Grain: an instrument. score, from bad to good (points), E-value, before (points a step, of the window
     before the answer), rate (Cox), same customer (odds), bends (p of losses and gains being alike) and
@@ -247,11 +298,10 @@ def checks(frame: pd.DataFrame, shift: StateShift) -> pd.DataFrame:
         if own.empty:
             continue
         told: dict[str, Any] = {"score": NAMES[name]}
-        groups = _if_told(lambda n=name, o=over: evidence.of_groups(o, n, shift))
-        told["bad to good, points"] = _points(groups)
-        told["E-value"] = "–" if groups is None else "{:.1f} ({:.1f})".format(
-            *evidence.e_value(groups)
-        )  # fmt: skip
+        whole = groups.get(name)
+        told["bad to good, points"] = _points(whole)
+        values = "–" if whole is None else "{:.1f} ({:.1f})".format(*evidence.e_value(whole))
+        told["E-value"] = values
         told["window before, points a step"] = _points(_if_told(lambda o=own: evidence.before(o)))
         told["rate a step"] = _ratio(_if_told(lambda o=own: evidence.hazard(o)))
         same = evidence.within(over)

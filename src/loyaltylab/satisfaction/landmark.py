@@ -24,7 +24,7 @@ def landmarks(
     """Answers of persons who had ordered by then, with what they did before and after.
 
     surveys : invitations with person_id; purchases : as `timelines` gives them. The landmark is the end
-    of the day of the answer: orders of that day came before it. Returns, sorted by person, day and
+    of the day of the answer: orders of that day came before it. Returns, sorted by day and
     response_id:
 
     response_id, person : a code, equal for equal persons and of no further meaning
@@ -79,7 +79,7 @@ def landmarks(
     )
     both = told.left_join(earlier, ["person_id", "response_id"])
     both = both.drop("person_id_right", "response_id_right")
-    frame = both.order_by("person_id", "day_of_answer", "response_id").to_pandas()
+    frame = both.order_by("day_of_answer", "response_id").to_pandas()
     frame = frame.rename(columns={"day_of_answer": "day"})
     frame.insert(0, "person", pd.factorize(frame.pop("person_id"))[0])
     frame["day"] = pd.to_datetime(frame["day"])
