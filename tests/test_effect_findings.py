@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from loyaltylab import satisfaction
-from loyaltylab.numbers import Numbers
-from loyaltylab.satisfaction import planted
+from loyaltylab.numbers import Numbers, chance
+from loyaltylab.satisfaction import evidence, planted
 from loyaltylab.satisfaction.effect import Effect
 from loyaltylab.satisfaction.still_there import StateShift
 from loyaltylab.world import World
 from tests import study_satisfaction as study
+from tests.test_effect import answers
 
 SHIFT = StateShift(-0.4, 0.1, {"nps": np.array([[10.0, np.inf]])}, {"nps": np.zeros(2)})
 
@@ -113,9 +114,33 @@ def test_other_ways_to_ask_are_dashes_where_answers_do_not_suffice():
     }
     then = dict.fromkeys(["before", "frequency_then", "age_then", "silence_then"], np.nan)
     frame = answered().iloc[:4].assign(person=range(4), **known, **then)
-    row = satisfaction.checks(frame, SHIFT, satisfaction.bad_to_good(frame, SHIFT)).iloc[0]
-    assert row["score"] == "NPS"
-    assert (row.drop("score") == "–").all()
+    table = satisfaction.checks(frame, SHIFT, satisfaction.bad_to_good(frame, SHIFT))
+    assert list(table) == ["way to ask", "NPS"] and len(table) == 7
+    assert (table["NPS"] == "–").all()
+
+
+def test_other_ways_to_ask_say_what_each_of_them_found():
+    frame, _ = answers(3, n=2500)
+    random = np.random.default_rng(1)
+    wait = random.integers(1, 300, len(frame)) * 1.0
+    then = {f"{n}_then": frame[n] for n in ("frequency", "age", "silence")}
+    frame = frame.assign(wait=wait, before=(random.random(len(frame)) < 0.5) * 1.0, **then)
+    frame = frame.sort_values("day", kind="stable")
+    nobody = StateShift(0.0, 0.0, SHIFT.thresholds, SHIFT.slopes)
+    groups = satisfaction.bad_to_good(frame, nobody)
+    table = satisfaction.checks(frame, nobody, groups).set_index("way to ask")["NPS"]
+    one, rate = groups["nps"], evidence.hazard(frame)
+    points = f"{100 * one.value:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f})"
+    assert table["from bad to good, points"] == points
+    assert table["rate of ordering a step"] == "{:.2f} ({:.2f} to {:.2f})".format(*rate)
+    assert table["E-value"] == "{:.1f} ({:.1f})".format(*evidence.e_value(one))
+    assert table["window before, points a step"].startswith(
+        f"{100 * evidence.before(frame).value:+.1f}"
+    )
+    bent = evidence.shape(frame, "nps", nobody)
+    assert table["losses and gains alike"] == chance(bent.p_equal)
+    assert table["all steps alike"] == chance(bent.p_line)
+    assert table["odds a step, same customer"].startswith(f"{evidence.within(frame).odds:.2f} (")
 
 
 def test_true_chances_are_those_of_a_race_between_order_and_leaving():

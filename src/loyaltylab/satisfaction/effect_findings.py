@@ -283,37 +283,32 @@ def record_e_values(numbers: Numbers, groups: Mapping[str, Effect]) -> None:
 
 
 def checks(frame: pd.DataFrame, shift: StateShift, groups: Mapping[str, Effect]) -> pd.DataFrame:
-    """What `evidence` says of each instrument, in words; a dash where answers do not suffice.
+    """What `evidence` says, in words; a dash where answers do not suffice. groups : `bad_to_good`.
 
-    groups : `bad_to_good`.
-
-    Grain: an instrument. score, from bad to good (points), E-value, before (points a step, of the window
-    before the answer), rate (Cox), same customer (odds), bends (p of losses and gains being alike) and
-    steps (p of all steps being worth the same).
+    Grain: a way to ask: from bad to good and the window before (points), rate (of ordering, a ratio) and
+    odds (of the same customer) a step, the E-value, and p of losses and gains, and of all steps, being
+    alike. Returns "way to ask" and a column for each instrument that was answered.
     """
-    rows = []
-    for name in NAMES:
+    told: dict[str, dict[str, str]] = {}
+    for name in (name for name in NAMES if (frame["instrument"] == name).any()):
         own = frame[frame["instrument"] == name]
-        over = own[own["ordered"].notna()]
-        if own.empty:
-            continue
-        told: dict[str, Any] = {"score": NAMES[name]}
-        whole = groups.get(name)
-        told["bad to good, points"] = _points(whole)
-        values = "–" if whole is None else "{:.1f} ({:.1f})".format(*evidence.e_value(whole))
-        told["E-value"] = values
-        told["window before, points a step"] = _points(_if_told(lambda o=own: evidence.before(o)))
-        told["rate a step"] = _ratio(_if_told(lambda o=own: evidence.hazard(o)))
+        over, whole = own[own["ordered"].notna()], groups.get(name)
         same = evidence.within(over)
         ends = (same.odds, same.low, same.high)
-        told["odds, same customer"] = _ratio(None if np.isnan(same.odds) else ends)
         bent = _if_told(lambda n=name, o=over: evidence.shape(o, n, shift))
-        told["losses and gains alike"] = "–" if bent is None else chance(bent.p_equal)
-        told["all steps alike"] = (
-            "–" if bent is None or np.isnan(bent.p_line) else chance(bent.p_line)
-        )
-        rows.append(told)
-    return pd.DataFrame(rows)
+        told[NAMES[name]] = {
+            "from bad to good, points": _points(whole),
+            "window before, points a step": _points(_if_told(lambda o=own: evidence.before(o))),
+            "rate of ordering a step": _ratio(_if_told(lambda o=own: evidence.hazard(o))),
+            "odds a step, same customer": _ratio(None if np.isnan(same.odds) else ends),
+            "E-value": "–" if whole is None else "{:.1f} ({:.1f})".format(*evidence.e_value(whole)),
+            "losses and gains alike": "–" if bent is None else chance(bent.p_equal),
+            "all steps alike": "–"
+            if bent is None or np.isnan(bent.p_line)
+            else chance(bent.p_line),
+        }
+    table = pd.DataFrame(told)
+    return table.rename_axis("way to ask").reset_index()
 
 
 def _if_told(told: Any) -> Any:
