@@ -80,7 +80,7 @@ APART = {
 }
 PAGES = (
     "02_linkage", "03_retention", "03b_segments", "03c_acquisition", "04_lifetime_value",
-    "04b_value", "04c_models", "05_satisfaction",
+    "04b_value", "04c_models", "05_satisfaction", "06_service",
 )  # fmt: skip
 
 
