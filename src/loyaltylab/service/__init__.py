@@ -18,6 +18,7 @@ from loyaltylab.service.figures import (
 )
 from loyaltylab.service.findings import (
     alarm_finding,
+    change_finding,
     none_there,
     open_finding,
     record_alarms,
@@ -27,9 +28,11 @@ from loyaltylab.service.findings import (
     record_themes,
     record_volumes,
     record_waits,
+    reply_table,
     review_finding,
     sample_finding,
     sentiment_finding,
+    solution_table,
     theme_finding,
     theme_table,
     tone_table,
@@ -37,7 +40,6 @@ from loyaltylab.service.findings import (
     volume_finding,
     volume_table,
     wait_finding,
-    wait_table,
 )
 from loyaltylab.service.replies import backlog, reopening, summary, waits
 from loyaltylab.service.replies import by_month as waits_by_month
@@ -62,6 +64,7 @@ __all__ = [
     "by_month",
     "by_value",
     "cells",
+    "change_finding",
     "corrected",
     "describe_backlog",
     "describe_calibration",
@@ -100,10 +103,12 @@ __all__ = [
     "record_volumes",
     "record_waits",
     "reopening",
+    "reply_table",
     "review_finding",
     "sample_finding",
     "sentiment_finding",
     "sizes",
+    "solution_table",
     "summary",
     "theme_cells",
     "theme_finding",
@@ -116,7 +121,6 @@ __all__ = [
     "volume_finding",
     "volume_table",
     "wait_finding",
-    "wait_table",
     "waits",
     "waits_by_month",
 ]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator
 
 from loyaltylab import plots
 from loyaltylab.service.sentiment import Sentiment
 
-_LINES = ((plots.OBSERVED, "-"), (plots.MODEL, "--"), ("#00795A", "-."), (plots.NEUTRAL, ":"))
 _PANELS = 6  # topics with a panel of their own: those with most tickets
+_PLATFORMS = 4  # platforms with one: those with most reviews
 
 
 def _band(ax: Axes, x: pd.Series, table: pd.DataFrame, name: str, color: str) -> None:
@@ -46,7 +48,7 @@ def describe_volumes(months: pd.DataFrame) -> str:
     return f"Line of tickets per 100 orders by month, with its interval: {said}."
 
 
-def _some(table: pd.DataFrame) -> list:
+def _some(table: pd.DataFrame) -> list[Any]:
     """The first, the middle and the last row."""
     return list(table.iloc[sorted({0, len(table) // 2, len(table) - 1})].itertuples())
 
@@ -114,11 +116,7 @@ def plot_topics(cells: pd.DataFrame, alarms: pd.DataFrame) -> Axes:
     if not groups:
         return plots.nothing_yet(plots.new_axes(height=1.2))
     rows = -(-len(groups) // 2)
-    with plt.rc_context(plots._STYLE):
-        _, axes = plt.subplots(
-            rows, 2, figsize=(6.8, 1.7 * rows), layout="constrained", sharex=True, squeeze=False
-        )
-    panels = list(axes.flat)
+    panels = plots.panels(rows, 2)
     for ax, group in zip(panels, groups, strict=False):
         part = cells[(cells["group"] == group) & (cells["exposure"] > 0)]
         rate = 100 * part["count"] / part["exposure"]
@@ -127,11 +125,12 @@ def plot_topics(cells: pd.DataFrame, alarms: pd.DataFrame) -> Axes:
         marked = part["month"].isin(loud["month"])
         ax.plot(part["month"][marked], rate[marked], "D", color=plots.MODEL, markersize=7)
         ax.set_title(group, fontsize=10)
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(0, 1.2 * max(float(rate.max()), 0.01))
         plots.date_axis(ax)
-        ax.xaxis.set_major_locator(plt.MaxNLocator(4))
+        ax.xaxis.set_major_locator(AutoDateLocator(minticks=2, maxticks=4))
     for ax in panels[len(groups) :]:
         ax.set_axis_off()
+    panels[2 * ((rows - 1) // 2)].set_ylabel("tickets per 100 orders")
     return panels[0]
 
 
@@ -191,30 +190,32 @@ def describe_calibration(found: Sentiment) -> str:
     )
 
 
-def plot_reviews(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Share of favourable reviews by platform and month, with its interval."""
+def plot_reviews(table: pd.DataFrame) -> Axes:
+    """Share of favourable reviews by month with its interval, a panel a platform; gaps where there are
+    too few. Returns the first panel."""
     shown = table.dropna(subset="share")
-    if shown.empty:
-        return plots.nothing_yet(plots.new_axes(ax, height=1.2))
-    ax = plots.new_axes(ax)
-    for (color, line), platform in zip(_LINES, _platforms(shown), strict=False):
-        part = shown[shown["platform"] == platform]
-        ax.plot(part["month"], part["share"], color=color, linestyle=line, linewidth=2, marker=".",
-                label=platform)  # fmt: skip
+    platforms = _platforms(shown)
+    if not platforms:
+        return plots.nothing_yet(plots.new_axes(height=1.2))
+    panels = plots.panels(len(platforms), width=6.4, height=2)
+    months = pd.date_range(shown["month"].min(), shown["month"].max(), freq="MS")
+    for ax, platform in zip(panels, platforms, strict=True):
+        part = shown[shown["platform"] == platform].set_index("month").reindex(months)
+        ax.plot(months, part["share"], color=plots.OBSERVED, linewidth=1.5, marker=".")
         ax.fill_between(
-            part["month"], part["low"], part["high"], color=color, alpha=0.15, linewidth=0
+            months, part["low"], part["high"], color=plots.OBSERVED, alpha=0.18, linewidth=0
         )
-    ax.legend(frameon=False, ncols=4, loc="upper left", bbox_to_anchor=(0, -0.14))
-    ax.yaxis.set_major_formatter(plots.percent)
-    ax.set_ylim(0, 1)
-    ax.set(ylabel="favourable reviews")
-    plots.date_axis(ax)
-    return ax
+        ax.set_title(platform, fontsize=10)
+        ax.yaxis.set_major_formatter(plots.percent)
+        ax.set_ylim(0, 1.04)
+        ax.set(ylabel="favourable")
+        plots.date_axis(ax)
+    return panels[0]
 
 
 def _platforms(table: pd.DataFrame) -> list[str]:
     counts = table.groupby("platform")["texts"].sum()
-    return counts.sort_values(ascending=False, kind="stable").head(len(_LINES)).index.tolist()
+    return counts.sort_values(ascending=False, kind="stable").head(_PLATFORMS).index.tolist()
 
 
 def describe_reviews(table: pd.DataFrame) -> str:

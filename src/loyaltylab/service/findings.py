@@ -18,6 +18,11 @@ from loyaltylab.service.themes import AGREEING, HALF, Themes
 _MONTH = "%B %Y"
 
 
+def _row(table: pd.DataFrame, at: int) -> dict[str, Any]:
+    """A row's values by column."""
+    return {str(name): value for name, value in table.iloc[at].items()}
+
+
 def none_there(tickets: ir.Table) -> str:
     """That there is no ticket to speak of, as a sentence; empty if there is one."""
     if tickets.count().to_pyarrow().as_py():
@@ -81,7 +86,7 @@ def volume_finding(rate: Mapping[str, float], months: pd.DataFrame) -> str:
     told: dict[str, Any] = {**rate, "since": months["month"].iloc[0].strftime(_MONTH)}
     over = months[months["over"]].dropna(subset="per_100")
     if len(over) > 1:
-        last, most = over.iloc[-1], over.loc[over["per_100"].idxmax()]
+        last, most = over.iloc[-1], over.iloc[int(over["per_100"].argmax())]
         text += (
             " In {last}, the last whole month, it was {last_rate:.1f} ({last_low:.1f} to "
             "{last_high:.1f}); the most was {most_rate:.1f}, in {most}."
@@ -117,6 +122,11 @@ def _hours(table: pd.DataFrame, value: str) -> list[str]:
         "–" if pd.isna(v) else f"{v:.1f} ({_end(a)} to {_end(b)})"
         for v, a, b in columns.itertuples(index=False)
     ]
+
+
+def _signed(change: float) -> str:
+    """+3%, -2%; what rounds to nothing has a plus."""
+    return f"{round(change, 2) + 0.0:+.0%}"
 
 
 def _end(hours: float) -> str:
@@ -159,7 +169,7 @@ def wait_finding(
     reply: pd.DataFrame, solution: pd.DataFrame, *, reply_hours: float, solution_hours: float
 ) -> str:
     """How long customers wait, from the one row each of `replies.summary`."""
-    first, done = reply.iloc[0], solution.iloc[0]
+    first, done = _row(reply, 0), _row(solution, 0)
     if not first["ended"]:
         return (
             "## Nothing says how long customers wait\n\n"
@@ -167,54 +177,61 @@ def wait_finding(
             "page would say how long customers wait, and for what they wait longest."
         )
     if np.isnan(first["median"]):
-        return sentence(
-            "## Fewer than half of all tickets have a reply\n\n{ended:,.0f} of {tickets:,.0f} have one.",
-            **first[["ended", "tickets"]].to_dict(),
+        text = (
+            "## Fewer than half of all tickets have a reply\n\n{ended:,.0f} of {tickets:,.0f} do."
         )
-    text = (
-        "## Half of all tickets have a reply within {median:.1f} hours\n\n"
-        "With 95% confidence that is {median_low} to {median_high} hours"
-    )
-    told: dict[str, Any] = {"median": first["median"]}
-    told |= {name: _end(first[name]) for name in ("median_low", "median_high")}
+        return sentence(text, **first)
+    ends = {name: _end(value) for name, value in first.items() if name.endswith(("_low", "_high"))}
+    said = [
+        sentence(
+            "## Half of all tickets have a reply within {median:.1f} hours\n\n"
+            "With 95% confidence that is {median_low} to {median_high} hours.",
+            **first | ends,
+        )
+    ]
     if not np.isnan(first["p90"]):
-        text += ", and for nine in ten {p90:.1f} ({p90_low} to {p90_high})"
-        told |= {"p90": first["p90"]}
-        told |= {name: _end(first[name]) for name in ("p90_low", "p90_high")}
-    text += "."
-    for row, name, hours in ((first, "a reply", reply_hours), (done, "solved", solution_hours)):
-        key = name.split()[-1]
+        text = "Nine in ten have one within {p90:.1f} hours ({p90_low} to {p90_high})."
+        said.append(sentence(text, **first | ends))
+    for row, words, hours in (
+        (first, "have a reply", reply_hours),
+        (done, "are solved", solution_hours),
+    ):
         if not np.isnan(row["within"]):
-            text += (
-                f" **{{{key}:.1%}} ({{{key}_low:.1%}} to {{{key}_high:.1%}}) "
-                + (f"have {name}" if key == "reply" else f"are {name}")
-                + f" within {{{key}_hours:g}} hours.**"
-            )
-            told |= {key: row["within"], f"{key}_low": row["within_low"]}
-            told |= {f"{key}_high": row["within_high"], f"{key}_hours": hours}
-    waiting = int(first["tickets"] - first["ended"])
-    text += f" {{waiting}} still {'waits' if waiting == 1 else 'wait'} for a reply: counted for as long as they have waited."
-    told["waiting"] = counted(waiting, "ticket").capitalize()
-    return sentence(text if waiting else text.rpartition(" {waiting}")[0], **told)
+            text = "**{share:.1%} {words} within {hours:g} hours** ({low:.1%} to {high:.1%})."
+            share, low, high = (row[f"within{end}"] for end in ("", "_low", "_high"))
+            said.append(sentence(text, share=share, words=words, hours=hours, low=low, high=high))
+    if waiting := int(first["tickets"] - first["ended"]):
+        still = counted(waiting, "ticket still waits", "tickets still wait")
+        said.append(f"{still} for a reply, which counts for as long as it was waited for.")
+    return " ".join(said)
 
 
-def wait_table(reply: pd.DataFrame, solution: pd.DataFrame, back: pd.DataFrame) -> pd.DataFrame:
-    """`replies.summary` of both and `replies.reopening`, by the same column, side by side in words."""
-    by = reply.columns[0]
-    both = reply.merge(solution, on=by, suffixes=("", "_done"), validate="one_to_one")
-    both = both.merge(back, on=by, how="left", validate="one_to_one")
-    both = both.sort_values(["tickets", by], ascending=[False, True])
-    done = both[[c for c in both if c.endswith("_done")]].rename(
-        columns=lambda c: c[: -len("_done")]
-    )
+def reply_table(reply: pd.DataFrame) -> pd.DataFrame:
+    """`replies.summary` of replies by some column, in words; most tickets first."""
+    by = str(reply.columns[0])
+    table = reply.sort_values(["tickets", by], ascending=[False, True])
     return pd.DataFrame(
         {
-            by: both[by],
-            "tickets": [f"{n:,.0f}" for n in both["tickets"]],
-            "hours to reply, half": _hours(both, "median"),
-            "hours to reply, nine in ten": _hours(both, "p90"),
-            "hours to solve, half": _hours(done, "median"),
-            "come back": _shares(both, "share", "low", "high"),
+            by: table[by],
+            "tickets": [f"{n:,.0f}" for n in table["tickets"]],
+            "half": _hours(table, "median"),
+            "nine in ten": _hours(table, "p90"),
+            "within the level": _shares(table, "within", "within_low", "within_high"),
+        }
+    )
+
+
+def solution_table(solution: pd.DataFrame, back: pd.DataFrame) -> pd.DataFrame:
+    """`replies.summary` of solutions and `replies.reopening`, by the same column, in words."""
+    by = str(solution.columns[0])
+    table = solution.merge(back, on=by, how="left", validate="one_to_one")
+    table = table.sort_values(["tickets", by], ascending=[False, True])
+    return pd.DataFrame(
+        {
+            by: table[by],
+            "half": _hours(table, "median"),
+            "nine in ten": _hours(table, "p90"),
+            "come back": _shares(table, "share", "low", "high"),
         }
     )
 
@@ -241,7 +258,7 @@ def record_open(numbers: Numbers, back: pd.DataFrame, backlog: pd.DataFrame) -> 
 
 def open_finding(back: pd.DataFrame, backlog: pd.DataFrame) -> str:
     """What is open and what comes back, from `replies.reopening` and `replies.backlog`."""
-    row, last = back.iloc[0], backlog.iloc[-1]
+    row, last = _row(back, 0), _row(backlog, -1)
     returns = (
         " {share:.1%} of solved tickets come back ({low:.1%} to {high:.1%}, 95% confidence)."
         if row["solved"]
@@ -249,12 +266,12 @@ def open_finding(back: pd.DataFrame, backlog: pd.DataFrame) -> str:
     )
     if np.isnan(last["open"]):
         text = "## Nothing says which tickets are open\n\nNo ticket has the time of its solution."
-        return sentence(text + returns, **row.to_dict())
+        return sentence(text + returns, **row)
     text = "## {open} at the end of {month}\n\n"
     if not np.isnan(last["days"]):
         text += "At the pace of that month they are solved in {days:.1f} days. "
     text += "The most at a month's end was {most:,.0f}, in {then}."
-    most = backlog.loc[backlog["open"].idxmax()]
+    most = _row(backlog, int(backlog["open"].argmax()))
     return sentence(
         text + returns,
         open=counted(int(last["open"]), "ticket is open", "tickets are open").capitalize(),
@@ -262,7 +279,7 @@ def open_finding(back: pd.DataFrame, backlog: pd.DataFrame) -> str:
         days=last["days"],
         most=most["open"],
         then=most["month"].strftime(_MONTH),
-        **row.to_dict(),
+        **row,
     )
 
 
@@ -291,31 +308,45 @@ def alarm_finding(found: pd.DataFrame, trends: pd.DataFrame) -> str:
         )
     last = found["month"].max()
     now, ever = found[(found["month"] == last) & found["alarm"]], found[found["alarm"]]
-    told: dict[str, Any] = {"last": last.strftime(_MONTH), "months": found["month"].nunique()}
-    text = "## No topic rose beyond chance in {last}\n\n"
-    if len(now):
-        text = "## {risen} rose beyond chance in {last}\n\n"
-        told["risen"] = " and ".join(now["group"]).capitalize()
-    text += (
-        "Each month is held against up to {past} months before, per order, all topics together: where "
-        "nothing changes, one month in {rare:.0f} raises an alarm by chance. "
-    )
-    told |= {"past": PAST, "rare": 1 / FALSE_ALARMS}
-    text += f"In the last {{months}} months there {'was' if len(ever) == 1 else 'were'} {{alarms}}"
-    told["alarms"] = counted(len(ever), "alarm")
-    for at, row in enumerate(ever.sort_values(["month", "group"]).itertuples()):
-        text += f"{': ' if at == 0 else '; '}{{group_{at}}} in {{month_{at}}}, {{count_{at}:,}} where {{expected_{at}:.0f}} were expected"
-        told |= {f"group_{at}": row.group, f"month_{at}": row.month.strftime(_MONTH)}
-        told |= {f"count_{at}": row.count, f"expected_{at}": row.expected}
-    moving = trends[trends["p"] < 1 - LEVEL]
-    text += ". "
-    if moving.empty:
-        text += "Over the whole time no topic's tickets per order grow or fall beyond chance."
-    for at, row in enumerate(moving.itertuples()):
-        text += f"{{name_{at}}}: {{change_{at}:+.0%}} a year ({{low_{at}:+.0%}} to {{high_{at}:+.0%}}). "
-        told |= {f"name_{at}": str(row.group).capitalize(), f"change_{at}": row.change}
-        told |= {f"low_{at}": row.low, f"high_{at}": row.high}
-    return sentence(text.strip(), **told)
+    risen = " and ".join(now["group"]).capitalize() or "No topic"
+    months = found["month"].nunique()
+    said = [
+        sentence(
+            "## {risen} rose beyond chance in {last}\n\n"
+            "Each month is held against up to {past} months before, per order, all topics together: "
+            "where nothing changes, at most one month in {rare:.0f} raises an alarm by chance. In the "
+            "last {months} {were} {alarms}.",
+            risen=risen,
+            last=last.strftime(_MONTH),
+            past=PAST,
+            rare=1 / FALSE_ALARMS,
+            months=counted(months, "month"),
+            were="there was" if len(ever) == 1 else "there were",
+            alarms=counted(len(ever), "alarm"),
+        )
+    ]
+    for row in ever.sort_values(["month", "group"]).to_dict("records"):
+        said.append(
+            sentence(
+                "{group} in {when}: {count:,} where {expected:.0f} were expected.",
+                group=str(row["group"]).capitalize(),
+                when=row["month"].strftime(_MONTH),
+                count=row["count"],
+                expected=row["expected"],
+            )
+        )
+    moving = trends[trends["p"] < 1 - LEVEL].to_dict("records")
+    for row in moving:
+        said.append(
+            sentence(
+                "{name}: {change:+.0%} a year per order ({low:+.0%} to {high:+.0%}).",
+                name=str(row["group"]).capitalize(),
+                **{name: row[name] for name in ("change", "low", "high")},
+            )
+        )
+    if not moving:
+        said.append("Over the whole time no topic's tickets per order grow or fall beyond chance.")
+    return " ".join(said)
 
 
 def trend_table(trends: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
@@ -328,7 +359,7 @@ def trend_table(trends: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
             "topic": both["group"],
             "per 100 orders": [f"{rate:.2f}" for rate in both["rate"]],
             "change a year": [
-                "–" if pd.isna(c) else f"{c:+.0%} ({a:+.0%} to {b:+.0%}; {chance(p)})"
+                "–" if pd.isna(c) else f"{_signed(c)} ({_signed(a)} to {_signed(b)}; {chance(p)})"
                 for c, a, b, p in both[["change", "low", "high", "p"]].itertuples(index=False)
             ],
             "last month": [
@@ -414,12 +445,33 @@ def theme_finding(found: Themes, table: pd.DataFrame) -> str:
         "words": "; ".join(found.choice["common"]),
     }
     text += (
-        ". In each language as many themes are taken as {agreeing:.0%} of whose words samples of the "
-        "texts have again ({found}); a text counts for the theme that makes up {half:.0%} of it or more."
+        ". In random samples of these texts the same problems are found by {found:.0%} of their words, "
+        "on average; there are as many as that allows where {agreeing:.0%} is asked in each language. A "
+        "text counts for the problem that makes up {half:.0%} of it or more."
     )
     told |= {"agreeing": AGREEING, "half": HALF}
-    told["found"] = ", ".join(f"{a:.0%}" for a in found.choice["agreement"].dropna())
+    told["found"] = table["agreement"].mean()
     return sentence(text, **told)
+
+
+def change_finding(changes: pd.DataFrame, table: pd.DataFrame) -> str:
+    """Which problems come up more or less often, from `alarms.trends` of `themes.cells`.
+
+    table : `themes.sizes`.
+    """
+    named = changes.merge(table, left_on="group", right_on="theme")
+    moving = named[named["p"] < 1 - LEVEL].sort_values(["change", "theme"], ascending=[False, True])
+    if moving.empty:
+        return "None of them comes up more or less often over the years, beyond chance."
+    said = [
+        sentence(
+            "“{terms}”: {change} a year ({low} to {high}).",
+            terms=row["terms"],
+            **{name: _signed(row[name]) for name in ("change", "low", "high")},
+        )
+        for row in moving.to_dict("records")
+    ]
+    return " ".join(["Of all texts in the language, beyond chance:", *said])
 
 
 def theme_table(table: pd.DataFrame, trends: pd.DataFrame) -> pd.DataFrame:
@@ -428,12 +480,10 @@ def theme_table(table: pd.DataFrame, trends: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "words": both["terms"],
-            "tickets": both["tickets"],
-            "comments": both["comments"],
+            "texts": both["texts"],
             "customers": both["customers"],
-            "found again": [f"{a:.0%}" for a in both["agreement"]],
             "change a year": [
-                "–" if pd.isna(c) else f"{c:+.0%} ({a:+.0%} to {b:+.0%})"
+                "–" if pd.isna(c) else f"{_signed(c)} ({_signed(a)} to {_signed(b)})"
                 for c, a, b in both[["change", "low", "high"]].itertuples(index=False)
             ],
         }
@@ -482,9 +532,9 @@ def sentiment_finding(found: Sentiment) -> str:
         "## {heading}\n\n"
         "{texts:,} texts with a rating or a score were learned from, {distinct:,} different ones, "
         "{share:.0%} favourable. Where others had used the same words before, {known:.0%} are judged "
-        "right; taking all as {side} gets {naive:.0%}. **In words not seen before it is {new:.0%}**, and "
-        "of a favourable text and another the favourable one is told in {auc:.0%} of pairs ({low:.0%} to "
-        "{high:.0%}, 95% confidence; a coin tells {coin:.0%})."
+        "right; taking all as {side} gets {naive:.0%}. **In words not seen before it is {new:.0%}**, "
+        "and of a favourable text and another the favourable one is told in {auc:.0%} of pairs "
+        "({low:.0%} to {high:.0%}, 95% confidence; a coin tells {coin:.0%})."
     )
     if not new.tells:
         text += (
@@ -545,17 +595,28 @@ def review_finding(table: pd.DataFrame) -> str:
             "## Nothing says how favourable public reviews are\n\n"
             "They have no ratings, and their words do not tell."
         )
-    first = known.iloc[0]
-    text = "## {share:.0%} of the reviews on {platform} are favourable\n\n"
-    told: dict[str, Any] = {"share": first["share"], "platform": first["platform"]}
-    for at, row in enumerate(known.itertuples()):
-        text += f"{{platform_{at}}}: {{share_{at}:.0%}} ({{low_{at}:.0%}} to {{high_{at}:.0%}}) of {{texts_{at}:,}} reviews"
-        text += (
-            f", {{unrated_{at}:,}} of them without a rating and judged by their words. "
-            if (row.texts > row.rated)
-            else ", all of them rated. "
+    rows = known.to_dict("records")
+    said = [
+        sentence(
+            "## {share:.0%} of the reviews on {platform} are favourable\n\n",
+            share=rows[0]["share"],
+            platform=rows[0]["platform"],
         )
-        told |= {f"platform_{at}": row.platform, f"share_{at}": row.share, f"low_{at}": row.low}
-        told |= {f"high_{at}": row.high, f"texts_{at}": row.texts}
-        told[f"unrated_{at}"] = row.texts - row.rated
-    return sentence(text.strip(), **told)
+    ]
+    for row in rows:
+        unrated = row["texts"] - row["rated"]
+        said.append(
+            sentence(
+                "{platform}: {share:.0%} ({low:.0%} to {high:.0%}, 95% confidence) of {texts:,} "
+                "reviews, {how}. ",
+                platform=row["platform"],
+                share=row["share"],
+                low=row["low"],
+                high=row["high"],
+                texts=row["texts"],
+                how=f"{unrated:,} of them without a rating and judged by their words"
+                if unrated
+                else "all of them rated",
+            )
+        )
+    return "".join(said).strip()

@@ -133,8 +133,7 @@ def backlog(tickets: ir.Table, *, until: dt.date) -> pd.DataFrame:
     known = len(went) > 0
     table = table.fillna(0).astype(int)
     first = of_ordinals(table["month"], "month").to_timestamp()
-    last = pd.Series((first + pd.offsets.MonthEnd(0)).date).clip(upper=until)
-    lasted = np.array([day.day for day in last])
+    lasted = np.array([min(day.date(), until).day for day in first + pd.offsets.MonthEnd(0)])
     table["open"] = (table["opened"] - table["solved"]).cumsum()
     speed = table["solved"].where(table["solved"] > 0) / lasted
     table["days"] = table["open"] / speed

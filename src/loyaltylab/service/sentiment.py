@@ -206,10 +206,11 @@ def _skill(table: pd.DataFrame, chance: Floats, seed: int) -> Skill:
     good, n = table["good"].to_numpy(), table["n"].to_numpy(float)
     text = pd.factorize(table["key"])[0]
     random, distinct = np.random.default_rng(seed), text.max() + 1
-    aucs, right = [], []
+    aucs: list[float] = []
+    right: list[tuple[float, float]] = []
     while len(aucs) < DRAWS:
         times = np.bincount(random.integers(0, distinct, distinct), minlength=distinct)[text]
-        drawn = n * times
+        drawn: Floats = n * times
         if drawn[good].any() and drawn[~good].any():
             aucs.append(roc_auc_score(good, chance, sample_weight=drawn))
             right.append(_right(good, chance, drawn))

@@ -82,7 +82,7 @@ def drawn(con: Any, parts: Sequence[ir.Table], *, until: dt.date, most: int = MO
     table = pd.concat(read, ignore_index=True)
     # Reviews do not say whose they are: each counts as somebody else's.
     own = pd.Series([f"review {n}" for n in range(len(table))], table.index)
-    who = table["person_id"] if "person_id" in table else own
+    who = table.get("person_id", own)
     table["person"] = pd.factorize(who.where(who.notna(), own))[0]
     types = {"favourable": "boolean", "at": "datetime64[us]"}
     table = table.reindex(columns=_COLUMNS).astype(types)

@@ -238,7 +238,7 @@ def cells(found: Themes, table: pd.DataFrame, months: pd.DatetimeIndex) -> pd.Da
 
 
 def examples(found: Themes, table: pd.DataFrame, *, minimum: int) -> pd.DataFrame:
-    """What texts of a theme sound like, masked. Grain: one theme of `table` (`sizes`); terms, example.
+    """What texts of a theme sound like, masked. Grain: one theme of `table` (`sizes`); words, example.
 
     Of its texts the one that says, without opening and closing, what most of them say, and of what they
     are about is most of the theme.
@@ -250,5 +250,5 @@ def examples(found: Themes, table: pd.DataFrame, *, minimum: int) -> pd.DataFram
         core = part.groupby("core")["part"].sum().round(6)
         said = part.assign(shown=shown)[part["core"] == core.idxmax()]
         length = said["shown"].str.len()
-        rows.append({"terms": terms, "example": said["shown"][length.idxmin()]})
-    return pd.DataFrame(rows, columns=["terms", "example"])
+        rows.append({"words": terms, "example": said["shown"][length.idxmin()]})
+    return pd.DataFrame(rows, columns=["words", "example"])
