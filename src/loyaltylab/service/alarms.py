@@ -6,11 +6,14 @@ in which everything grows is no alarm.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 from scipy.stats import nbinom, norm, poisson
 from statsmodels.stats.multitest import multipletests
+from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
 from loyaltylab.intervals import Z
 
@@ -53,7 +56,10 @@ def _slope(part: pd.DataFrame) -> tuple[float, float]:
         family=sm.families.Poisson(),
         offset=np.log(part["exposure"].to_numpy(float)),
     )
-    fit = model.fit()
+    with warnings.catch_warnings():
+        # Counts that are the same in every month are fitted perfectly, and that is no mistake.
+        warnings.simplefilter("ignore", PerfectSeparationWarning)
+        fit = model.fit()
     dispersion = max(1.0, float(fit.pearson_chi2 / fit.df_resid))
     return float(fit.params[1]), float(np.sqrt(dispersion * fit.cov_params()[1, 1]))
 

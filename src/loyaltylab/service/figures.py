@@ -201,13 +201,13 @@ def plot_reviews(table: pd.DataFrame) -> Axes:
     months = pd.date_range(shown["month"].min(), shown["month"].max(), freq="MS")
     for ax, platform in zip(panels, platforms, strict=True):
         part = shown[shown["platform"] == platform].set_index("month").reindex(months)
-        ax.plot(months, part["share"], color=plots.OBSERVED, linewidth=1.5, marker=".")
-        ax.fill_between(
-            months, part["low"], part["high"], color=plots.OBSERVED, alpha=0.18, linewidth=0
+        spread = [part["share"] - part["low"], part["high"] - part["share"]]
+        ax.errorbar(
+            months, part["share"], yerr=spread, color=plots.OBSERVED, marker=".", elinewidth=0.8
         )
         ax.set_title(platform, fontsize=10)
         ax.yaxis.set_major_formatter(plots.percent)
-        ax.set_ylim(0, 1.04)
+        ax.set_ylim(-0.04, 1.04)
         ax.set(ylabel="favourable")
         plots.date_axis(ax)
     return panels[0]

@@ -465,9 +465,9 @@ def change_finding(changes: pd.DataFrame, table: pd.DataFrame) -> str:
         return "None of them comes up more or less often over the years, beyond chance."
     said = [
         sentence(
-            "“{terms}”: {change} a year ({low} to {high}).",
+            "“{terms}”: {change:+.0%} a year ({low:+.0%} to {high:+.0%}).",
             terms=row["terms"],
-            **{name: _signed(row[name]) for name in ("change", "low", "high")},
+            **{name: row[name] for name in ("change", "low", "high")},
         )
         for row in moving.to_dict("records")
     ]

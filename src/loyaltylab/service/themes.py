@@ -63,28 +63,23 @@ def find(texts: pd.DataFrame, *, minimum: int, seed: int) -> Themes:
     """
     language_of = words.languages(texts["text"].tolist(), seed=seed)
     texts = texts.assign(language=language_of, core="", theme=NONE, part=0.0)
-    tables, choices = [], []
-    first = 0
+    rows: list[dict[str, Any]] = []
+    choices: list[dict[str, Any]] = []
     for language, part in texts.groupby("language", sort=True):
         plain = [words.terms(text) for text in part["text"]]
         found = _of_language(plain, part["person"].to_numpy(), minimum, seed)
         told = {"language": language, "texts": len(part), "common": _common(plain, part, minimum)}
         choices.append(told | {"themes": len(found.terms), "agreement": found.agreement})
-        texts.loc[part.index, "theme"] = np.where(found.of >= 0, found.of + first, NONE)
+        texts.loc[part.index, "theme"] = np.where(found.of >= 0, found.of + len(rows), NONE)
         texts.loc[part.index, "core"] = [" ".join(own) for own in found.cores]
         texts.loc[part.index, "part"] = found.parts
-        tables.append(
-            pd.DataFrame(
-                {
-                    "theme": range(first, first + len(found.terms)),
-                    "language": language,
-                    "terms": found.terms,
-                    "agreement": found.agreements,
-                }
-            )
-        )
-        first += len(found.terms)
-    return Themes(texts, pd.concat(tables, ignore_index=True), pd.DataFrame(choices))
+        for terms, agreeing in zip(found.terms, found.agreements, strict=True):
+            named = {"theme": len(rows), "language": language, "terms": terms}
+            rows.append(named | {"agreement": agreeing})
+    table = pd.DataFrame(rows, columns=["theme", "language", "terms", "agreement"])
+    names = ["language", "texts", "common", "themes", "agreement"]
+    types = {"theme": int, "language": int, "agreement": float}
+    return Themes(texts, table.astype(types), pd.DataFrame(choices, columns=names))
 
 
 @dataclass(frozen=True)
@@ -218,7 +213,7 @@ def sizes(found: Themes, *, minimum: int) -> pd.DataFrame:
         comments=("kind", lambda kind: (kind == "comment").sum()),
         customers=("person", "nunique"),
     )
-    table = found.table.merge(counted, left_on="theme", right_index=True, validate="one_to_one")
+    table = found.table.merge(counted.reset_index(), on="theme", validate="one_to_one")
     table = table[(table["customers"] >= minimum) & (table["agreement"] >= FOUND_AGAIN)]
     return table.sort_values(["texts", "theme"], ascending=[False, True], ignore_index=True)
 

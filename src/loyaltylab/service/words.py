@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse.csgraph import connected_components
 from sklearn.cluster import KMeans
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -23,6 +24,8 @@ from threadpoolctl import threadpool_limits
 FEWEST = 50  # texts without which no language and no recurring problem is looked for
 MOST_LANGUAGES = 8
 APART = 0.3  # mean silhouette above which groups of letters are languages, and below which one is
+SHARED = 0.2  # of the most used words, from which on two groups are in one language
+_USED = 30  # words of a group that are most used
 COMMON_END = 0.05  # share of texts that share an opening or closing, from which on it is a formula
 _LONGEST_END = 8  # words of an opening or closing
 _JUDGED = 2_000  # texts that the silhouette is of: it compares each with each
@@ -41,7 +44,7 @@ def terms(text: str) -> list[str]:
     for word in _TERM.findall(text.lower()):
         if re.match(rf"[{_UNSPACED}]", word):
             found += [word[i : i + 2] for i in range(max(len(word) - 1, 1))]
-        else:
+        elif any(map(str.isalpha, word)):  # ½ is no digit, and no letter
             found.append(word)
     return found
 
@@ -51,7 +54,8 @@ def languages(texts: Sequence[str], *, seed: int) -> Ints:
 
     k-means on the main directions of TF-IDF of one to three letters in a row, of the different texts;
     as many groups as have the highest mean silhouette (Rousseeuw 1987, J. Comput. Appl. Math. 20), or
-    one if that is not above APART or there are fewer than FEWEST different texts.
+    one if that is not above APART or there are fewer than FEWEST different texts. Groups that share
+    SHARED of their most used words are topics of one language.
     """
     plain = pd.Series(list(texts), dtype=object).str.lower()
     distinct = np.array(sorted(set(plain)), dtype=object)
@@ -78,9 +82,27 @@ def languages(texts: Sequence[str], *, seed: int) -> Ints:
         if chosen is None:
             return np.zeros(len(plain), np.int64)
         said = chosen.predict(normalize(directions.transform(letters.transform(distinct))))
+    said = _joined(distinct.tolist(), said)[said]
     group = plain.map(dict(zip(distinct, said, strict=True))).to_numpy(np.int64)
-    order = np.argsort(-np.bincount(group, minlength=chosen.n_clusters), kind="stable")
-    return np.argsort(order)[group]
+    # From the most texts on; groups of as many in the order of their first text.
+    sizes = pd.Series(group).groupby(group).size()
+    first = pd.Series(said).groupby(said).apply(lambda part: part.index[0])
+    order = sorted(sizes.index, key=lambda number: (-sizes[number], first[number]))
+    return pd.Series(group).map({number: at for at, number in enumerate(order)}).to_numpy(np.int64)
+
+
+def _joined(texts: Sequence[str], groups: Ints) -> Ints:
+    """For each group the first one that is of the same language, by the words most used in them."""
+    used = []
+    for number in range(int(groups.max()) + 1):
+        counts = Counter(
+            word
+            for text in np.asarray(texts, object)[groups == number]
+            for word in set(terms(text))
+        )
+        used.append({w for w, _ in sorted(counts.items(), key=lambda c: (-c[1], c[0]))[:_USED]})
+    alike = np.array([[len(a & b) >= SHARED * _USED for b in used] for a in used])
+    return connected_components(alike, directed=False)[1].astype(np.int64)
 
 
 def without_formulas(texts: Sequence[Sequence[str]]) -> list[list[str]]:
