@@ -85,7 +85,7 @@ ORDERS = orders_of(
 
 
 def test_months_by_hand():
-    table = service.by_month(TICKETS, ORDERS, until=UNTIL)
+    table = service.by_month(TICKETS, ORDERS, until=UNTIL, minimum=1)
     assert table["month"].dt.month.tolist() == [1, 2, 3]
     assert table["tickets"].tolist() == [1, 2, 2] and table["orders"].tolist() == [2, 4, 4]
     assert table["per_100"].tolist() == [50, 50, 50] and table["over"].all()
@@ -93,13 +93,30 @@ def test_months_by_hand():
     assert table["low"][0] == pytest.approx(100 * chi2.ppf(0.025, 2) / 2 / 2)
     assert table["high"][0] == pytest.approx(100 * chi2.ppf(0.975, 4) / 2 / 2)
     early = dt.date(2024, 3, 30)
-    table = service.by_month(tickets_of(ROWS, early), ORDERS, until=early)
+    table = service.by_month(tickets_of(ROWS, early), ORDERS, until=early, minimum=1)
     assert table["over"].tolist() == [True, True, False] and table["tickets"].tolist() == [1, 2, 0]
 
 
 def test_a_month_without_orders_has_no_rate():
-    table = service.by_month(TICKETS, orders_of([("ann", "2024-01-05")]), until=UNTIL)
+    table = service.by_month(TICKETS, orders_of([("ann", "2024-01-05")]), until=UNTIL, minimum=1)
     assert table["per_100"].isna().tolist() == [False, True, True]
+
+
+def test_what_few_customers_did_in_a_month_is_not_shown():
+    table = service.by_month(TICKETS, ORDERS, until=UNTIL, minimum=2)
+    assert table["per_100"].isna().tolist() == [True, False, False]
+    cells = service.cells(TICKETS, table, "topic", minimum=2)
+    # One a month wrote about each: nothing is shown, nor that in other months nobody did.
+    assert not cells["shown"].any()
+    assert "Panels without lines" in service.describe_topics(cells, service.alarms(cells))
+    assert service.plot_topics(cells, service.alarms(cells)).texts
+    months = pd.Series([5, 0, 7])
+    assert volumes._shown(months, 5).all()
+    assert volumes._shown(months, 6).tolist() == [False, False, True]
+    loud = cells_of([0] * 12 + [9]).assign(shown=[True] * 12 + [False])
+    found = service.alarms(loud)
+    assert found["p"].iloc[-1] < 0.001 and not found["alarm"].any()
+    assert service.trend_table(service.trends(loud), found)["last month"].tolist() == ["–"]
 
 
 def test_tickets_per_100_orders_by_hand():
@@ -148,8 +165,11 @@ def test_waits_by_hand():
 
 
 def test_a_wait_that_nobody_has_had_yet_is_missing():
-    row = service.summary(service.waits(TICKETS, "reply", until=UNTIL), within=100).iloc[0]
+    row = service.summary(service.waits(TICKETS, "solution", until=UNTIL), within=100).iloc[0]
     assert np.isnan(row["within"])
+    # Where all have their reply, nobody can wait for longer.
+    done = pd.DataFrame({"hours": [1.0, 3.0], "ended": [1, 1], "open": [0, 0]})
+    assert service.summary(done, within=100)["within"].tolist() == [1]
     unanswered = tickets_of([("a", "2024-03-01", None, None, None, "x")])
     row = service.summary(service.waits(unanswered, "reply", until=UNTIL), within=24).iloc[0]
     assert row["ended"] == 0 and np.isnan(row["median"]) and row["within"] == 0
@@ -248,7 +268,7 @@ def test_without_times_the_page_says_so():
 
 def test_findings_and_records():
     rate = service.per_100_orders(TICKETS, ORDERS, until=UNTIL)
-    months = service.by_month(TICKETS, ORDERS, until=UNTIL)
+    months = service.by_month(TICKETS, ORDERS, until=UNTIL, minimum=1)
     words = service.volume_finding(rate, months)
     assert words.startswith("## 50.0 tickets come with every 100 orders\n")
     assert "5 tickets on 10 orders since January 2024" in words and "In March 2024" in words
@@ -291,13 +311,15 @@ def test_findings_and_records():
 
 def cells_of(counts, exposure=1000, group="late"):
     months = pd.date_range("2022-01-01", periods=len(counts), freq="MS")
-    return pd.DataFrame({"group": group, "month": months, "count": counts, "exposure": exposure})
+    return pd.DataFrame(
+        {"group": group, "month": months, "count": counts, "exposure": exposure, "shown": True}
+    )
 
 
 def test_cells_have_every_month_that_is_over():
-    months = service.by_month(TICKETS, ORDERS, until=UNTIL)
+    months = service.by_month(TICKETS, ORDERS, until=UNTIL, minimum=1)
     months.loc[2, "over"] = False
-    table = service.cells(TICKETS, months, "topic")
+    table = service.cells(TICKETS, months, "topic", minimum=1)
     assert len(table) == 3 * 2
     late = table[table["group"] == "late"]
     assert late["count"].tolist() == [1, 1] and late["exposure"].tolist() == [2, 4]
@@ -395,7 +417,7 @@ def test_figures_tell_what_they_show():
     panel = service.plot_topics(cells, alarms)
     assert panel.get_title() == "late" and len(panel.lines[1].get_xdata()) == 1
     assert service.plot_topics(cells.head(0), alarms).texts
-    months = service.by_month(TICKETS, ORDERS, until=UNTIL)
+    months = service.by_month(TICKETS, ORDERS, until=UNTIL, minimum=1)
     assert "50.0 (1.3 to 278.6) in Jan 2024" in service.describe_volumes(months)
     assert service.plot_volumes(months).lines
     assert service.plot_volumes(months.head(0)).texts

@@ -74,8 +74,9 @@ def _holm(table: pd.DataFrame) -> pd.DataFrame:
 def alarms(cells: pd.DataFrame) -> pd.DataFrame:
     """Each of the last months held against what the group did before. Grain: group × tested month.
 
-    cells : as for `trends`. Returns group, month, count, expected (from the rate of up to PAST months
-    before and the month's exposure), p (of so many or more, Holm over the groups of the month), alarm.
+    cells : as for `trends`, and shown (whether the cell may be). Returns group, month, count, shown,
+    expected (from the rate of up to PAST months before and the month's exposure), p (of so many or
+    more, Holm over the groups of the month), alarm (never of what is not shown).
     A count is taken as negative binomial with that mean; its variance holds chance, how much months
     differed beyond chance (by moments), and that the rate itself is only estimated. So in a month in
     which nothing changed at most FALSE_ALARMS have any alarm. Months with fewer than FEWEST before them
@@ -90,11 +91,13 @@ def alarms(cells: pd.DataFrame) -> pd.DataFrame:
             expected, p = _excess(count[past], exposure[past], count[at], exposure[at])
             month = part["month"].iloc[at]
             row = {"group": group, "month": month, "count": int(count[at])}
-            rows.append(row | {"expected": expected, "p": p})
-    table = pd.DataFrame(rows, columns=["group", "month", "count", "expected", "p"])
+            row |= {"shown": bool(part["shown"].iloc[at]), "expected": expected, "p": p}
+            rows.append(row)
+    names = ["group", "month", "count", "shown", "expected", "p"]
+    table = pd.DataFrame(rows, columns=names).astype({"shown": bool})
     tested = [_holm(part.copy()) for _, part in table.groupby("month", sort=True)]
     table = pd.concat(tested) if tested else table
-    table["alarm"] = table["p"] < FALSE_ALARMS
+    table["alarm"] = (table["p"] < FALSE_ALARMS) & table["shown"]
     return table.sort_values(["group", "month"], ignore_index=True)
 
 

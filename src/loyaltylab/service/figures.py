@@ -119,8 +119,8 @@ def plot_topics(cells: pd.DataFrame, alarms: pd.DataFrame) -> Axes:
     panels = plots.panels(rows, 2)
     for ax, group in zip(panels, groups, strict=False):
         part = cells[(cells["group"] == group) & (cells["exposure"] > 0)]
-        rate = 100 * part["count"] / part["exposure"]
-        ax.plot(part["month"], rate, color=plots.OBSERVED, linewidth=1.5)
+        rate = (100 * part["count"] / part["exposure"]).where(part["shown"])
+        ax.plot(part["month"], rate, color=plots.OBSERVED, linewidth=1.5, marker=".", markersize=3)
         loud = alarms[(alarms["group"] == group) & alarms["alarm"]]
         marked = part["month"].isin(loud["month"])
         ax.plot(part["month"][marked], rate[marked], "D", color=plots.MODEL, markersize=7)
@@ -135,7 +135,9 @@ def plot_topics(cells: pd.DataFrame, alarms: pd.DataFrame) -> Axes:
 
 
 def _largest(cells: pd.DataFrame) -> list[str]:
-    counts = cells.groupby("group")["count"].sum()
+    """The topics that have a panel: with most tickets, of those that have a month to show."""
+    told = cells[cells["group"].isin(cells.loc[cells["shown"], "group"])]
+    counts = told.groupby("group")["count"].sum()
     return counts.sort_values(ascending=False, kind="stable").head(_PANELS).index.tolist()
 
 
@@ -143,11 +145,11 @@ def describe_topics(cells: pd.DataFrame, alarms: pd.DataFrame) -> str:
     """What plot_topics shows, in words."""
     groups = _largest(cells)
     if not groups:
-        return "Panels without lines: no ticket has a topic."
+        return "Panels without lines: of no topic enough customers write in a month."
     said = []
     for group in groups:
         part = cells[(cells["group"] == group) & (cells["exposure"] > 0)]
-        rate = 100 * part["count"] / part["exposure"]
+        rate = (100 * part["count"] / part["exposure"]).where(part["shown"])
         loud = alarms[(alarms["group"] == group) & alarms["alarm"]]
         marks = "".join(f", alarm in {month:%b %Y}" for month in loud["month"])
         said.append(f"{group} between {rate.min():.1f} and {rate.max():.1f}{marks}")

@@ -268,7 +268,7 @@ def open_finding(back: pd.DataFrame, backlog: pd.DataFrame) -> str:
         text = "## Nothing says which tickets are open\n\nNo ticket has the time of its solution."
         return sentence(text + returns, **row)
     text = "## {open} at the end of {month}\n\n"
-    if not np.isnan(last["days"]):
+    if last["days"] > 0:
         text += "At the pace of that month they are solved in {days:.1f} days. "
     text += "The most at a month's end was {most:,.0f}, in {then}."
     most = _row(backlog, int(backlog["open"].argmax()))
@@ -351,7 +351,7 @@ def alarm_finding(found: pd.DataFrame, trends: pd.DataFrame) -> str:
 
 def trend_table(trends: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     """`alarms.trends` and the last month of `alarms.alarms` side by side, most frequent first."""
-    last = found[found["month"] == found["month"].max()]
+    last = found[(found["month"] == found["month"].max()) & found["shown"]]
     both = trends.merge(last, on="group", how="left", suffixes=("", "_last"))
     both = both.sort_values(["count", "group"], ascending=[False, True])
     return pd.DataFrame(

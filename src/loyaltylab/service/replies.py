@@ -61,7 +61,7 @@ def summary(table: pd.DataFrame, *, within: float, by: str | None = None) -> pd.
     Returns (by,) tickets, ended, median, p90 (hours), each with _low and _high; within (share within so
     many hours), within_low, within_high. A quantile is missing where fewer have ended, its bounds where
     the curve's interval does not reach it (Brookmeyer & Crowley 1982, Biometrics 38, 29–41); the share
-    where nothing was observed for so long.
+    where nothing was observed for so long, unless all had ended before.
     """
     parts = [(None, table)] if by is None else list(table.groupby(by, sort=True))
     rows = []
@@ -84,7 +84,10 @@ def _summary(part: pd.DataFrame, within: float) -> dict[str, float]:
             # Rounding must not move a share of exactly one half below it.
             reached = times[curve >= quantile - 1e-12]
             told[name + ending] = float(reached[0]) if len(reached) else np.nan
-    seen = len(part) and part["hours"].max() >= within
+    # Where all have ended, the rest is known: nobody waits for longer.
+    seen = len(part) and (
+        part["hours"].max() >= within or not (np.asarray(found["left"]) > 0).all()
+    )
     at = int(np.searchsorted(times, within, side="right")) - 1
     values = (share, low, high)
     for ending, curve in zip(("", "_low", "_high"), values, strict=True):

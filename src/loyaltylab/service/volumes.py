@@ -34,14 +34,16 @@ def enough(tickets: ir.Table, by: str, *, minimum: int) -> ir.Table:
     return tickets.semi_join(counted.filter(counted["customers"] >= minimum), by)
 
 
-def by_month(tickets: ir.Table, orders: ir.Table, *, until: dt.date) -> pd.DataFrame:
+def by_month(tickets: ir.Table, orders: ir.Table, *, until: dt.date, minimum: int) -> pd.DataFrame:
     """Tickets and orders of each month. Grain: a calendar month from that of the first ticket on.
 
     tickets : `opened`. Returns month (first day), tickets, orders, over (whether the month is), per_100
-    (tickets per 100 orders of the same month; missing without orders), low, high (of a Poisson count).
+    (tickets per 100 orders of the same month; missing without orders, and where `_shown` says so), low,
+    high (of a Poisson count).
     Of months before the first ticket nothing says whether there were none or none were kept.
     """
-    asked = tickets.group_by("month").agg(tickets=tickets.count()).to_pandas()
+    counts = {"tickets": tickets.count(), "customers": tickets["person_id"].nunique()}
+    asked = tickets.group_by("month").agg(**counts).to_pandas()
     day = orders["ordered_at"].date()
     dated = orders.select(month=ordinal(day, "month"), day=day)
     dated = dated.filter(dated["day"] <= until)
@@ -50,13 +52,22 @@ def by_month(tickets: ir.Table, orders: ir.Table, *, until: dt.date) -> pd.DataF
     every = pd.DataFrame({"month": months}).merge(asked, how="left").merge(bought, how="left")
     every = every.fillna(0).astype(int)
     low, high = count_interval(every["tickets"])
-    orders_there = every["orders"].where(every["orders"] > 0)
+    shown = _shown(every["customers"], minimum)
+    orders_there = every["orders"].where(shown & (every["orders"] > 0))
     rates = {"per_100": every["tickets"], "low": low, "high": high}
     first = of_ordinals(every["month"], "month").to_timestamp()
     over = (first + pd.offsets.MonthEnd(0)).date <= until
-    return every.assign(
+    return every.drop(columns="customers").assign(
         month=first, over=over, **{name: 100 * part / orders_there for name, part in rates.items()}
     )
+
+
+def _shown(customers: pd.Series, minimum: int) -> pd.Series:
+    """Whether months may be shown in which so many customers wrote: at least `minimum`. Months without
+    any tell of nobody, but only beside all others do they tell the truth: a line of those alone that
+    are zero would say that all are."""
+    small = (customers > 0) & (customers < minimum)
+    return (customers >= minimum) | ((customers == 0) & (not small.any()))
 
 
 def per_100_orders(tickets: ir.Table, orders: ir.Table, *, until: dt.date) -> dict[str, float]:
@@ -106,15 +117,19 @@ def by_value(tickets: ir.Table, by: str, *, minimum: int) -> pd.DataFrame:
     return table.assign(share=share, low=low, high=high).reset_index(drop=True)
 
 
-def cells(tickets: ir.Table, months: pd.DataFrame, by: str) -> pd.DataFrame:
+def cells(tickets: ir.Table, months: pd.DataFrame, by: str, *, minimum: int) -> pd.DataFrame:
     """Tickets by value and month, zero where there were none. Grain: value of `by` × month that is over.
 
-    months : `by_month`. Returns group (the value), month, count, exposure (orders of the month).
+    months : `by_month`. Returns group (the value), month, count, exposure (orders of the month), shown
+    (`_shown`).
     """
-    rows = tickets.group_by(by, "month").agg(count=tickets.count()).to_pandas()
+    counts = {"count": tickets.count(), "customers": tickets["person_id"].nunique()}
+    rows = tickets.group_by(by, "month").agg(**counts).to_pandas()
     rows["month"] = of_ordinals(rows["month"], "month").to_timestamp()
     over = months.loc[months["over"], ["month", "orders"]].rename(columns={"orders": "exposure"})
     groups = pd.DataFrame({by: sorted(rows[by].unique())})
     every = groups.merge(over, how="cross").merge(rows, how="left", on=[by, "month"])
-    table = every.rename(columns={by: "group"}).fillna({"count": 0}).astype({"count": int})
-    return table[["group", "month", "count", "exposure"]]
+    table = every.rename(columns={by: "group"}).fillna({"count": 0, "customers": 0})
+    by_group = table.groupby("group")["customers"]
+    table["shown"] = by_group.transform(_shown, minimum).astype(bool)
+    return table.astype({"count": int})[["group", "month", "count", "exposure", "shown"]]

@@ -25,6 +25,7 @@ FEWEST = 50  # texts without which no language and no recurring problem is looke
 MOST_LANGUAGES = 8
 APART = 0.3  # mean silhouette above which groups of letters are languages, and below which one is
 SHARED = 0.2  # of the most used words, from which on two groups are in one language
+_FEWEST = 20  # different texts a language, on average
 _USED = 30  # words of a group that are most used
 COMMON_END = 0.05  # share of texts that share an opening or closing, from which on it is a formula
 _LONGEST_END = 8  # words of an opening or closing
@@ -74,7 +75,8 @@ def languages(texts: Sequence[str], *, seed: int) -> Ints:
         points = normalize(directions.transform(counts))
         size = min(_JUDGED, len(points))
         best, chosen = APART, None
-        for k in range(2, min(MOST_LANGUAGES, len(np.unique(points.round(9), axis=0)) - 1) + 1):
+        different = len(np.unique(points.round(9), axis=0))
+        for k in range(2, min(MOST_LANGUAGES, len(fitted) // _FEWEST, different - 1) + 1):
             fit = KMeans(k, n_init=3, random_state=seed).fit(points)
             score = silhouette_score(points, fit.labels_, sample_size=size, random_state=seed)
             if score > best:
