@@ -169,10 +169,12 @@ def test_a_wait_that_nobody_has_had_yet_is_missing():
     assert np.isnan(row["within"])
     # Where all have their reply, nobody can wait for longer.
     done = pd.DataFrame({"hours": [1.0, 3.0], "ended": [1, 1], "open": [0, 0]})
-    assert service.summary(done, within=100)["within"].tolist() == [1]
+    row = service.summary(done, within=100).iloc[0]
+    assert row["within"] == row["within_high"] == 1
+    assert row["within_low"] == pytest.approx(2 / (2 + 1.959964**2))  # Wilson's of 2 in 2
     unanswered = tickets_of([("a", "2024-03-01", None, None, None, "x")])
     row = service.summary(service.waits(unanswered, "reply", until=UNTIL), within=24).iloc[0]
-    assert row["ended"] == 0 and np.isnan(row["median"]) and row["within"] == 0
+    assert row["ended"] == 0 and np.isnan(row["median"]) and np.isnan(row["within"])
 
 
 hours = st.tuples(st.integers(0, 40), st.booleans())

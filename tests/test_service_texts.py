@@ -460,6 +460,7 @@ def test_figures_and_tables_of_tone(learned):
     told = service.favourable(table.assign(topic="late"), learned, ["topic"], minimum=5, seed=1)
     assert service.tone_table(told)["texts"].tolist() == ["120"]
     assert "all 7" in service.sample_finding(table.head(7), 7).lower()
+    assert service.sample_finding(table.head(0), 0).startswith("No ticket, answer or review")
     assert "Of 9 texts" in service.sample_finding(table.head(7), 9)
 
 

@@ -14,6 +14,7 @@ from loyaltylab.numbers import Numbers, chance, counted, sentence
 from loyaltylab.service.alarms import FALSE_ALARMS, FEWEST, PAST
 from loyaltylab.service.sentiment import Sentiment
 from loyaltylab.service.themes import AGREEING, HALF, Themes
+from loyaltylab.service.words import FEWEST as FEWEST_TEXTS
 
 _MONTH = "%B %Y"
 
@@ -375,6 +376,8 @@ def trend_table(trends: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
 
 def sample_finding(texts: pd.DataFrame, all_of_them: int) -> str:
     """How many texts were read; a sample is said to be one."""
+    if not all_of_them:
+        return "No ticket, answer or review has a text."
     if len(texts) == all_of_them:
         return sentence("All {all:,} texts of customers were read.", all=all_of_them)
     return sentence(
@@ -418,11 +421,11 @@ def theme_finding(found: Themes, table: pd.DataFrame) -> str:
     if table.empty:
         return sentence(
             "## No recurring problem was found\n\n"
-            "{texts} in {languages} were read. It takes {few} or more in a language, and words that "
+            "{texts} in {languages} could be read. It takes {few} or more in a language, and words that "
             "several customers use.",
-            texts=counted(texts, "text"),
+            texts=counted(texts, "text").capitalize(),
             languages=counted(len(found.choice), "language"),
-            few=50,
+            few=FEWEST_TEXTS,
         )
     first = table.iloc[0]
     text = (

@@ -61,7 +61,8 @@ def summary(table: pd.DataFrame, *, within: float, by: str | None = None) -> pd.
     Returns (by,) tickets, ended, median, p90 (hours), each with _low and _high; within (share within so
     many hours), within_low, within_high. A quantile is missing where fewer have ended, its bounds where
     the curve's interval does not reach it (Brookmeyer & Crowley 1982, Biometrics 38, 29–41); the share
-    where nothing was observed for so long, unless all had ended before.
+    where nothing was observed for so long, unless all had ended before, and where nothing ended at all:
+    then nothing says that ends are noted.
     """
     parts = [(None, table)] if by is None else list(table.groupby(by, sort=True))
     rows = []
@@ -85,15 +86,17 @@ def _summary(part: pd.DataFrame, within: float) -> dict[str, float]:
             reached = times[curve >= quantile - 1e-12]
             told[name + ending] = float(reached[0]) if len(reached) else np.nan
     # Where all have ended, the rest is known: nobody waits for longer.
-    seen = len(part) and (
-        part["hours"].max() >= within or not (np.asarray(found["left"]) > 0).all()
-    )
+    seen = len(found) and (part["hours"].max() >= within or found["left"].iloc[-1] <= 0)
     at = int(np.searchsorted(times, within, side="right")) - 1
     values = (share, low, high)
     for ending, curve in zip(("", "_low", "_high"), values, strict=True):
         told["within" + ending] = np.nan if not seen else float(curve[at]) if at >= 0 else 0.0
-    if seen and at < 0:  # nothing ended so soon: how many could have is what Wilson says
-        told["within_high"] = float(share_with_interval(0, told["tickets"])[2])
+    # Where none or all ended so soon, the curve does not vary: what could be is what Wilson says.
+    n = told["tickets"]
+    if told["within"] == 0:
+        told["within_high"] = float(share_with_interval(0, n)[2])
+    if told["within"] == 1:
+        told["within_low"] = float(share_with_interval(n, n)[1])
     return told
 
 
