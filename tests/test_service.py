@@ -404,6 +404,10 @@ def test_trends_find_what_was_planted():
     assert table.loc["grows", "p"] < 0.01 and table.loc["stays", "p"] > 0.05
     words = service.alarm_finding(service.alarms(grows), service.trends(grows))
     assert "Grows: +" in words and "a year" in words
+    # What grows with the orders does not grow per order.
+    busier = (1000 * 1.5**years).astype(int)
+    table_ = service.trends(cells_of(random.poisson(0.05 * busier), busier))
+    assert table_["low"][0] < 0 < table_["high"][0] < 0.3
     # All groups are one family: with as many again that stay, p is no smaller.
     more = pd.concat([grows, *(stays.assign(group=str(n)) for n in range(9))])
     assert service.trends(more).set_index("group").loc["grows", "p"] >= table.loc["grows", "p"]

@@ -336,6 +336,8 @@ def alarm_finding(found: pd.DataFrame, trends: pd.DataFrame) -> str:
                 expected=row["expected"],
             )
         )
+    if len(ever):
+        said.append("Diamonds mark them in the figure.")
     moving = trends[trends["p"] < 1 - LEVEL].to_dict("records")
     for row in moving:
         said.append(
