@@ -80,12 +80,13 @@ APART = {
 }
 PAGES = (
     "02_linkage", "03_retention", "03b_segments", "03c_acquisition", "04_lifetime_value",
-    "04b_value", "04c_models", "05_satisfaction",
+    "04b_value", "04c_models", "05_satisfaction", "06_service",
 )  # fmt: skip
 
 
 # Named by the code of a page, but something else: the score of a forecast, whether somebody has gone.
-# Linkage ranks all purchases for later pages, finds each first order's channel, not a ticket's, and
+# Linkage ranks all purchases for later pages, finds each first order's channel, not a ticket's, as
+# service counts a ticket's, not an order's, and
 # forecasts with the module that knows first channels and categories.
 # The page on value takes RFM alone from the module that knows rules by these columns, too.
 OTHERWISE = {
@@ -94,6 +95,7 @@ OTHERWISE = {
     ("02_linkage", "order_lines", "category"),
     ("04c_models", "orders", "channel"),
     ("03_retention", "orders", "status"),
+    ("06_service", "orders", "channel"),
     *(
         ("04b_value", "customers", name)
         for name in ("country", "loyalty_member", "consent_marketing")
@@ -289,6 +291,8 @@ COLUMNS = pd.DataFrame(
         ("tickets", "tickets.chat", "replied", "first_reply_at"),
         ("visits", "visits", "device_id", "device_id"),
         ("visits", "visits", "seconds", "seconds"),
+        ("visits", "visits.app", "dwell", "seconds"),
+        ("visits", "visits.app", "screen", "stage"),
         ("spend", "spend", "clicks", "clicks"),
     ],
     columns=["table", "export", "column", "canonical"],
@@ -298,7 +302,8 @@ COLUMNS = pd.DataFrame(
 def test_holdings_by_hand():
     table = inventory.holdings(COLUMNS)
     assert table["export"].tolist() == [
-        "orders", "customers.crm", "customers.shop", "tickets.mail", "tickets.chat", "visits", "spend",
+        "orders", "customers.crm", "customers.shop", "tickets.mail", "tickets.chat", "visits",
+        "visits.app", "spend",
     ]  # fmt: skip
     crm = table.iloc[1].to_dict()
     assert crm.pop("free_text") is None or pd.isna(table.loc[1, "free_text"])
@@ -314,14 +319,16 @@ def test_holdings_by_hand():
         "unused": 1,  # what dataset.yml leaves out
     }
     assert table["kinds"].tolist()[3:] == [
-        "attitudinal", "behavioural, attitudinal", "identity, behavioural", "business",
+        "attitudinal", "behavioural, attitudinal", "identity, behavioural", "behavioural", "business",
     ]  # fmt: skip
-    assert table["origins"].tolist()[3:] == ["given", "given, made", "observed", "reported"]
-    assert table["direct"].tolist() == [0, 2, 1, 0, 0, 0, 0]
-    assert table["by_record"].tolist() == [3, 3, 0, 1, 2, 2, 0]
+    assert table["origins"].tolist()[3:] == [
+        "given", "given, made", "observed", "observed", "reported",
+    ]  # fmt: skip
+    assert table["direct"].tolist() == [0, 2, 1, 0, 0, 0, 0, 0]
+    assert table["by_record"].tolist() == [3, 3, 0, 1, 2, 2, 2, 0]
     assert table["free_text"].dropna().tolist() == ["message", "words"]
     assert table["left_out"].dropna().tolist() == ["Umsatz"]
-    assert table["unused"].tolist() == [0, 1, 0, 1, 2, 1, 1]
+    assert table["unused"].tolist() == [0, 1, 0, 0, 0, 1, 2, 1]
 
 
 def test_kinds_and_origins_stand_in_the_order_in_which_they_are_explained():
@@ -341,19 +348,17 @@ def test_unused_by_hand(missing):
     table = inventory.unused(columns)
     assert list(table) == ["table", "export", "column", "canonical", "personal", "use", "advice"]
     assert table["column"].tolist() == [
-        "Umsatz", "message", "words", "replied", "seconds", "clicks",
+        "Umsatz", "seconds", "dwell", "screen", "clicks",
     ]  # fmt: skip
-    assert table.index.tolist() == list(range(6))
-    assert table["canonical"].isna().tolist() == [True] + [False] * 5
-    assert table["personal"].tolist() == ["not declared", *["by its record"] * 4, "no"]
+    assert table.index.tolist() == list(range(5))
+    assert table["canonical"].isna().tolist() == [True] + [False] * 4
+    assert table["personal"].tolist() == ["not declared", *["by its record"] * 3, "no"]
     none = "by no page yet"
-    assert table["use"].tolist() == ["left out by dataset.yml", *[none] * 5]
+    assert table["use"].tolist() == ["left out by dataset.yml", *[none] * 4]
     advice = table.set_index("column")["advice"]
     assert advice["Umsatz"] == "leave it out of the export: nothing can read it"
-    assert "not the words" in advice["message"] and "waiting times" not in advice["message"]
-    assert "waiting times" in advice["replied"] and "not the words" not in advice["replied"]
-    assert advice["words"] == advice["message"]
     assert "per customer and month" in advice["seconds"]
+    assert advice["screen"] == advice["dwell"] == advice["seconds"]
     assert "about persons" in advice["clicks"]
 
 
@@ -362,9 +367,7 @@ def test_what_is_unused_in_short():
     assert list(table) == ["table", "columns", "exports", "advice"]
     assert table[["table", "columns", "exports"]].to_numpy().tolist() == [
         ["customers", "Umsatz", "customers.crm"],
-        ["tickets", "text", "tickets.mail, tickets.chat"],
-        ["tickets", "first_reply_at", "tickets.chat"],
-        ["visits", "seconds", "visits"],
+        ["visits", "seconds, stage", "visits, visits.app"],
         ["spend", "clicks", "spend"],
     ]
 
@@ -382,9 +385,7 @@ def test_every_column_that_is_unused_gets_advice_and_linkage_has_none_of_them():
     assert visits["canonical"].tolist() == ["visit_id", "seconds", "stage", "interest"]
     assert visits["advice"].str.contains("totals per customer and month, not a log").all()
     # And no advice is left that nothing gets.
-    assert set(zip(table["table"], table["advice"], strict=True)) == {
-        (name, advice) for name, given in inventory._ADVICE.items() for advice in given.values()
-    }
+    assert set(zip(table["table"], table["advice"], strict=True)) == {*inventory._ADVICE.items()}
 
 
 def test_columns_to_take_care_with():
@@ -413,5 +414,5 @@ def test_a_canonical_name_that_is_none():
 
 def test_what_is_unused_in_words():
     words = inventory.unused_finding(COLUMNS)
-    assert "No page uses 6 of the 16 columns" in words
-    assert "4 columns hold data about persons, and 1 is left out by dataset.yml" in words
+    assert "No page uses 5 of the 18 columns" in words
+    assert "3 columns hold data about persons, and 1 is left out by dataset.yml" in words

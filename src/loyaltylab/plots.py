@@ -50,6 +50,21 @@ def new_axes(ax: Axes | None = None, *, width: float = 6.4, height: float = 3.4)
         return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
+def panels(rows: int, columns: int = 1, *, width: float = 6.8, height: float = 1.7) -> list[Axes]:
+    """Axes in rows and columns, row by row, with one axis of x below them; width of all of them and
+    height of a row in inches."""
+    with plt.rc_context(_STYLE):
+        axes = plt.subplots(
+            rows,
+            columns,
+            figsize=(width, height * rows),
+            layout="constrained",
+            sharex=True,
+            squeeze=False,
+        )[1]
+    return list(axes.flat)
+
+
 percent = FuncFormatter(lambda share, _: f"{round(100 * share, 1):g}%")
 thousands = FuncFormatter(lambda count, _: f"{count:,.0f}")
 

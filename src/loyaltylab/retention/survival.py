@@ -11,8 +11,8 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-from statsmodels.duration.survfunc import SurvfuncRight
 
+from loyaltylab.durations import share_ended, survival
 from loyaltylab.intervals import LEVEL, Z, count_interval
 from loyaltylab.numbers import Numbers, sentence
 
@@ -53,29 +53,8 @@ def kaplan_meier(table: pd.DataFrame) -> pd.DataFrame:
     after so many days), greenwood (sum of returned / (at_risk · (at_risk − returned)) so far:
     Greenwood's variance of log(away); infinite once all are back).
     """
-    long = table.melt("days", ["returned", "waiting"], value_name="customers")
-    long = long[long["customers"] > 0]
-    if not table["returned"].any():
-        names = ["days", "returned", "at_risk", "away", "greenwood"]
-        return pd.DataFrame(columns=names, dtype=float)
-    fit = SurvfuncRight(
-        long["days"].to_numpy(),
-        (long["variable"] == "returned").to_numpy(int),
-        freq_weights=long["customers"].to_numpy(),
-    )
-    events, at_risk = fit.n_events, fit.n_risk
-    # statsmodels' surv_prob_se is, with weights, that of the cumulative hazard: the sum is our own.
-    with np.errstate(divide="ignore"):
-        greenwood = np.cumsum(events / (at_risk * (at_risk - events)))
-    return pd.DataFrame(
-        {
-            "days": fit.surv_times,
-            "returned": events,
-            "at_risk": at_risk,
-            "away": fit.surv_prob,
-            "greenwood": greenwood,
-        }
-    )
+    found = survival(table["days"], table["returned"], table["waiting"])
+    return found.rename(columns={"time": "days", "ended": "returned", "left": "away"})
 
 
 def return_curve(table: pd.DataFrame) -> pd.DataFrame:
@@ -85,13 +64,8 @@ def return_curve(table: pd.DataFrame) -> pd.DataFrame:
     section 1.4). Returns days (on which somebody returned), share, low, high; no row if nobody did.
     """
     found = kaplan_meier(table)
-    away = found["away"].to_numpy()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        spread = Z * np.sqrt(found["greenwood"].to_numpy()) / np.abs(np.log(away))
-        low, high = 1 - away ** np.exp(-spread), 1 - away ** np.exp(spread)
-    # Where all have returned nothing is left to vary.
-    low, high = np.where(away > 0, low, 1.0), np.where(away > 0, high, 1.0)
-    return pd.DataFrame({"days": found["days"], "share": 1 - away, "low": low, "high": high})
+    share, low, high = share_ended(found["away"], found["greenwood"])
+    return pd.DataFrame({"days": found["days"], "share": share, "low": low, "high": high})
 
 
 def returned_within(table: pd.DataFrame, days: int) -> pd.Series:

@@ -15,25 +15,14 @@ import pandas as pd
 from loyaltylab.numbers import counted, sentence
 from loyaltylab.validation.nature import KINDS, NATURE, ORIGINS, PERSONAL, USED, Nature
 
-# What to do with a column that nothing uses, by table (under "") and column. Tables of which every
+# What to do with columns that nothing uses, by table. Tables of which every
 # column is used are not there.
-_ADVICE: Mapping[str, Mapping[str, str]] = {
-    "order_lines": {"": "keep totals per customer and category, not each product bought"},
-    "surveys": {
-        "": "keep it if answers are to be read by where they were asked for and when they came, else "
-        "leave it out of the export",
-        "comment": "keep a code of the topic, not the words",
-    },
-    "tickets": {
-        "": "keep it if waiting times and topics are to be studied, else leave it out of the export",
-        "text": "keep a code of the topic, not the words",
-    },
-    "visits": {"": "keep totals per customer and month, not a log of visits"},
-    "spend": {"": "keep or drop it at will: data minimisation is about persons"},
-    "feedback": {
-        "": "keep ratings by platform and month, not each review",
-        "text": "keep a code of the topic, not the words",
-    },
+_ADVICE: Mapping[str, str] = {
+    "order_lines": "keep totals per customer and category, not each product bought",
+    "surveys": "keep it if answers are to be read by where they were asked for, else leave it out of "
+    "the export",
+    "visits": "keep totals per customer and month, not a log of visits",
+    "spend": "keep or drop it at will: data minimisation is about persons",
 }
 
 
@@ -132,8 +121,7 @@ def _told(columns: pd.DataFrame) -> pd.DataFrame:
 def _advice(table: str, canonical: str | None) -> str:
     if canonical is None:
         return "leave it out of the export: nothing can read it"
-    given = _ADVICE[table]
-    return given.get(canonical, given[""])
+    return _ADVICE[table]
 
 
 def _words(names: Iterable[str]) -> str | None:

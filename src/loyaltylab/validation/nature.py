@@ -169,13 +169,14 @@ _LEAVING, _GROUPS, _WINNING = "03_retention", "03b_segments", "03c_acquisition"
 _LASTING, _VALUE = "04_lifetime_value", "04b_value"
 _ORDERS = (_LEAVING, _GROUPS, _WINNING, _LASTING, _VALUE, "04c_models")
 _ANSWERS = ("05_satisfaction",)
+_HELP = ("06_service",)
 # Whose a row is: for consent, erasure and linkage.
 _NAMED = dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED))
 USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "orders": {
         "order_id": (*_CHECKED, *_LINKED, _LEAVING, _LASTING),
-        **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, *_ORDERS)),
-        "ordered_at": (*_LINKED, *_ORDERS),
+        **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, *_ORDERS, *_HELP)),
+        "ordered_at": (*_LINKED, *_ORDERS, *_HELP),
         "amount": (*_LINKED, *_ORDERS),
         "currency": _CHECKED,
         "margin": (*_LINKED, _LEAVING, _WINNING, _VALUE),
@@ -203,13 +204,20 @@ USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "consent_marketing": (*_CHECKED, *_LINKED, _GROUPS),
     },
     "surveys": {
-        "response_id": _CHECKED,
-        **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, *_ANSWERS)),
-        "instrument": _ANSWERS,
-        "sent_at": _LINKED,  # when the record was last used, as of tickets and visits
-        "score": _ANSWERS,
+        "response_id": (*_CHECKED, *_HELP),
+        **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, *_ANSWERS, *_HELP)),
+        "instrument": (*_ANSWERS, *_HELP),
+        "sent_at": (*_LINKED, *_HELP),  # when the record was last used, as of tickets and visits
+        **dict.fromkeys(("answered_at", "comment"), _HELP),
+        "score": (*_ANSWERS, *_HELP),
     },
-    "tickets": {**_NAMED, "opened_at": _LINKED},
+    "tickets": {
+        **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, *_HELP)),
+        "ticket_id": _HELP,
+        "opened_at": (*_LINKED, *_HELP),
+        **dict.fromkeys(("first_reply_at", "resolved_at", "reopened"), _HELP),
+        **dict.fromkeys(("channel", "topic", "text"), _HELP),
+    },
     "visits": {
         **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, _LEAVING)),
         "device_id": _LINKED,
@@ -222,6 +230,6 @@ USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "ended_at": (_LEAVING,),
     },
     "spend": dict.fromkeys(("date", "channel", "amount"), (_WINNING, _VALUE)),
-    "feedback": {},
+    "feedback": dict.fromkeys(("feedback_id", "platform", "posted_at", "rating", "text"), _HELP),
     "erasures": {**_NAMED, "requested_at": _LINKED},
 }
