@@ -63,8 +63,8 @@ def test_the_glossary_explains_every_word():
 
 # ---- What is declared used is what the code reads.
 
-# Modules that know no column of a table by its meaning, that compute no finding (truth), or that are
-# the first page's (validation).
+# Modules that know no column of a table by its meaning, that compute no finding (truth, simulation),
+# or that are the first page's (validation).
 APART = {
     "contract",
     "engine",
@@ -74,9 +74,11 @@ APART = {
     "numbers",
     "plots",
     "schemas",
+    "simulation",
     "sources",
     "truth",
     "validation",
+    "world",
 }
 PAGES = (
     "02_linkage", "03_retention", "03b_segments", "03c_acquisition", "04_lifetime_value",
@@ -88,7 +90,8 @@ PAGES = (
 # Linkage ranks all purchases for later pages, finds each first order's channel, not a ticket's, as
 # service counts a ticket's, not an order's, and
 # forecasts with the module that knows first channels and categories.
-# The page on value takes RFM alone from the module that knows rules by these columns, too.
+# The pages on value and satisfaction take RFM alone from the module that knows rules by these columns,
+# too, and the channel of satisfaction is that through which a customer was won.
 OTHERWISE = {
     ("02_linkage", "surveys", "score"),
     ("02_linkage", "tickets", "channel"),
@@ -96,8 +99,11 @@ OTHERWISE = {
     ("04c_models", "orders", "channel"),
     ("03_retention", "orders", "status"),
     ("06_service", "orders", "channel"),
+    ("05_satisfaction", "orders", "channel"),
+    ("05_satisfaction", "tickets", "channel"),
     *(
-        ("04b_value", "customers", name)
+        (page, "customers", name)
+        for page in ("04b_value", "05_satisfaction")
         for name in ("country", "loyalty_member", "consent_marketing")
     ),
 }

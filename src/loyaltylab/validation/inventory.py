@@ -19,8 +19,6 @@ from loyaltylab.validation.nature import KINDS, NATURE, ORIGINS, PERSONAL, USED,
 # column is used are not there.
 _ADVICE: Mapping[str, str] = {
     "order_lines": "keep totals per customer and category, not each product bought",
-    "surveys": "keep it if answers are to be read by where they were asked for, else leave it out of "
-    "the export",
     "visits": "keep totals per customer and month, not a log of visits",
     "spend": "keep or drop it at will: data minimisation is about persons",
 }

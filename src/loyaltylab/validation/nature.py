@@ -175,9 +175,9 @@ _NAMED = dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED))
 USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "orders": {
         "order_id": (*_CHECKED, *_LINKED, _LEAVING, _LASTING),
-        **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, *_ORDERS, *_HELP)),
-        "ordered_at": (*_LINKED, *_ORDERS, *_HELP),
-        "amount": (*_LINKED, *_ORDERS),
+        **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, *_ORDERS, *_ANSWERS, *_HELP)),
+        "ordered_at": (*_LINKED, *_ORDERS, *_ANSWERS, *_HELP),
+        "amount": (*_LINKED, *_ORDERS, *_ANSWERS),
         "currency": _CHECKED,
         "margin": (*_LINKED, _LEAVING, _WINNING, _VALUE),
         "channel": (*_LINKED, _LEAVING, _WINNING, _LASTING, _VALUE),
@@ -190,7 +190,7 @@ USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "customers": {
         **dict.fromkeys(
             ("source", "record_id"),
-            (*_CHECKED, *_LINKED, _LEAVING, _GROUPS, _WINNING, _LASTING, _VALUE),
+            (*_CHECKED, *_LINKED, _LEAVING, _GROUPS, _WINNING, _LASTING, _VALUE, *_ANSWERS),
         ),
         # By these records are compared,
         **dict.fromkeys(("given_name", "family_name", "email", "phone", "birth_date"), _LINKED),
@@ -199,24 +199,25 @@ USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "registered_at": _LINKED,
         "country": (*_LINKED, _LEAVING, _GROUPS, _LASTING),
         "loyalty_member": (*_LINKED, _LEAVING, _GROUPS),
-        "acquired_through": (*_LINKED, _LEAVING, _GROUPS, _WINNING, _LASTING, _VALUE),
+        "acquired_through": (*_LINKED, _LEAVING, _GROUPS, _WINNING, _LASTING, _VALUE, *_ANSWERS),
         "consent_analytics": (*_CHECKED, *_LINKED),
         "consent_marketing": (*_CHECKED, *_LINKED, _GROUPS),
     },
     "surveys": {
-        "response_id": (*_CHECKED, *_HELP),
+        "response_id": (*_CHECKED, *_ANSWERS, *_HELP),
         **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, *_ANSWERS, *_HELP)),
-        "instrument": (*_ANSWERS, *_HELP),
-        "sent_at": (*_LINKED, *_HELP),  # when the record was last used, as of tickets and visits
-        **dict.fromkeys(("answered_at", "comment"), _HELP),
-        "score": (*_ANSWERS, *_HELP),
+        **dict.fromkeys(("instrument", "answered_at", "score"), (*_ANSWERS, *_HELP)),
+        "touchpoint": _ANSWERS,
+        # Also when the record was last used, as of tickets and visits.
+        "sent_at": (*_LINKED, *_ANSWERS, *_HELP),
+        "comment": _HELP,
     },
     "tickets": {
-        **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, *_HELP)),
+        **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, *_ANSWERS, *_HELP)),
         "ticket_id": _HELP,
-        "opened_at": (*_LINKED, *_HELP),
-        **dict.fromkeys(("first_reply_at", "resolved_at", "reopened"), _HELP),
-        **dict.fromkeys(("channel", "topic", "text"), _HELP),
+        "opened_at": (*_LINKED, *_ANSWERS, *_HELP),
+        "resolved_at": (*_ANSWERS, *_HELP),
+        **dict.fromkeys(("first_reply_at", "reopened", "channel", "topic", "text"), _HELP),
     },
     "visits": {
         **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, _LEAVING)),
