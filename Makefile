@@ -214,10 +214,12 @@ bench: $(BENCH_READY) ## time what is claimed to be fast, beside what it is comp
 	$(PYTHON) -m pytest tests/bench_*.py --benchmark-group-by=group \
 		--benchmark-timer=time.process_time --benchmark-columns=min,median,max,rounds
 
-# Each writes a table to tests/studies, which a test reads; together about half an hour.
+# Each writes a table to tests/studies, which a test reads; together about two hours.
 study: $(TEST_READY) ## count over simulated worlds how often intervals hold the truth
 	$(PYTHON) -m tests.study_retention
 	$(PYTHON) -m tests.study_renewals
+	$(PYTHON) -m tests.study_lifetime_value
+	$(PYTHON) -m tests.study_satisfaction
 
 # One resolution for every Python from 3.11 on and every system; groups agree with the report's lock.
 LOCK = $(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

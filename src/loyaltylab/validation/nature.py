@@ -175,7 +175,9 @@ _NAMED = dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED))
 USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "orders": {
         "order_id": (*_CHECKED, *_LINKED, _LEAVING, _LASTING),
-        **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, *_ORDERS, *_ANSWERS, *_HELP)),
+        **dict.fromkeys(
+            ("source", "record_id"), (*_CHECKED, *_LINKED, *_ORDERS, *_ANSWERS, *_HELP)
+        ),
         "ordered_at": (*_LINKED, *_ORDERS, *_ANSWERS, *_HELP),
         "amount": (*_LINKED, *_ORDERS, *_ANSWERS),
         "currency": _CHECKED,
