@@ -34,7 +34,7 @@ def test_all_models_of_renewals_are_in_the_study():
 
 
 def test_no_company_is_too_odd_for_the_models_of_buying():
-    """Of each either a fit or a refusal; no crash, no forecast that is none, none that a unit changes."""
+    """Of each a fit or a refusal; no crash, no forecast that is none, none that a unit changes."""
     table = pd.read_csv(STUDIES / "lifetime_value.csv")
     outcomes = ["best", "edge", "refused", "wrong", "crash"]
     assert table.groupby("model")[outcomes].sum().sum(axis=1).ge(1000).all()
