@@ -276,7 +276,7 @@ def test_words_of_one_customer_are_no_problem(few_numbers):
     table = planted(400)
     loud = texts_of_kind(["zebra quagga okapi tapir gnu"] * 300, person=7, topic="zoo")
     found = service.find(pd.concat([table, loud], ignore_index=True), minimum=5, seed=1)
-    assert not any("zebra" in terms for terms in [*found.table["terms"], *found.choice["common"]])
+    assert not any("gnu" in terms for terms in [*found.table["terms"], *found.choice["common"]])
 
 
 @pytest.mark.parametrize(
