@@ -305,7 +305,7 @@ def test_findings_and_records():
     assert service.reply_table(parts[0])["half"][0].startswith("6.0 (")
     table = service.solution_table(parts[1], back.assign(topic="x"))
     assert table["half"][0].endswith("to ?)") and table["nine in ten"][0] == "–"
-    assert findings._signed(-0.001) == "+0%" and findings._signed(-0.02) == "-2%"
+    assert findings.signed(-0.001) == "+0%" and findings.signed(-0.02) == "-2%"
 
 
 # ---- Alarms.

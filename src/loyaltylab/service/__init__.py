@@ -18,24 +18,14 @@ from loyaltylab.service.figures import (
 )
 from loyaltylab.service.findings import (
     alarm_finding,
-    change_finding,
     none_there,
     open_finding,
     record_alarms,
     record_open,
-    record_reviews,
-    record_sentiment,
-    record_themes,
     record_volumes,
     record_waits,
     reply_table,
-    review_finding,
-    sample_finding,
-    sentiment_finding,
     solution_table,
-    theme_finding,
-    theme_table,
-    tone_table,
     trend_table,
     volume_finding,
     volume_table,
@@ -44,6 +34,18 @@ from loyaltylab.service.findings import (
 from loyaltylab.service.replies import backlog, reopening, summary, waits
 from loyaltylab.service.replies import by_month as waits_by_month
 from loyaltylab.service.sentiment import corrected, favourable, lacking, learn
+from loyaltylab.service.text_findings import (
+    change_finding,
+    record_reviews,
+    record_sentiment,
+    record_themes,
+    review_finding,
+    sample_finding,
+    sentiment_finding,
+    theme_finding,
+    theme_table,
+    tone_table,
+)
 from loyaltylab.service.texts import (
     drawn,
     masked,
