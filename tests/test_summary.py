@@ -23,6 +23,8 @@ def numbers():
     value.record("lifetime_value.mean", 35.106, unit="EUR", definition="…")
     asked = Numbers("05_satisfaction", as_of=dt.date(2024, 6, 30))
     interval = {"low": -2.2, "high": 64.1, "level": 0.95}
+    asked.record("satisfaction.effect_nps", 0.64, unit="points", definition="…", low=-0.4, high=1.7,
+                 level=0.95)  # fmt: skip
     asked.record("satisfaction.nps", 31.4, unit="points", definition="…", **interval)
     linkage = Numbers("02_linkage", as_of=dt.date(2024, 6, 30))
     for name, told in (("records", 2000), ("persons", 1200), ("left_out", 31)):
@@ -80,3 +82,5 @@ def test_key_figures_are_written_in_their_units(numbers):
     assert table.loc["NPS of those who answered", "value"] == "+31"
     assert table.loc["NPS of those who answered", "95% interval"] == "-2 to +64"
     assert list(summary.key_figures(numbers).index[:1]) == ["03_retention.html"]
+    effect = table.loc["chance of ordering again, a step of NPS, at equal behaviour"]
+    assert effect[["value", "95% interval"]].tolist() == ["+0.6", "-0.4 to +1.7"]

@@ -66,6 +66,18 @@ FINDINGS: list[tuple[list[str], str]] = [
         "**NPS is {nps:+.0f}** ({nps.low:+.0f} to {nps.high:+.0f}) among the {nps_response:.0%} who "
         "answered. The others may feel differently, and no interval allows for that.",
     ),
+    (
+        ["satisfaction.effect_nps", "satisfaction.plain_effect_nps"],
+        "**A step of NPS goes with {effect_nps:+.1f} points in the chance of ordering again** "
+        "({effect_nps.low:+.1f} to {effect_nps.high:+.1f}), of customers who had behaved alike; the "
+        "plain look says {plain_effect_nps:+.1f}. Where that interval holds 0, neither an effect nor "
+        "its absence is shown.",
+    ),
+    (
+        ["service.median_reply_hours", "service.p90_reply_hours", "service.tickets_per_100_orders"],
+        "**Of {tickets_per_100_orders:.0f} support cases per 100 orders, half have a reply within "
+        "{median_reply_hours:.0f} hours**, nine of ten within {p90_reply_hours:.0f}.",
+    ),
 ]
 
 KEY_FIGURES = {
@@ -82,6 +94,9 @@ KEY_FIGURES = {
     "retention.payback_months": "until the margin covers that",
     "satisfaction.nps": "NPS of those who answered",
     "satisfaction.nps_response": "answered when asked for NPS",
+    "satisfaction.effect_nps": "chance of ordering again, a step of NPS, at equal behaviour",
+    "service.median_reply_hours": "half of support cases replied to within",
+    "service.reopened": "of solved cases reopened",
     "lifetime_value.horizon_weeks": "the forecast looks ahead",
     "lifetime_value.expected_orders": "orders expected",
     "lifetime_value.expected_value": "revenue expected",
@@ -195,24 +210,26 @@ def in_unit(number: Number) -> str:
     if number.unit == "share":
         return f"{value:.1%}"
     if number.unit == "points":
-        return f"{value:+.0f}"
+        return f"{value:+.{_digits(number)}f}"
     return f"{value:,.{_digits(number)}f} {number.unit}"
 
 
 def _digits(number: Number) -> int:
-    """After the point. Days are whole ones; what is small enough to matter has two."""
+    """After the point. Days are whole ones, points below ten have one; what is small enough, two."""
     value: Any = number.value
+    if number.unit == "points":
+        return int(abs(value) < 10)
     return 0 if number.unit == "days" or abs(value) >= 100 or float(value).is_integer() else 2
 
 
 def _interval(number: Number) -> str:
     if number.low is None or number.high is None:
         return "–"
+    digits = _digits(number)
     if number.unit == "share":
         return f"{number.low:.1%} to {number.high:.1%}"
     if number.unit == "points":
-        return f"{number.low:+,.0f} to {number.high:+,.0f}"
-    digits = _digits(number)
+        return f"{number.low:+,.{digits}f} to {number.high:+,.{digits}f}"
     return f"{number.low:,.{digits}f} to {number.high:,.{digits}f}"
 
 
