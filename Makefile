@@ -146,9 +146,12 @@ $(call executed,04b_value): $(call subject,03c_acquisition)
 $(call executed,04b_value): $(call executed,04_lifetime_value)
 # How the forecast works is told of the same models.
 $(call executed,04c_models): $(call subject,04_lifetime_value)
-# Whether the satisfied stay is asked beside how probable it is that they have left, and by segment.
+# Whether the satisfied stay is asked beside how probable it is that they have left, by segment, and
+# what they are worth.
 $(call executed,05_satisfaction): $(call subject,04_lifetime_value)
 $(call executed,05_satisfaction): $(call subject,03b_segments)
+$(call executed,05_satisfaction): $(call subject,03c_acquisition)
+$(call executed,05_satisfaction): $(call executed,04_lifetime_value)
 AFTER_LINKAGE := $(filter-out 00_% 01_% 02_%,$(STEMS))
 $(foreach stem,$(STEMS),$(eval $(call executed,$(stem)): $(call subject,$(stem))))
 $(foreach stem,$(filter-out 00_%,$(STEMS)),$(eval \

@@ -107,6 +107,8 @@ def test_too_few_answers_are_not_compared(frame):
         satisfaction.foretell(frame.head(300))
     with pytest.raises(UnanswerableError):
         satisfaction.foretell(frame.assign(ordered=np.nan))
+    assert satisfaction.contest_of(frame.head(300)) == (None, None)
+    assert "cannot be told" in satisfaction.contest_finding(None)
 
 
 def test_what_all_scores_add_is_recorded(frame):

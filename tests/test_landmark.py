@@ -96,5 +96,7 @@ def test_the_chance_of_having_left_is_that_of_the_model(frame):
     for row, own in zip(left, frame.itertuples(), strict=True):
         one = pd.DataFrame([{"frequency": own.frequency, "recency": own.recency, "age": own.age}])
         assert row == pytest.approx(1 - model.alive(one)[0])
+    groups = pd.DataFrame({"frequency": [0.0], "recency": 0.0, "age": 9.0, "customers": 5})
+    assert (landmark.left_already(frame, groups.assign(log_gaps=0.0)) == 0).all()
     silent = frame.assign(age=frame["age"] + 300)
     assert (landmark.left_by(silent, model) > left).all()

@@ -108,7 +108,10 @@ def test_nothing_changed_runs_nothing(built):
     ("touched", "expected"),
     [
         ("notebooks/03_retention.ipynb", {"03_retention", "00_summary"}),
-        ("src/loyaltylab/segments/rfm.py", {"03b_segments", "04b_value", "00_summary"}),
+        (
+            "src/loyaltylab/segments/rfm.py",
+            {"03b_segments", "04b_value", "05_satisfaction", "00_summary"},
+        ),
         ("src/loyaltylab/report.py", set()),
     ],
 )

@@ -6,7 +6,6 @@ import pytest
 from scipy.stats import norm
 from statsmodels.miscmodels.ordinal_model import OrderedModel
 
-from loyaltylab.errors import UnanswerableError
 from loyaltylab.satisfaction import still_there
 from loyaltylab.satisfaction.still_there import StateShift, fit_shift
 
@@ -94,5 +93,12 @@ def test_order_of_rows_makes_no_difference():
 
 def test_answers_that_are_all_the_same_say_nothing():
     frame = answers(7, n=50).assign(score=3.0)
-    with pytest.raises(UnanswerableError, match="expected answers to one question that differ"):
-        fit_shift(frame)
+    found = fit_shift(frame)
+    assert (found.shift, found.error, found.thresholds) == (0, 1, {})
+    np.testing.assert_array_equal(found.left(frame), frame["left"])
+    varied = answers(7, n=50)
+    only = varied["instrument"] == "nps"
+    varied.loc[only, "score"] = 3.0
+    told = fit_shift(varied)
+    assert list(told.thresholds) == ["csat"]
+    np.testing.assert_array_equal(told.left(varied)[only], varied["left"][only])

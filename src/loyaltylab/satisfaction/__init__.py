@@ -10,7 +10,22 @@ from loyaltylab.satisfaction.breakdown import (
     overall,
 )
 from loyaltylab.satisfaction.contest import compared as scores_compared
-from loyaltylab.satisfaction.contest import contest_finding, contest_table, foretell, record_contest
+from loyaltylab.satisfaction.contest import (
+    contest_finding,
+    contest_of,
+    contest_table,
+    foretell,
+    record_contest,
+)
+from loyaltylab.satisfaction.drivers import (
+    cases,
+    describe_dependence,
+    drivers_finding,
+    effects_of,
+    fit_each,
+    partial_dependence,
+    plot_dependence,
+)
 from loyaltylab.satisfaction.effect import (
     LEFT_AT_MOST,
     OWN_STEP,
@@ -37,8 +52,9 @@ from loyaltylab.satisfaction.invitations import (
 )
 from loyaltylab.satisfaction.landmark import (
     landmarks,
-    left_by,
+    left_already,
 )
+from loyaltylab.satisfaction.money import earned_after, money_finding, record_money, steps
 from loyaltylab.satisfaction.response import (
     Response,
     auc,
@@ -105,21 +121,28 @@ __all__ = [
     "balance",
     "by_group",
     "by_period",
+    "cases",
     "checks",
     "compared",
     "contest_finding",
+    "contest_of",
     "contest_table",
     "describe_answers",
     "describe_balance",
+    "describe_dependence",
     "describe_effects",
     "describe_groups",
     "describe_periods",
     "describe_sensitivity",
+    "drivers_finding",
+    "earned_after",
     "effect_finding",
     "effective",
+    "effects_of",
     "effects_table",
     "finding",
     "fit",
+    "fit_each",
     "fit_shift",
     "foretell",
     "frame",
@@ -129,13 +152,16 @@ __all__ = [
     "ladder",
     "ladders",
     "landmarks",
-    "left_by",
+    "left_already",
+    "money_finding",
     "outcomes_by_group",
     "overall",
     "overview",
+    "partial_dependence",
     "plain_finding",
     "plot_answers",
     "plot_balance",
+    "plot_dependence",
     "plot_effects",
     "plot_groups",
     "plot_periods",
@@ -144,6 +170,7 @@ __all__ = [
     "record_contest",
     "record_e_values",
     "record_effects",
+    "record_money",
     "record_response",
     "record_trend",
     "record_weighted",
@@ -153,6 +180,7 @@ __all__ = [
     "sensitivity",
     "sensitivity_finding",
     "short_answer",
+    "steps",
     "tipping_points",
     "trend",
     "trend_finding",

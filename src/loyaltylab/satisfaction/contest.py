@@ -74,6 +74,15 @@ def foretell(frame: pd.DataFrame) -> Foretold:
     return Foretold(ordered, rows["person"].to_numpy(), chances)
 
 
+def contest_of(frame: pd.DataFrame) -> tuple[Foretold | None, pd.DataFrame | None]:
+    """`foretell` and `compared`, or neither where answers do not suffice."""
+    try:
+        told = foretell(frame)
+    except UnanswerableError:
+        return None, None
+    return told, compared(told)
+
+
 def _latest(frame: pd.DataFrame, instrument: str) -> np.ndarray:
     """The score last given by each landmark, the middle of all where there is none, and whether there
     is one. frame : sorted by day."""
@@ -134,8 +143,13 @@ def _clustered(adds: np.ndarray, person: np.ndarray) -> float:
     return float(np.sqrt((np.bincount(codes, adds) ** 2).sum()))
 
 
-def contest_finding(table: pd.DataFrame) -> str:
-    """Which score tells most, from `compared`: a heading and its sentences."""
+def contest_finding(table: pd.DataFrame | None) -> str:
+    """Which score tells most, from `compared` if there is one: a heading and its sentences."""
+    if table is None:
+        return (
+            "## Which score tells most cannot be told\n\n"
+            "Too few answers lie far enough back to try models on customers whom they have not seen."
+        )
     base, others = table.iloc[0], table.iloc[1:]
     better = others[others["low"] > 0].sort_values("more_auc", ascending=False)
     heading = (

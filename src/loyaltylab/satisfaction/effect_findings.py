@@ -111,7 +111,7 @@ def effect_finding(found: Ladders, shift: StateShift, *, window: int) -> str:
             "## Whether a better score keeps customers cannot be told\n\n"
             "Too few answers lie far enough back to compare customers who behaved alike."
         )
-    main = _main(found)
+    main = main_effects(found)
     said = [
         sentence(
             "One step of {name} goes with {value:+.1f} points ({low:+.1f} to {high:+.1f}, 95% "
@@ -139,24 +139,25 @@ def effect_finding(found: Ladders, shift: StateShift, *, window: int) -> str:
                 needed=needed,
             )
         )
-    low, high = shift.interval
-    said.append(
-        sentence(
-            "Who had silently left by the time of the answer scored {shift:.2f} standard deviations "
-            "{way} ({low:+.2f} to {high:+.2f}); that is an effect of leaving on the score, and is taken "
-            "out.",
-            shift=abs(shift.shift),
-            way="lower" if shift.shift < 0 else "higher",
-            low=low,
-            high=high,
+    if shift.thresholds:
+        low, high = shift.interval
+        said.append(
+            sentence(
+                "Who had silently left by the time of the answer scored {shift:.2f} standard deviations "
+                "{way} ({low:+.2f} to {high:+.2f}); that is an effect of leaving on the score, and is "
+                "taken out.",
+                shift=abs(shift.shift),
+                way="lower" if shift.shift < 0 else "higher",
+                low=low,
+                high=high,
+            )
         )
-    )
     return f"## {_answer(main)}\n\n{' '.join(said)}"
 
 
 def short_answer(found: Ladders, *, window: int) -> str:
     """The answer of the page in two sentences, for its top."""
-    main = _main(found)
+    main = main_effects(found)
     if not main:
         return "**In short: whether a better score keeps customers cannot be told yet.**"
     name, one = next(iter(main.items()))
@@ -174,7 +175,8 @@ def short_answer(found: Ladders, *, window: int) -> str:
     )
 
 
-def _main(found: Ladders) -> dict[str, Effect]:
+def main_effects(found: Ladders) -> dict[str, Effect]:
+    """The effect of each instrument by the method of the page."""
     return {name: methods[_MAIN] for name, methods in found.items() if _MAIN in methods}
 
 

@@ -13,7 +13,8 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from loyaltylab.lifetime_value import ParetoNbd
+from loyaltylab.errors import UnanswerableError
+from loyaltylab.lifetime_value import ParetoNbd, fit_pareto_nbd
 
 BEFORE = ("frequency", "recency", "age", "silence", "basket")
 
@@ -95,6 +96,15 @@ def outcomes(frame: pd.DataFrame, *, window: int) -> pd.DataFrame:
         ordered=np.where(over, (wait <= window).astype(float), np.nan),
         before=np.where(frame["age_then"].notna(), (then <= window).astype(float), np.nan),
     ).drop(columns="wait_then")
+
+
+def left_already(frame: pd.DataFrame, histories: pd.DataFrame) -> np.ndarray:
+    """`left_by` by the Pareto/NBD of all customers (`lifetime_value.histories`); 0, so that nobody is
+    taken to have left, where they do not suffice for it."""
+    try:
+        return left_by(frame, fit_pareto_nbd(histories, edge=True))
+    except UnanswerableError:
+        return np.zeros(len(frame))
 
 
 def left_by(frame: pd.DataFrame, model: ParetoNbd) -> np.ndarray:

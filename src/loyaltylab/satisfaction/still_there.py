@@ -15,7 +15,6 @@ from scipy.optimize import minimize
 from scipy.special import ndtr
 from scipy.stats import norm
 
-from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import Z
 
 _PRIOR = 1.0  # standard deviations: of the shift, before any data; nobody expects more than two
@@ -41,7 +40,7 @@ class StateShift:
     def left(self, frame: pd.DataFrame, *, shift: float | None = None) -> np.ndarray:
         """Probability that the customer had left, given the answer. frame : instrument, score, age and
         left (that probability without the answer). shift : another one than was found."""
-        shift, found = self.shift if shift is None else shift, np.empty(len(frame))
+        shift, found = self.shift if shift is None else shift, frame["left"].to_numpy(float).copy()
         for name, thresholds in self.thresholds.items():
             rows = (frame["instrument"] == name).to_numpy()
             part = frame[rows]
@@ -60,17 +59,14 @@ def fit_shift(frame: pd.DataFrame) -> StateShift:
     instruments share. It has a normal prior of standard deviation 1, which decides only where nothing
     else does. Answers depend on how long somebody has been silent by leaving alone: that is what the
     shift is told by.
-    Raises UnanswerableError if there are no two answers of an instrument that differ.
+    An instrument whose answers are all the same tells nothing, and is left out.
     """
     parts = {}
     for name, rows in frame.groupby("instrument", sort=True):
         if rows["score"].nunique() > 1:
             parts[str(name)] = _Part(rows)
     if not parts:
-        raise UnanswerableError(
-            "surveys: expected answers to one question that differ, found none. Nothing can be told by "
-            "a score that is always the same."
-        )
+        return StateShift(0.0, _PRIOR, {}, {})
 
     def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
         total, slopes, at = (x[-1] / _PRIOR) ** 2 / 2, np.zeros(len(x)), 0
