@@ -107,6 +107,8 @@ def test_too_few_answers_are_not_compared(frame):
         satisfaction.foretell(frame.head(300))
     with pytest.raises(UnanswerableError):
         satisfaction.foretell(frame.assign(ordered=np.nan))
+    with pytest.raises(UnanswerableError, match="one score alone"):
+        satisfaction.foretell(frame.assign(score=5.0))
     assert satisfaction.contest_of(frame.head(300)) == (None, None)
     assert "cannot be told" in satisfaction.contest_finding(None)
 

@@ -171,8 +171,15 @@ def test_too_few_answers_and_answers_that_settle_it_are_refused():
     frame, _ = answers(6, n=600)
     with pytest.raises(UnanswerableError, match="settles it"):
         effect(frame.assign(ordered=(frame["score"] > 6) * 1.0), linear, OWN_STEP)
+    same = frame.assign(score=3.0, wait=9.0)
     with pytest.raises(UnanswerableError, match="one score alone"):
-        plain(frame.assign(score=3.0))
+        plain(same)
+    with pytest.raises(UnanswerableError, match="one score alone"):
+        evidence.hazard(same)
+    with pytest.raises(UnanswerableError, match="good ones and others, found some kind lacking"):
+        effect(same, linear, OWN_STEP)
+    with pytest.raises(UnanswerableError, match="some kind lacking"):
+        evidence.of_groups(frame[frame["score"] > 6], "nps", NOBODY)  # nobody is a detractor
 
 
 def test_how_many_answers_it_would_take():

@@ -112,3 +112,17 @@ def test_figure_and_its_words_say_the_same(surveys):
     ]
     words = satisfaction.describe_answers(given, "nps")
     assert "8 answers" in words and "0: 12%" in words and "10: 25%" in words
+
+
+def test_a_question_that_nobody_answered_has_no_score():
+    silent = ibis.memtable(
+        pd.DataFrame({"instrument": ["nps", "csat"], "score": [None, 4.0]}),
+        schema={"instrument": "string", "score": "float64"},
+    )
+    asked = satisfaction.responses(silent)
+    scored = asked[["instrument"]].assign(
+        answers=[0, 1], score=[float("nan"), 1.0], low=[float("nan"), 0.2], high=[float("nan"), 1.0]
+    )
+    numbers = Numbers("05_satisfaction", as_of=dt.date(2024, 6, 30))
+    assert set(satisfaction.record(numbers, asked, scored)) == {"csat"}
+    assert numbers.records["satisfaction.nps"].value is None

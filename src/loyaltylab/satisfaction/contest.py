@@ -57,6 +57,8 @@ def foretell(frame: pd.DataFrame) -> Foretold:
             f"that were not, found {int(ordered.sum()):,} and {int((1 - ordered).sum()):,}. Collect "
             "more answers to compare scores."
         )
+    if not there:
+        raise UnanswerableError("surveys: expected answers that differ, found one score alone.")
     known = {BASE: [behaviour]} | {NAMES[n]: [behaviour, scores[n][over]] for n in there}
     if len(there) > 1:
         known[ALL] = [behaviour, *(scores[name][over] for name in there)]

@@ -149,6 +149,12 @@ def fit(
     Raises UnanswerableError if there are fewer than LEAST answers of either kind for a parameter, or if
     some value of a column settles the outcome.
     """
+    told = np.column_stack([np.ones(len(terms)), terms])
+    if np.linalg.matrix_rank(told) < told.shape[1]:
+        raise UnanswerableError(
+            "surveys: expected answers that differ, good ones and others, found some kind lacking. "
+            "Nothing can be told by a score that is always the same."
+        )
     x, many = np.column_stack([terms, adjusted]), int(min(ordered.sum(), (1 - ordered).sum()))
     need = LEAST * x.shape[1]
     if many < need:

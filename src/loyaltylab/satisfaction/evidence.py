@@ -109,6 +109,8 @@ def hazard(frame: pd.DataFrame) -> tuple[float, float, float]:
     frame : `landmarks` of one instrument, whatever its window.
     Raises UnanswerableError if there are fewer than LEAST orders for a parameter.
     """
+    if frame["score"].nunique() < 2:
+        raise UnanswerableError("surveys: expected answers that differ, found one score alone.")
     found, rows = cox(frame, np.column_stack([frame["score"], adjustment(frame)[:, 1:]]))
     fitted = found.model.fit(groups=frame["person"].to_numpy()[rows])
     value, error = fitted.params[0], fitted.bse[0]

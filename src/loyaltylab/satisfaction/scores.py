@@ -68,7 +68,8 @@ def _score(instrument: str, table: pd.DataFrame) -> dict[str, object]:
 
 
 def record(numbers: Numbers, asked: pd.DataFrame, scored: pd.DataFrame) -> dict[str, Number]:
-    """Record satisfaction.<instrument> and satisfaction.<instrument>_response; returns the scores."""
+    """Record satisfaction.<instrument> and satisfaction.<instrument>_response; returns the scores, of
+    instruments that anybody answered."""
     said = {}
     for row in asked.itertuples():
         numbers.record(
@@ -97,7 +98,7 @@ def record(numbers: Numbers, asked: pd.DataFrame, scored: pd.DataFrame) -> dict[
             if is_nps
             else f"share of {meaning}",
         )
-    return said
+    return {name: number for name, number in said.items() if number.value is not None}
 
 
 def overview(asked: pd.DataFrame, scored: pd.DataFrame) -> pd.DataFrame:

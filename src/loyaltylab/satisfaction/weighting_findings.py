@@ -176,7 +176,8 @@ def plot_sensitivity(table: pd.DataFrame, model: Response, *, ax: Axes | None = 
     ax = plots.new_axes(ax, height=2.8)
     plain = weighted_score(model)
     ax.axhspan(plain["low"], plain["high"], color=plots.NEUTRAL, alpha=0.2, linewidth=0)
-    ends = [table["score"] - table["low"], table["high"] - table["score"]]
+    # Where all answers are alike, rounding may put an end a hair inside.
+    ends = [(table["score"] - table["low"]).clip(0), (table["high"] - table["score"]).clip(0)]
     ax.errorbar(
         np.arange(len(table)), table["score"], yerr=ends, fmt="o-", color=plots.MODEL, capsize=3
     )

@@ -181,7 +181,7 @@ USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "ordered_at": (*_LINKED, *_ORDERS, *_ANSWERS, *_HELP),
         "amount": (*_LINKED, *_ORDERS, *_ANSWERS),
         "currency": _CHECKED,
-        "margin": (*_LINKED, _LEAVING, _WINNING, _VALUE),
+        "margin": (*_LINKED, _LEAVING, _WINNING, _VALUE, *_ANSWERS),
         "channel": (*_LINKED, _LEAVING, _WINNING, _LASTING, _VALUE),
         **dict.fromkeys(("status", "returned_amount"), (_VALUE,)),
     },
@@ -216,10 +216,10 @@ USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "tickets": {
         **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, *_ANSWERS, *_HELP)),
-        "ticket_id": _HELP,
+        **dict.fromkeys(("ticket_id", "first_reply_at", "resolved_at"), (*_ANSWERS, *_HELP)),
+        **dict.fromkeys(("reopened", "topic"), (*_ANSWERS, *_HELP)),
         "opened_at": (*_LINKED, *_ANSWERS, *_HELP),
-        "resolved_at": (*_ANSWERS, *_HELP),
-        **dict.fromkeys(("first_reply_at", "reopened", "channel", "topic", "text"), _HELP),
+        **dict.fromkeys(("channel", "text"), _HELP),
     },
     "visits": {
         **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, _LEAVING)),
