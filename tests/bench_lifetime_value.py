@@ -122,11 +122,13 @@ def million(tmp_path_factory):
     orders = random.poisson(rate * np.minimum(life, days - first))
     who = np.repeat(np.arange(n), orders)
     later = first[who] + 1 + (random.random(len(who)) * np.minimum(life, days - 1 - first)[who])
+    whose = np.concatenate([np.arange(n), who])
+    mean = 6000 / random.gamma(4, 1 / 3, n)  # cents an order, of each customer's own
     frame = pd.DataFrame(
         {
-            "person_id": np.concatenate([np.arange(n), who]),
+            "person_id": whose,
             "day": np.concatenate([first, later.astype(int)]),
-            "cents": random.integers(500, 20_000, n + len(who)),
+            "cents": np.maximum(mean[whose] * random.gamma(6, 1 / 6, len(whose)), 1).astype(int),
         }
     )
     path = tmp_path_factory.mktemp("million") / "orders.parquet"
@@ -135,7 +137,7 @@ def million(tmp_path_factory):
     con.raw_sql(
         f"""CREATE TABLE purchases AS
         WITH days AS (
-            SELECT person_id, DATE '2010-01-01' + day AS day, count(*)::BIGINT AS orders,
+            SELECT person_id, DATE '2010-01-01' + day::INTEGER AS day, count(*)::BIGINT AS orders,
                    (sum(cents) / 100)::DECIMAL(18, 4) AS amount
             FROM read_parquet('{path}') GROUP BY ALL)
         SELECT *, min(day) OVER w AS first, row_number() OVER w AS rank, lag(day) OVER w AS previous
