@@ -161,17 +161,18 @@ def contest_finding(table: pd.DataFrame | None) -> str:
     )
     said = "; ".join(
         sentence(
-            "{model} {more:+.3f} ({low:+.3f} to {high:+.3f})",
+            "{model} {more:+.1f} ({low:+.1f} to {high:+.1f})",
             model=row["model"],
-            more=row["more_auc"],
-            low=row["low"],
-            high=row["high"],
+            **{
+                k: 100 * row[name]
+                for k, name in (("more", "more_auc"), ("low", "low"), ("high", "high"))
+            },
         )
         for row in others.to_dict("records")
     )
     return f"## {heading}\n\n" + sentence(
         "Of two customers, one who orders again and one who does not, behaviour alone tells which is "
-        "which in {auc:.1%} of cases. With a score beside it that share changes by: ",
+        "which in {auc:.1%} of cases. With a score beside it that changes by, in points: ",
         auc=base["auc"],
     ) + said + (
         ". Each is tried on customers whom its model has not seen, and may use what they had answered "
