@@ -10,8 +10,7 @@ import pytest
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.numbers import Numbers
 from loyaltylab.satisfaction import money
-from loyaltylab.satisfaction.effect import Effect
-from loyaltylab.satisfaction.money import Worth
+from loyaltylab.satisfaction.effect import Effect, Estimate
 from tests.bought import purchases_of
 
 ORDERS = [
@@ -69,7 +68,7 @@ def test_who_orders_again_brings_more_by_hand():
 
 
 def test_the_error_of_a_product_is_that_of_draws():
-    found, retained = Effect(0.02, 0.01, 0.3, 500, 480), Worth(40.0, 8.0)
+    found, retained = Effect(0.02, 0.01, 0.3, 500, 480), Estimate(40.0, 8.0)
     step = money.of_step(found, retained)
     random = np.random.default_rng(1)
     draws = 1000 * random.normal(0.02, 0.01, 400_000) * random.normal(40, 8, 400_000)
@@ -78,7 +77,7 @@ def test_the_error_of_a_product_is_that_of_draws():
 
 
 def test_what_is_said_and_recorded():
-    found, retained = Effect(0.02, 0.005, 0.3, 500, 480), Worth(40.0, 8.0)
+    found, retained = Effect(0.02, 0.005, 0.3, 500, 480), Estimate(40.0, 8.0)
     steps = {"nps": (found, retained, money.of_step(found, retained))}
     text = money.money_finding(steps, currency="EUR", window=180)
     assert text.startswith("## A step of NPS is worth 800 EUR of 1,000 customers\n")

@@ -38,25 +38,33 @@ OWN_STEP = ("own", 0.5)  # half a step to each side of each one's own score
 
 
 @dataclass(frozen=True)
-class Effect:
-    """A difference in the chance of ordering again, in shares (0.01: a point), with its standard error.
-
-    base : the chance that it is a difference to; answers, persons : it rests on.
-    """
+class Estimate:
+    """A number with its standard error."""
 
     value: float
     error: float
-    base: float
-    answers: int
-    persons: int
 
     @property
     def low(self) -> float:
+        """Where its interval at LEVEL begins."""
         return self.value - Z * self.error
 
     @property
     def high(self) -> float:
+        """Where it ends."""
         return self.value + Z * self.error
+
+
+@dataclass(frozen=True)
+class Effect(Estimate):
+    """A difference in the chance of ordering again, in shares (0.01: a point).
+
+    base : the chance that it is a difference to; answers, persons : it rests on.
+    """
+
+    base: float
+    answers: int
+    persons: int
 
     def needed(self, worth: float) -> int:
         """Answers that it would take to see an effect of `worth` in four cases of five, by chance alone

@@ -118,11 +118,9 @@ def effect_finding(found: Ladders, shift: StateShift, *, window: int) -> str:
             "confidence) in the chance of ordering again within {window} days; at first sight it looked "
             "like {plain:+.1f}.",
             name=NAMES[name],
-            value=100 * one.value,
-            low=100 * one.low,
-            high=100 * one.high,
             window=window,
             plain=100 * found[name]["plain"].value,
+            **_in_points(one),
         )
         for name, one in main.items()
     ]
@@ -167,11 +165,9 @@ def short_answer(found: Ladders, *, window: int) -> str:
         "again within {window} days, where the plain look says {plain:+.1f}.",
         answer=_answer(main)[0].lower() + _answer(main)[1:],
         name=NAMES[name],
-        value=100 * one.value,
-        low=100 * one.low,
-        high=100 * one.high,
         window=window,
         plain=100 * found[name]["plain"].value,
+        **_in_points(one),
     )
 
 
@@ -320,10 +316,14 @@ def _if_told(told: Any) -> Any:
         return None
 
 
+def _in_points(one: Effect) -> dict[str, float]:
+    return {"value": 100 * one.value, "low": 100 * one.low, "high": 100 * one.high}
+
+
 def _points(one: Effect | None) -> str:
     if one is None:
         return "–"
-    return f"{100 * one.value:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f})"
+    return "{value:+.1f} ({low:+.1f} to {high:+.1f})".format(**_in_points(one))
 
 
 def _ratio(ends: Any) -> str:

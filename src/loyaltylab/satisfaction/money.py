@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from typing import Any
 
 import ibis
@@ -12,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab.errors import UnanswerableError
-from loyaltylab.intervals import LEVEL, Z
+from loyaltylab.intervals import LEVEL
 from loyaltylab.numbers import Numbers, sentence
-from loyaltylab.satisfaction.effect import Effect
+from loyaltylab.satisfaction.effect import Effect, Estimate
 from loyaltylab.satisfaction.effect_findings import Ladders, main_effects
 from loyaltylab.satisfaction.scores import NAMES
 from loyaltylab.schemas import MONEY
@@ -63,23 +62,7 @@ def earned_after(
     return frame
 
 
-@dataclass(frozen=True)
-class Worth:
-    """Money, with its standard error."""
-
-    value: float
-    error: float
-
-    @property
-    def low(self) -> float:
-        return self.value - Z * self.error
-
-    @property
-    def high(self) -> float:
-        return self.value + Z * self.error
-
-
-def of_retained(frame: pd.DataFrame, earned: pd.DataFrame) -> Worth:
+def of_retained(frame: pd.DataFrame, earned: pd.DataFrame) -> Estimate:
     """What a customer who orders again after an answer brings more than one who does not: within the
     window, and from the last day observed on. A difference of means, errors clustered by person.
 
@@ -97,10 +80,10 @@ def of_retained(frame: pd.DataFrame, earned: pd.DataFrame) -> Worth:
     means = money[again].mean(), money[~again].mean()
     adds = np.where(again, (money - means[0]) / again.sum(), -(money - means[1]) / (~again).sum())
     sums = np.bincount(np.unique(both["person"], return_inverse=True)[1], adds)
-    return Worth(float(means[0] - means[1]), float(np.sqrt((sums**2).sum())))
+    return Estimate(float(means[0] - means[1]), float(np.sqrt((sums**2).sum())))
 
 
-def of_step(found: Effect, retained: Worth) -> Worth:
+def of_step(found: Effect, retained: Estimate) -> Estimate:
     """What a step is worth of CUSTOMERS customers: those whom it makes order again, times what each of
     them brings more. The error is that of a product of two that are independent (Goodman 1960, JASA 55,
     708–713)."""
@@ -110,12 +93,12 @@ def of_step(found: Effect, retained: Worth) -> Worth:
         + (retained.value * found.error) ** 2
         + (found.error * retained.error) ** 2
     )
-    return Worth(CUSTOMERS * value, CUSTOMERS * float(np.sqrt(spread)))
+    return Estimate(CUSTOMERS * value, CUSTOMERS * float(np.sqrt(spread)))
 
 
 def steps(
     frame: pd.DataFrame, found: Ladders, earned: pd.DataFrame
-) -> dict[str, tuple[Effect, Worth, Worth]]:
+) -> dict[str, tuple[Effect, Estimate, Estimate]]:
     """Of each instrument its effect, `of_retained` and `of_step`, as far as answers suffice.
 
     frame : `landmarks`; found : `ladders`; earned : `earned_after`.
@@ -129,7 +112,7 @@ def steps(
 
 
 def record_money(
-    numbers: Numbers, instrument: str, found: Effect, step: Worth, *, currency: str, window: int
+    numbers: Numbers, instrument: str, found: Effect, step: Estimate, *, currency: str, window: int
 ) -> None:
     """Record satisfaction.step_worth_<instrument>."""
     numbers.record(
@@ -146,7 +129,7 @@ def record_money(
 
 
 def money_finding(
-    steps: dict[str, tuple[Effect, Worth, Worth]], *, currency: str, window: int
+    steps: dict[str, tuple[Effect, Estimate, Estimate]], *, currency: str, window: int
 ) -> str:
     """What a step is worth. steps : of each instrument, its `Effect`, `of_retained` and `of_step`."""
     if not steps:
