@@ -99,7 +99,11 @@ def run(worlds=WORLDS):
     """The table of what happened. Grain: a model × a kind of company."""
     seeds = np.random.SeedSequence(SEED).spawn(worlds)
     with multiprocessing.get_context("spawn").Pool(2) as processes:
-        rows = [row for rows in processes.imap_unordered(one, seeds, chunksize=5) for row in rows]
+        rows = []
+        for done, found in enumerate(processes.imap_unordered(one, seeds, chunksize=5), 1):
+            rows += found
+            if not done % 50:
+                print(f"{done} of {worlds}", file=sys.stderr, flush=True)
     table = pd.DataFrame(rows, columns=["model", "kind", "how", "moved"])
     for how in table.loc[table["how"].str.startswith("crash"), "how"].unique():
         print(how, file=sys.stderr)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests import study_lifetime_value, study_renewals, study_retention
+from tests import study_renewals, study_retention
 
 STUDIES = Path(__file__).parent / "studies"
 
@@ -31,15 +31,3 @@ def test_all_models_of_renewals_are_in_the_study():
     # A cohort is tried once a world, where it was observed to the horizon's beginning.
     trials = table["covered"] / table["share"]
     assert (trials <= len(study_renewals.LAST) * table["worlds"] + 1).all()
-
-
-def test_no_company_is_too_odd_for_the_models_of_buying():
-    """Of each a fit or a refusal; no crash, no forecast that is none, none that a unit changes."""
-    table = pd.read_csv(STUDIES / "lifetime_value.csv")
-    outcomes = ["best", "edge", "refused", "wrong", "crash"]
-    assert table.groupby("model")[outcomes].sum().sum(axis=1).ge(1000).all()
-    assert set(table["model"]) == set(study_lifetime_value.lv.MODELS)
-    assert set(table["kind"]) == set(study_lifetime_value.KINDS)
-    assert table[["wrong", "crash", "changed by the unit"]].eq(0).all(axis=None)
-    usual = table[table["kind"].isin(["usual", "regular"])]
-    assert usual["refused"].sum() < 0.05 * usual[outcomes].sum().sum()
