@@ -10,7 +10,7 @@ from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from loyaltylab import satisfaction
+from loyaltylab import intervals, satisfaction
 from loyaltylab.numbers import Numbers
 from loyaltylab.satisfaction import breakdown, trends
 
@@ -216,7 +216,7 @@ def test_too_little_for_a_trend(table):
 def test_many_tests_at_once_are_held_to_as_statsmodels_does():
     chances = [0.04, 0.001, 0.04, 0.9, 0.02]
     expected = multipletests(chances, method="holm")[1].tolist()
-    found = breakdown.holm([*chances[:2], np.nan, *chances[2:]])
+    found = intervals.holm([*chances[:2], np.nan, *chances[2:]])
     assert found.tolist() == pytest.approx([*expected[:2], np.nan, *expected[2:]], nan_ok=True)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
-from loyaltylab.intervals import LEVEL, Z, share_with_interval
+from loyaltylab.intervals import LEVEL, Z, clustered_error, holm, share_with_interval
 from loyaltylab.numbers import chance, sentence
 from loyaltylab.periods import Span, of_ordinals
 from loyaltylab.satisfaction.scores import DETRACTORS, NAMES, SCALES, in_words
@@ -41,9 +41,7 @@ def clustered_variance(values: Floats, person: Any) -> float:
     section 6.4), with n. Where each person gives one value it is that of the formula for NPS,
     100² · [p + d − (p − d)²] / n, and p (1 − p) / n for a share.
     """
-    codes, _ = pd.factorize(np.asarray(person))
-    sums = np.bincount(codes, weights=values - values.mean())
-    return float((sums**2).sum() / len(values) ** 2)
+    return clustered_error((values - values.mean()) / len(values), person) ** 2
 
 
 def mean_of_answers(
@@ -188,20 +186,6 @@ def heterogeneity(table: pd.DataFrame) -> float:
     weight = 1 / usable["error"] ** 2
     centre = (weight * usable["score"]).sum() / weight.sum()
     return float(chi2.sf((weight * (usable["score"] - centre) ** 2).sum(), len(usable) - 1))
-
-
-def holm(chances: Any) -> Floats:
-    """p-values for so many tests at once; one that is missing was no test.
-
-    Holm, S. (1979), Scandinavian Journal of Statistics 6, 65–70. As `multipletests` of statsmodels,
-    which collects garbage at each call and so takes a fifth of a second.
-    """
-    chances = np.asarray(list(chances), float)
-    order = np.argsort(chances)[: np.count_nonzero(~np.isnan(chances))]  # missing ones are last
-    raised = chances[order] * np.arange(len(order), 0, -1)
-    adjusted = np.full(len(chances), np.nan)
-    adjusted[order] = np.minimum(np.maximum.accumulate(raised), 1)
-    return adjusted
 
 
 def group_finding(table: pd.DataFrame, *, what: str) -> str:

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from statsmodels.discrete.discrete_model import Logit
 
 from loyaltylab.errors import UnanswerableError
-from loyaltylab.intervals import LEVEL, Z
+from loyaltylab.intervals import LEVEL, Z, clustered_error
 from loyaltylab.numbers import Numbers, sentence
 from loyaltylab.satisfaction.effect import LEAST, adjustment
 from loyaltylab.satisfaction.scores import NAMES
@@ -106,9 +106,9 @@ def compared(told: Foretold) -> pd.DataFrame:
     rows = []
     for name, chance in told.chances.items():
         own, own_placed = _placements(y, chance)
-        half = Z * _clustered(own_placed - placed, told.person)
+        half = Z * clustered_error(own_placed - placed, told.person)
         gains = (y - base) ** 2 - (y - chance) ** 2
-        brier_half = Z * _clustered((gains - gains.mean()) / len(y), told.person)
+        brier_half = Z * clustered_error((gains - gains.mean()) / len(y), told.person)
         slope = _slope(y, chance)
         more, less = own - area, gains.mean()
         rows.append([name, own, more, more - half, more + half, np.mean((y - chance) ** 2),
@@ -138,11 +138,6 @@ def _placements(y: np.ndarray, chance: np.ndarray) -> tuple[float, np.ndarray]:
     adds[y == 1] = (above - area) / len(came)
     adds[y == 0] = (below - area) / len(stayed)
     return float(area), adds
-
-
-def _clustered(adds: np.ndarray, person: np.ndarray) -> float:
-    codes = np.unique(person, return_inverse=True)[1]
-    return float(np.sqrt((np.bincount(codes, adds) ** 2).sum()))
 
 
 def contest_finding(table: pd.DataFrame | None) -> str:

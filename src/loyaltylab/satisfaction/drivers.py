@@ -18,9 +18,8 @@ from statsmodels.miscmodels.ordinal_model import OrderedModel
 
 from loyaltylab import plots
 from loyaltylab.errors import UnanswerableError
-from loyaltylab.intervals import Z
+from loyaltylab.intervals import Z, holm
 from loyaltylab.numbers import chance, sentence
-from loyaltylab.satisfaction.breakdown import holm
 from loyaltylab.satisfaction.scores import NAMES, SCALES
 
 DAYS = 30  # before an answer: a case opened in them may still be felt

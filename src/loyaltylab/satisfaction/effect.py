@@ -21,16 +21,14 @@ from statsmodels.genmod.generalized_linear_model import GLM
 from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
 from loyaltylab.errors import UnanswerableError
-from loyaltylab.intervals import Z
+from loyaltylab.intervals import Z, clustered_error
 from loyaltylab.satisfaction.still_there import StateShift
 
 _YEAR = 365.25
 # Answers a parameter, of those who ordered again and of those who did not: Vittinghoff & McCulloch
 # (2007), American Journal of Epidemiology 165, 710–718, find trouble below.
 LEAST = 5
-LEFT_AT_MOST = (
-    0.1  # probability of having left by the answer, up to which one counts as still there
-)
+LEFT_AT_MOST = 0.1  # probability of having left, up to which one counts as still there
 _POWER = float(norm.ppf(0.8))
 _TINY = 1e-12  # of a chance
 _SETTLED = 20.0  # log-odds that no answers of customers have, unless something settles the outcome
@@ -148,12 +146,11 @@ def fit(
     *,
     persons: np.ndarray,
     there: np.ndarray,
-    weights: np.ndarray | None = None,
 ) -> Fitted:
     """Logistic regression of ordering again on the score, of customers there with a known probability.
 
     terms : of the score, a column each; adjusted : `adjustment`; ordered : 0 or 1; persons : codes, by
-    which errors are clustered; there : 1 for all makes it the plain one; weights : of answers.
+    which errors are clustered; there : 1 for all makes it the plain one.
     Raises UnanswerableError if there are fewer than LEAST answers of either kind for a parameter, or if
     some value of a column settles the outcome.
     """
@@ -174,12 +171,8 @@ def fit(
     share = ordered.mean()
     start = np.zeros(x.shape[1])
     start[terms.shape[1]] = logit(min(share / max(there.mean(), share + 1e-6), 0.99))
-    model = GLM(
-        ordered,
-        x,
-        family=Binomial(_Chances(np.clip(there, 1e-9, 1)), check_link=False),
-        freq_weights=weights,
-    )
+    family = Binomial(_Chances(np.clip(there, 1e-9, 1)), check_link=False)
+    model = GLM(ordered, x, family=family)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PerfectSeparationWarning)  # it is refused below
         found = model.fit(
@@ -202,13 +195,11 @@ def effect(
     contrast: tuple[Any, Any],
     *,
     shift: StateShift | None = None,
-    weights: np.ndarray | None = None,
 ) -> Effect:
     """An average marginal effect. frame : `landmarks` of one instrument whose window is over, and left.
 
     terms : columns of the score's terms, of scores; contrast : two scores, the lower first, or OWN_STEP.
-    shift : takes out customers who had left already; its uncertainty is in the error. weights : of
-    answers. Raises as `fit`.
+    shift : takes out customers who had left already; its uncertainty is in the error. Raises as `fit`.
     """
     if frame.empty:
         raise UnanswerableError("surveys: expected answers whose window is over, found none.")
@@ -219,9 +210,7 @@ def effect(
     def told(by: float | None) -> tuple[float, float, float]:
         left = 0.0 if shift is None else shift.left(frame, shift=by)
         there = np.broadcast_to(1 - np.asarray(left), scores.shape)
-        fitted = fit(
-            terms(scores), adjusted, ordered, persons=persons, there=there, weights=weights
-        )
+        fitted = fit(terms(scores), adjusted, ordered, persons=persons, there=there)
         (base, down), (upper, up) = fitted.mean(low), fitted.mean(high)
         return upper - base, float((up - down) @ fitted.covariance @ (up - down)), base
 
@@ -253,20 +242,16 @@ def plain(frame: pd.DataFrame) -> Effect:
         raise UnanswerableError("surveys: expected answers that differ, found one score alone.")
     slope = away @ y / (away @ away)
     rest = away * (y - y.mean() - slope * away)
-    codes = pd.factorize(frame["person"])[0]
-    error = np.sqrt((np.bincount(codes, rest) ** 2).sum()) / (away @ away)
-    return Effect(float(slope), float(error), y.mean(), len(frame), len(np.unique(codes)))
+    error = clustered_error(rest / (away @ away), frame["person"])
+    return Effect(float(slope), error, y.mean(), len(frame), frame["person"].nunique())
 
 
-def ladder(
-    frame: pd.DataFrame, shift: StateShift, *, weights: np.ndarray | None = None
-) -> dict[str, Effect]:
+def ladder(frame: pd.DataFrame, shift: StateShift) -> dict[str, Effect]:
     """A step of the score by ever better methods; those that the answers suffice for. frame : as of
-    `effect`; weights : of its rows, to those who were asked.
+    `effect`.
 
     plain : `plain`. alike : at equal earlier behaviour. left : and who had left already taken out; the
-    method of the page. lately : as alike, of those alone who had in all likelihood not left. weighted :
-    as left, weighted.
+    method of the page. lately : as alike, of those alone who had in all likelihood not left.
     """
     lately = frame[frame["left"] <= LEFT_AT_MOST]
     tried: dict[str, Callable[[], Effect]] = {
@@ -275,8 +260,6 @@ def ladder(
         "left": lambda: effect(frame, linear, OWN_STEP, shift=shift),
         "lately": lambda: effect(lately, linear, OWN_STEP),
     }
-    if weights is not None:
-        tried["weighted"] = lambda: effect(frame, linear, OWN_STEP, shift=shift, weights=weights)
     found = {}
     for name, one in tried.items():
         with contextlib.suppress(UnanswerableError):

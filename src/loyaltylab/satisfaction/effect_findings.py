@@ -26,7 +26,6 @@ METHODS = {
     "alike": "at equal earlier behaviour",
     "left": "and who had left taken out",
     "lately": "of recent customers alone",
-    "weighted": "weighted to all who were asked",
 }
 _MAIN = "left"
 _WORTH = 0.01  # an effect that one would not want to overlook: a point a step
@@ -106,12 +105,12 @@ def plain_finding(table: pd.DataFrame, frame: pd.DataFrame, *, window: int) -> s
 
 def effect_finding(found: Ladders, shift: StateShift, *, window: int) -> str:
     """The answer of the page: what a step of each score goes with, and how sure that is."""
-    if not any(_MAIN in methods for methods in found.values()):
+    main = main_effects(found)
+    if not main:
         return (
             "## Whether a better score keeps customers cannot be told\n\n"
             "Too few answers lie far enough back to compare customers who behaved alike."
         )
-    main = main_effects(found)
     said = [
         sentence(
             "One step of {name} goes with {value:+.1f} points ({low:+.1f} to {high:+.1f}, 95% "
@@ -340,16 +339,14 @@ def truth_finding(
     from loyaltylab.satisfaction import planted  # needs the simulation, which no real page does
 
     said = []
-    for name, methods in found.items():
-        if _MAIN not in methods:
-            continue
+    for name, main in main_effects(found).items():
         rows = frame[(frame["instrument"] == name) & frame["ordered"].notna()]
         true = planted.true_effect(rows, chances.loc[rows.index], OWN_STEP)
         numbers.record(
             f"satisfaction.truth.effect_{name}", 100 * true, unit="points", n=len(rows),
             definition=f"satisfaction.effect_{name} from the true chances of these customers",
         )  # fmt: skip
-        main, plain = methods[_MAIN], methods["plain"]
+        plain = found[name]["plain"]
         said.append(
             sentence(
                 "One step of {name} is worth **{true:+.1f} points** in truth, {where} the interval of "

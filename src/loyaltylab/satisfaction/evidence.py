@@ -23,11 +23,11 @@ from loyaltylab.satisfaction.effect import (
     fit,
     linear,
 )
-from loyaltylab.satisfaction.scores import SCALES
+from loyaltylab.satisfaction.scores import DETRACTORS, SCALES
 from loyaltylab.satisfaction.still_there import StateShift
 
 # From which score on an answer is good, and up to which one it is bad; between them, neither.
-BAD = {"nps": 6, "csat": 2, "ces": 3}
+BAD = {"nps": DETRACTORS, "csat": 2, "ces": 3}
 
 
 def of_groups(frame: pd.DataFrame, instrument: str, shift: StateShift) -> Effect:
@@ -111,15 +111,14 @@ def hazard(frame: pd.DataFrame) -> tuple[float, float, float]:
     """
     if frame["score"].nunique() < 2:
         raise UnanswerableError("surveys: expected answers that differ, found one score alone.")
-    found, rows = cox(frame, np.column_stack([frame["score"], adjustment(frame)[:, 1:]]))
-    fitted = found.model.fit(groups=frame["person"].to_numpy()[rows])
-    value, error = fitted.params[0], fitted.bse[0]
+    found, _ = cox(frame, np.column_stack([frame["score"], adjustment(frame)[:, 1:]]))
+    value, error = found.params[0], found.bse[0]
     return tuple(float(np.exp(value + by * error)) for by in (0, -Z, Z))  # type: ignore[return-value]
 
 
 def cox(frame: pd.DataFrame, x: np.ndarray) -> tuple[Any, np.ndarray]:
     """Cox regression (1972; ties by Efron) of spells from an answer on by columns x, and which rows have
-    a spell at all. Errors are those of independent spells. frame, errors : as of `hazard`."""
+    a spell at all. Errors are clustered by person. frame, what it raises : as of `hazard`."""
     later = frame.groupby("person")["day"].shift(-1)
     until = (later - frame["day"]).dt.days.fillna(np.inf)
     end = np.minimum(frame["observed"], until)
@@ -131,7 +130,8 @@ def cox(frame: pd.DataFrame, x: np.ndarray) -> tuple[Any, np.ndarray]:
             f"surveys: expected at least {LEAST * x.shape[1]:,} orders after an answer, found "
             f"{int(ordered[rows].sum()):,}. Collect more answers."
         )
-    return PHReg(time[rows], x[rows], status=ordered[rows], ties="efron").fit(), rows
+    model = PHReg(time[rows], x[rows], status=ordered[rows], ties="efron")
+    return model.fit(groups=frame["person"].to_numpy()[rows]), rows
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab.errors import UnanswerableError
-from loyaltylab.intervals import LEVEL
+from loyaltylab.intervals import LEVEL, clustered_error
 from loyaltylab.numbers import Numbers, sentence
 from loyaltylab.satisfaction.effect import Effect, Estimate
 from loyaltylab.satisfaction.effect_findings import Ladders, main_effects
@@ -79,8 +79,7 @@ def of_retained(frame: pd.DataFrame, earned: pd.DataFrame) -> Estimate:
         )
     means = money[again].mean(), money[~again].mean()
     adds = np.where(again, (money - means[0]) / again.sum(), -(money - means[1]) / (~again).sum())
-    sums = np.bincount(np.unique(both["person"], return_inverse=True)[1], adds)
-    return Estimate(float(means[0] - means[1]), float(np.sqrt((sums**2).sum())))
+    return Estimate(float(means[0] - means[1]), clustered_error(adds, both["person"]))
 
 
 def of_step(found: Effect, retained: Estimate) -> Estimate:

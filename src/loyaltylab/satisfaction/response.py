@@ -16,8 +16,8 @@ from scipy.special import expit
 from scipy.stats import norm
 from statsmodels.tools.sm_exceptions import PerfectSeparationWarning, SingularMatrixWarning
 
-from loyaltylab.intervals import Z
-from loyaltylab.satisfaction.breakdown import Floats, holm
+from loyaltylab.intervals import Z, clustered_error, holm
+from loyaltylab.satisfaction.breakdown import Floats
 from loyaltylab.satisfaction.invitations import NOMINAL, NUMERIC, TICKETS, UNKNOWN
 
 LARGEST = 5.0  # times the mean weight: what is above is cut to that
@@ -227,8 +227,7 @@ def _contrast(model: Response, one: pd.DataFrame, other: pd.DataFrame) -> dict[s
         chance = expit(design @ model.parameters)
         difference += sign * float(weight @ chance)
         gradient += sign * ((weight * chance * (1 - chance)) @ design)
-    codes, _ = pd.factorize(model.person)
-    error = np.sqrt((np.bincount(codes, weights=model.influence(gradient)) ** 2).sum())
+    error = clustered_error(model.influence(gradient), model.person)
     p = float(2 * norm.sf(abs(difference) / error)) if error else np.nan
     return {
         "more": difference,

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from scipy.stats import norm
 
 from loyaltylab import plots
-from loyaltylab.intervals import LEVEL, Z
+from loyaltylab.intervals import LEVEL, Z, clustered_error, holm
 from loyaltylab.numbers import Numbers, chance
-from loyaltylab.satisfaction.breakdown import MINIMUM, holm, points
+from loyaltylab.satisfaction.breakdown import MINIMUM, points
 from loyaltylab.satisfaction.scores import NAMES, SCALES, in_words
 
 _MONTHS = 3  # with answers, without which nobody speaks of a trend
@@ -50,8 +50,7 @@ def _slope(instrument: str, given: pd.DataFrame) -> dict[str, object]:
     spread = (time**2).sum()
     slope = float((time * value).sum() / spread)
     left = time * (value - value.mean() - slope * time)
-    codes, _ = pd.factorize(given["person"])
-    error = np.sqrt((np.bincount(codes, weights=left) ** 2).sum()) / spread
+    error = clustered_error(left / spread, given["person"])
     p = float(2 * norm.sf(abs(slope) / error))
     return told | {"slope": slope, "low": slope - Z * error, "high": slope + Z * error, "p": p}
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 
-from loyaltylab.intervals import Z
+from loyaltylab.intervals import Z, clustered_error
 from loyaltylab.satisfaction.breakdown import NPS_SCALE, Floats, points
 from loyaltylab.satisfaction.invitations import NOMINAL, NUMERIC
 from loyaltylab.satisfaction.response import LARGEST, SINGULAR, Response
@@ -114,8 +114,7 @@ def weighted_score(model: Response, *, gamma: float = 0.0) -> dict[str, float]:
         errors[there] += silent / n / total * (off - changed * (x @ slope))
         gradient = (changed * told.free * (x @ slope) - off * told.free) @ x / total
         errors += model.influence(silent / n * gradient)
-    codes, _ = pd.factorize(model.person)
-    half = Z * np.sqrt((np.bincount(codes, weights=errors) ** 2).sum())
+    half = Z * clustered_error(errors, model.person)
     low, high = _scale(model.instrument)
     return {"score": score, "low": max(score - half, low), "high": min(score + half, high)}
 

@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 from scipy.stats import nbinom, norm, poisson
-from statsmodels.stats.multitest import multipletests
 from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
-from loyaltylab.intervals import Z
+from loyaltylab.intervals import Z, holm
 
 FALSE_ALARMS = 0.05  # of months in which nothing changed, the share with any alarm, at most
 PAST = 24  # months that a month is held against, at most
@@ -43,7 +42,8 @@ def trends(cells: pd.DataFrame) -> pd.DataFrame:
         row["p"] = float(2 * norm.sf(abs(slope / error)))
         rows.append(row)
     names = ["group", "count", "rate", "change", "low", "high", "p"]
-    return _holm(pd.DataFrame(rows, columns=names))
+    table = pd.DataFrame(rows, columns=names)
+    return table.assign(p=holm(table["p"]))
 
 
 def _slope(part: pd.DataFrame) -> tuple[float, float]:
@@ -62,13 +62,6 @@ def _slope(part: pd.DataFrame) -> tuple[float, float]:
         fit = model.fit()
     dispersion = max(1.0, float(fit.pearson_chi2 / fit.df_resid))
     return float(fit.params[1]), float(np.sqrt(dispersion * fit.cov_params()[1, 1]))
-
-
-def _holm(table: pd.DataFrame) -> pd.DataFrame:
-    known = table["p"].notna()
-    if known.any():
-        table.loc[known, "p"] = multipletests(table.loc[known, "p"], method="holm")[1]
-    return table
 
 
 def alarms(cells: pd.DataFrame) -> pd.DataFrame:
@@ -95,7 +88,7 @@ def alarms(cells: pd.DataFrame) -> pd.DataFrame:
             rows.append(row)
     names = ["group", "month", "count", "shown", "expected", "p"]
     table = pd.DataFrame(rows, columns=names).astype({"shown": bool})
-    tested = [_holm(part.copy()) for _, part in table.groupby("month", sort=True)]
+    tested = [part.assign(p=holm(part["p"])) for _, part in table.groupby("month", sort=True)]
     table = pd.concat(tested) if tested else table
     table["alarm"] = (table["p"] < FALSE_ALARMS) & table["shown"]
     return table.sort_values(["group", "month"], ignore_index=True)
