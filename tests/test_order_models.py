@@ -173,6 +173,18 @@ def test_one_stage_is_mbg_nbd():
     np.testing.assert_allclose(summed, one.expected_orders(groups, 20), rtol=1e-8)
 
 
+def test_the_far_orders_of_regular_buyers_are_summed_as_if_one_by_one():
+    """Who may order thousands of times in a fit at its edge: by adding up the chances of each number."""
+    edge = lv.MbgCnbd({"k": 3.0, "r": 0.02, "alpha": 0.02, "a": 0.05, "b": 3.0}, {}, {}, 0.0, 1)
+    groups = pd.DataFrame({"frequency": [0, 600], "recency": [0, 600], "age": [0, 601]})
+    found = edge.expected_orders(groups, 26.0)
+    chances = edge._chances(groups, 26.0)
+    direct = sum(chances(np.arange(2), n) for n in range(1, 30_000))
+    np.testing.assert_allclose(found, direct, rtol=1e-7)
+    far = sum(chances(np.arange(1), n)[0] for n in range(256, 3000))
+    assert far > found[0] / 10  # a tenth of what is expected of the first lies beyond the first 256
+
+
 def literal_regular(parameters, k, x, gaps, silent):
     """Reutterer, Platzer & Schröder (2021), one customer: gaps in weeks, integrated by Gauss's rules."""
     r, alpha, a, b = parameters

@@ -21,13 +21,13 @@ from loyaltylab.lifetime_value.history import DAYS, HISTORY
 from loyaltylab.lifetime_value.likelihoods import when_left
 
 _RARE = 1e-12  # of a mean, below which the probability of an order more no longer counts in it
+_MANY = 256  # order days up to which a mean is summed one by one
 _SCARCE = 1e-8  # and of the probability of any order, in a distribution
 # Trapezoids on sinh: exponentially small error, even where a density has no bound at its ends.
 _STEPS = np.arange(-64, 65) / 16
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
-Chances = Callable[
-    [np.ndarray, int], np.ndarray
-]  # (rows, n) to the probability of n order days or more
+# (rows, n) to the probability of n order days or more
+Chances = Callable[[np.ndarray, float], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -189,11 +189,23 @@ class _Stages(OrderModel):
 
     def _summed(self, groups: pd.DataFrame, weeks: Any) -> np.ndarray:
         chances, rows = self._chances(groups, weeks), np.arange(len(groups))
-        total, n = np.zeros(len(groups)), 1
-        while len(rows):
+        total, n, before = np.zeros(len(groups)), 1, np.zeros(len(groups))
+        while len(rows) and n < _MANY:
             found = chances(rows, n)
             total[rows] += found
+            before[rows] = found
             rows, n = rows[found > _RARE * total[rows]], n + 1
+        # Who may order without end, in a fit at its edge: the rest is smooth, and an integral. The sum
+        # from n on is that from n − 1/2, and a 24th of the slope there (Euler & Maclaurin).
+        if len(rows):
+            total[rows] += (chances(rows, n) - before[rows]) / 24
+        start = n - 0.5
+        while len(rows):
+            wide = 0.05 * start
+            at = start + wide * (1 + _NODES)
+            found = wide * sum(w * chances(rows, m) for m, w in zip(at, _WEIGHTS, strict=True))
+            total[rows] += found
+            rows, start = rows[found > _RARE * total[rows]], start + 2 * wide
         return total
 
     def _chances(self, groups: pd.DataFrame, weeks: Any) -> Chances:
@@ -208,11 +220,11 @@ class _Stages(OrderModel):
             among = np.exp(passed - logsumexp(passed, axis=1, keepdims=True))
             j, ahead = np.arange(self.stages), np.broadcast_to(weeks / (scale + weeks), len(groups))
 
-            def enough(rows: np.ndarray, n: int) -> np.ndarray:
+            def enough(rows: np.ndarray, n: float) -> np.ndarray:
                 within = betainc(n * self.stages - j, shape[rows, None] + j, ahead[rows, None])
                 return np.asarray((among[rows] * within).sum(axis=1))
 
-        def chance(rows: np.ndarray, n: int) -> np.ndarray:
+        def chance(rows: np.ndarray, n: float) -> np.ndarray:
             stays = betaln(a, stayed[rows] + n - 1) - betaln(a, stayed[rows])
             return np.asarray(alive[rows] * np.exp(stays) * enough(rows, n))
 
@@ -389,7 +401,7 @@ def _counts(shape: np.ndarray, ahead: np.ndarray) -> Chances:
         log_share = np.log(ahead) - rest
     shape = np.broadcast_to(shape, log_exactly.shape)
 
-    def chances(rows: np.ndarray, n: int) -> np.ndarray:
+    def chances(rows: np.ndarray, n: float) -> np.ndarray:
         if n > 1:
             log_exactly[rows] += log_share[rows] + np.log((shape[rows] + n - 2) / (n - 1))
             tail[rows] = np.maximum(tail[rows] - np.exp(log_exactly[rows]), 0)
