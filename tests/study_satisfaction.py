@@ -20,13 +20,16 @@ from loyaltylab.simulation import behaviour, surveys
 from loyaltylab.simulation.behaviour import latest
 from loyaltylab.world import World
 
-WINDOW, WORLDS, CUSTOMERS = 180, 400, 10_000
+WINDOW, WORLDS, CUSTOMERS = 180, 300, 10_000
 RESULTS = Path(__file__).parent / "studies" / "satisfaction.csv"
 MISLEADING = {"response_by_satisfaction": 0.5, "response_by_tenure": 0.2, "reverse_causality": 0.5,
               "tenure_confounding": 0.3}  # fmt: skip
+STRONGLY = {"response_by_satisfaction": 0.8, "response_by_tenure": 0.3, "reverse_causality": 0.7,
+            "tenure_confounding": 0.4}  # fmt: skip
 SETTINGS = {
     "nothing misleads": {"response_by_satisfaction": 0.0, "response_by_tenure": 0.0},
     "all of it": MISLEADING,
+    "all of it, strongly": STRONGLY,
     "no effect, all of it": MISLEADING | {"hazard_ratio": 1.0},
 }
 

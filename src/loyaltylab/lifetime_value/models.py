@@ -203,7 +203,7 @@ class _Stages(OrderModel):
         while len(rows):
             wide = 0.05 * start
             at = start + wide * (1 + _NODES)
-            found = wide * sum(w * chances(rows, m) for m, w in zip(at, _WEIGHTS, strict=True))
+            found = wide * np.array([chances(rows, m) for m in at]).T @ _WEIGHTS
             total[rows] += found
             rows, start = rows[found > _RARE * total[rows]], start + 2 * wide
         return total

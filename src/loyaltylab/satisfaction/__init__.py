@@ -46,6 +46,8 @@ from loyaltylab.satisfaction.effect_findings import (
     short_answer,
     truth_finding,
 )
+from loyaltylab.satisfaction.effort import effort_finding
+from loyaltylab.satisfaction.groups import effects_by_group, groups_finding, groups_table
 from loyaltylab.satisfaction.invitations import (
     frame,
     invitations,
@@ -138,8 +140,10 @@ __all__ = [
     "earned_after",
     "effect_finding",
     "effective",
+    "effects_by_group",
     "effects_of",
     "effects_table",
+    "effort_finding",
     "finding",
     "fit",
     "fit_each",
@@ -148,6 +152,8 @@ __all__ = [
     "frame",
     "gamma_at",
     "group_finding",
+    "groups_finding",
+    "groups_table",
     "invitations",
     "ladder",
     "ladders",

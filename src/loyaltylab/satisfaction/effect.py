@@ -29,6 +29,7 @@ _YEAR = 365.25
 # (2007), American Journal of Epidemiology 165, 710–718, find trouble below.
 LEAST = 5
 LEFT_AT_MOST = 0.1  # probability of having left, up to which one counts as still there
+NEWCOMERS = 90  # days since the first order, up to which one counts as a newcomer
 _POWER = float(norm.ppf(0.8))
 _TINY = 1e-12  # of a chance
 _SETTLED = 20.0  # log-odds that no answers of customers have, unless something settles the outcome
@@ -251,14 +252,19 @@ def ladder(frame: pd.DataFrame, shift: StateShift) -> dict[str, Effect]:
     `effect`.
 
     plain : `plain`. alike : at equal earlier behaviour. left : and who had left already taken out; the
-    method of the page. lately : as alike, of those alone who had in all likelihood not left.
+    method of the page. lately : as alike, of those alone who had in all likelihood not left. newcomers :
+    as left, of newcomers alone. Who has been a customer for long in spite of being dissatisfied is
+    hardier than others, so that among the long-standing an effect looks smaller than it is; newcomers
+    were not sorted so yet (Ray 2003, American Journal of Epidemiology 158, 915–920).
     """
     lately = frame[frame["left"] <= LEFT_AT_MOST]
+    newcomers = frame[frame["age"] <= NEWCOMERS]
     tried: dict[str, Callable[[], Effect]] = {
         "plain": lambda: plain(frame),
         "alike": lambda: effect(frame, linear, OWN_STEP),
         "left": lambda: effect(frame, linear, OWN_STEP, shift=shift),
         "lately": lambda: effect(lately, linear, OWN_STEP),
+        "newcomers": lambda: effect(newcomers, linear, OWN_STEP, shift=shift),
     }
     found = {}
     for name, one in tried.items():

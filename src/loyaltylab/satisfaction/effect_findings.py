@@ -26,6 +26,7 @@ METHODS = {
     "alike": "at equal earlier behaviour",
     "left": "and who had left taken out",
     "lately": "of recent customers alone",
+    "newcomers": "of newcomers alone",
 }
 _MAIN = "left"
 _WORTH = 0.01  # an effect that one would not want to overlook: a point a step

@@ -20,16 +20,21 @@ BEFORE = ("frequency", "recency", "age", "silence", "basket")
 
 
 def landmarks(
-    surveys: ir.Table, purchases: ir.Table, *, until: dt.date, window: int
+    surveys: ir.Table,
+    purchases: ir.Table,
+    *,
+    until: dt.date,
+    window: int,
+    persons: ir.Table | None = None,
 ) -> pd.DataFrame:
     """Answers of persons who had ordered by then, with what they did before and after.
 
-    surveys : invitations with person_id; purchases : as `timelines` gives them. The landmark is the end
-    of the day of the answer: orders of that day came before it. Returns, sorted by day and
-    response_id:
+    surveys : invitations with person_id; purchases : as `timelines` gives them; persons : person_id and
+    acquired_through. The landmark is the end of the day of the answer: orders of that day came before
+    it. Returns, sorted by day and response_id:
 
     response_id, person : a code, equal for equal persons and of no further meaning
-    instrument, touchpoint, score, day (of the answer)
+    instrument, touchpoint, score, day (of the answer); with `persons`, channel (missing: not known)
     frequency : order days so far after the first; recency : days from the first to the last of them
     age : days since the first; silence : days since the last; basket : mean amount of an order day
     wait : days to the next order day (missing: none up to `until`); observed : days up to `until`
@@ -80,6 +85,9 @@ def landmarks(
     )
     both = told.left_join(earlier, ["person_id", "response_id"])
     both = both.drop("person_id_right", "response_id_right")
+    if persons is not None:
+        both = both.left_join(persons.select("person_id", channel="acquired_through"), "person_id")
+        both = both.drop("person_id_right")
     frame = both.order_by("day_of_answer", "response_id").to_pandas()
     frame = frame.rename(columns={"day_of_answer": "day"})
     frame.insert(0, "person", pd.factorize(frame.pop("person_id"))[0])
