@@ -425,6 +425,29 @@ def test_twice_the_customers_are_the_same_model_and_narrower(judged, bg_nbd):
     assert np.log(twice.high["r"] / twice.low["r"]) == pytest.approx(width / 2**0.5)
 
 
+@pytest.mark.parametrize("name", ["bg_nbd", "mbg_cnbd_k"])
+def test_a_fit_at_its_edge_stops_at_the_same_place_in_any_unit(name):
+    """Ten customers whose ages in mean ages (409.6 days) lie exactly between two roundings."""
+    days = pd.DataFrame(
+        {
+            "frequency": [0.0, 3, 0, 1, 7, 0, 1, 11, 3, 0],
+            "recency": [0, 364.648916, 0, 313.705774, 144.281114, 0, 273.330889, 433.02891,
+                        444.360113, 0],
+            "age": [20.0, 418, 612, 459, 666, 340, 447, 468, 532, 134],
+            "log_gaps": [0, 13.054217, 0, 5.748456, 19.709306, 0, 5.610683, 33.112567,
+                         14.842642, 0],
+            "customers": 1,
+        }
+    )  # fmt: skip
+    years = days.assign(recency=days["recency"] * 365.25, age=days["age"] * 365.25)
+    years["log_gaps"] += days["frequency"] * np.log(365.25)
+    one, other = (lv.MODELS[name](groups, edge=True) for groups in (days, years))
+    assert one.edge and other.edge
+    np.testing.assert_allclose(
+        one.expected_orders(days, 26), other.expected_orders(years, 26 * 365.25), rtol=1e-9
+    )
+
+
 @pytest.mark.parametrize("factor", [24, 1 / 365])
 def test_another_unit_of_time_or_money_only_changes_the_scale(judged, bg_nbd, gamma_gamma, factor):
     groups = lv.histories(judged)

@@ -42,6 +42,7 @@ _COARSE = 10  # parts of the mean age: histories alike to such a part tell where
 # Logs of parameters from which the best fit is sought: of rate, then of leaving, time in mean ages.
 _STARTS = ((0, 0, 0, 0), (-1, -2, 0, 1), (1, 0, -1, 1), (0, 2, 1, 3))
 _DIGITS = 10  # of a time in mean ages
+_GOLDEN = 0.6180339887  # the number that no simple fraction is near to
 _FLAT = 1e-5  # slope of a customer's log-likelihood that is taken for none, where nothing bends it
 _FOUR = ("r", "alpha", "a", "b")
 MOST_STAGES = 12
@@ -202,8 +203,12 @@ def _found(
     unit = float(np.average(age, weights=customers))
     if not unit > 0:
         _refuse("order")
-    # Rounded, so that a fit at an edge, which stops anywhere, stops in any unit at the same place.
-    shares = {"recency": (recency / unit).round(_DIGITS), "age": (age / unit).round(_DIGITS)}
+    # Rounded, so that a fit at an edge, which stops anywhere, stops in any unit at the same place; not
+    # at halves, where whole days lie exactly and the unit would decide to which side.
+    shares = {
+        name: np.floor(times / unit * 10**_DIGITS + _GOLDEN) / 10**_DIGITS
+        for name, times in (("recency", recency), ("age", age))
+    }
     data = pd.DataFrame({"frequency": frequency} | shares)
     loss = build(*data.to_numpy().T, customers)
     logs = _near(build, data.assign(customers=customers), len(names))
