@@ -95,7 +95,7 @@ def test_the_effect(benchmark, shop):
     def run():
         histories = lv.histories(lv.summarise(bought, until=UNTIL))
         frame = satisfaction.landmarks(surveys, bought, until=UNTIL, window=180)
-        frame["left"] = satisfaction.left_already(frame, histories)
+        frame = satisfaction.survivors(frame, histories)
         shift = satisfaction.fit_shift(frame)
         groups = satisfaction.bad_to_good(frame, shift)
         return (

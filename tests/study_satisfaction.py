@@ -89,8 +89,9 @@ def company(world):
         }
     )
     frame = landmark.outcomes(frame, window=WINDOW)
-    frame["left"] = landmark.left_by(frame, model)
-    return frame, told
+    return frame.assign(
+        left=landmark.left_by(frame, model), hardy=landmark.hardy_by(frame, model)
+    ), told
 
 
 def one(setting, seed, customers=CUSTOMERS):
@@ -121,7 +122,9 @@ def _one(arguments):
 
 def run(worlds=WORLDS, customers=CUSTOMERS):
     """Every estimate of every world."""
-    tasks = [(s, 1000 + n, customers) for s in SETTINGS for n in range(worlds)]
+    tasks = [
+        (s, 1000 * at + n, customers) for at, s in enumerate(SETTINGS, 11) for n in range(worlds)
+    ]
     with multiprocessing.get_context("spawn").Pool(2) as processes:
         rows = [r for found in processes.imap(_one, tasks, chunksize=5) for r in found]
     columns = [

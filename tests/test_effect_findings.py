@@ -21,7 +21,7 @@ SHIFT = StateShift(-0.4, 0.1, {"nps": np.array([[10.0, np.inf]])}, {"nps": np.ze
 def found_of(value, error, plain=0.02):
     return {
         "plain": Effect(plain, 0.001, 0.3, 500, 480),
-        "left": Effect(value, error, 0.3, 500, 480),
+        "hardy": Effect(value, error, 0.3, 500, 480),
     }
 
 
@@ -100,7 +100,7 @@ def test_records_table_and_figure_say_the_same():
     drawn = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
     assert drawn == pytest.approx([2.0, 1.2, 3.0])
     words = satisfaction.describe_effects(table)
-    assert "NPS and who had left taken out: +1.2 (+0.8 to +1.6)" in words
+    assert "NPS and who stays anyway made up for: +1.2 (+0.8 to +1.6)" in words
 
 
 def test_other_ways_to_ask_are_dashes_where_answers_do_not_suffice():
@@ -111,6 +111,7 @@ def test_other_ways_to_ask_are_dashes_where_answers_do_not_suffice():
         "wait": 5.0,
         "observed": 200,
         "left": 0.0,
+        "hardy": 0.0,
     }
     then = dict.fromkeys(["before", "frequency_then", "age_then", "silence_then"], np.nan)
     frame = answered().iloc[:4].assign(person=range(4), **known, **then)

@@ -108,7 +108,7 @@ def test_what_is_said_of_effort():
     low, high = difference_interval(60, 100, 60, 200)
     assert "hard, 60% did not order again within 90 days, of those who had it easy 30%" in text
     assert f"+30 points ({100 * low:+.0f} to {100 * high:+.0f}, 95% confidence)" in text
-    assert "it is +10 points (+6 to +14)" in text and "Of who orders again" not in text
+    assert "it is +10.0 points (+6.1 to +13.9)" in text and "Of who orders again" not in text
     unsure = {"ces": Effect(0.01, 0.02, 0.4, 300, 290)}
     text = satisfaction.effort_finding(outcomes(40, 140), unsure, None, window=90)
     assert text.startswith("## That effort drives customers away is not shown\n")

@@ -97,6 +97,18 @@ def test_the_chance_of_having_left_is_that_of_the_model(frame):
         one = pd.DataFrame([{"frequency": own.frequency, "recency": own.recency, "age": own.age}])
         assert row == pytest.approx(1 - model.alive(one)[0])
     groups = pd.DataFrame({"frequency": [0.0], "recency": 0.0, "age": 9.0, "customers": 5})
-    assert (landmark.left_already(frame, groups.assign(log_gaps=0.0)) == 0).all()
+    refused = landmark.survivors(frame, groups.assign(log_gaps=0.0))
+    assert (refused[["left", "hardy"]] == 0).all(axis=None)
     silent = frame.assign(age=frame["age"] + 300)
     assert (landmark.left_by(silent, model) > left).all()
+
+
+def test_who_is_there_still_is_hardier_as_gamma_rates_are(frame):
+    """Of rates of leaving with shape s and scale β, those of who is there after a time have β + time:
+    their mean is found by weighing each rate with its chance to be there."""
+    model = ParetoNbd({"r": 1.0, "alpha": 10.0, "s": 0.8, "beta": 20.0}, {}, {}, 0.0, 1)
+    rates = np.random.default_rng(1).gamma(0.8, 1 / 20, 2_000_000)
+    for hardy, days in zip(landmark.hardy_by(frame, model), frame["age"], strict=True):
+        there = np.exp(-rates * days / 7)
+        mean = (rates * there).sum() / there.sum()
+        assert 1 - hardy == pytest.approx(mean / rates.mean(), rel=0.01)

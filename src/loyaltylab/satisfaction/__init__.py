@@ -54,7 +54,7 @@ from loyaltylab.satisfaction.invitations import (
 )
 from loyaltylab.satisfaction.landmark import (
     landmarks,
-    left_already,
+    survivors,
 )
 from loyaltylab.satisfaction.money import earned_after, money_finding, record_money, steps
 from loyaltylab.satisfaction.response import (
@@ -158,7 +158,6 @@ __all__ = [
     "ladder",
     "ladders",
     "landmarks",
-    "left_already",
     "money_finding",
     "outcomes_by_group",
     "overall",
@@ -187,6 +186,7 @@ __all__ = [
     "sensitivity_finding",
     "short_answer",
     "steps",
+    "survivors",
     "tipping_points",
     "trend",
     "trend_finding",

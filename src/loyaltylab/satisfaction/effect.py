@@ -33,6 +33,8 @@ NEWCOMERS = 90  # days since the first order, up to which one counts as a newcom
 _POWER = float(norm.ppf(0.8))
 _TINY = 1e-12  # of a chance
 _SETTLED = 20.0  # log-odds that no answers of customers have, unless something settles the outcome
+# How much of a satisfaction lasts as long as a customer: nobody knows, so evenly from none to all.
+LASTING = (0.5, 1 / 12**0.5)
 OWN_STEP = ("own", 0.5)  # half a step to each side of each one's own score
 
 
@@ -196,11 +198,17 @@ def effect(
     contrast: tuple[Any, Any],
     *,
     shift: StateShift | None = None,
+    lasting: tuple[float, float] | None = None,
 ) -> Effect:
-    """An average marginal effect. frame : `landmarks` of one instrument whose window is over, and left.
+    """An average marginal effect. frame : `landmarks` of one instrument whose window is over, with left
+    and hardy.
 
     terms : columns of the score's terms, of scores; contrast : two scores, the lower first, or OWN_STEP.
-    shift : takes out customers who had left already; its uncertainty is in the error. Raises as `fit`.
+    shift : takes out customers who had left already. lasting : how much of a satisfaction lasts, 0 to 1,
+    and its standard error; makes up for who is there still. Where rates of leaving have a gamma
+    distribution, who was exposed to more of a hazard and is there yet has a lower one: among those with
+    this `hardy` the effect of a step on it looks smaller by lasting × hardy (Vaupel, Manton & Stallard
+    1979, Demography 16, 439–454). The uncertainty of both is in the error. Raises as `fit`.
     """
     if frame.empty:
         raise UnanswerableError("surveys: expected answers whose window is over, found none.")
@@ -208,16 +216,21 @@ def effect(
     persons, adjusted = frame["person"].to_numpy(), adjustment(frame)
     low, high = (terms(np.broadcast_to(end, scores.shape)) for end in ends(scores, contrast))
 
-    def told(by: float | None) -> tuple[float, float, float]:
-        left = 0.0 if shift is None else shift.left(frame, shift=by)
+    def told(shifted: float | None, lasts: float) -> tuple[float, float, float]:
+        left = 0.0 if shift is None else shift.left(frame, shift=shifted)
         there = np.broadcast_to(1 - np.asarray(left), scores.shape)
-        fitted = fit(terms(scores), adjusted, ordered, persons=persons, there=there)
-        (base, down), (upper, up) = fitted.mean(low), fitted.mean(high)
+        shown = (1 - lasts * frame["hardy"].to_numpy(float))[:, None] if lasts else 1.0
+        fitted = fit(terms(scores) * shown, adjusted, ordered, persons=persons, there=there)
+        (base, down), (upper, up) = fitted.mean(low * shown), fitted.mean(low * shown + high - low)
         return upper - base, float((up - down) @ fitted.covariance @ (up - down)), base
 
-    value, variance, base = told(None)
+    lasts, unsure = lasting or (0.0, 0.0)
+    value, variance, base = told(None, lasts)
     if shift is not None:
-        more, less = (told(shift.shift + by * shift.error)[0] for by in (0.5, -0.5))
+        more, less = (told(shift.shift + by * shift.error, lasts)[0] for by in (0.5, -0.5))
+        variance += (more - less) ** 2
+    if unsure:
+        more, less = (told(None, lasts + by * unsure)[0] for by in (0.5, -0.5))
         variance += (more - less) ** 2
     return Effect(value, float(np.sqrt(variance)), base, len(frame), len(np.unique(persons)))
 
@@ -251,11 +264,10 @@ def ladder(frame: pd.DataFrame, shift: StateShift) -> dict[str, Effect]:
     """A step of the score by ever better methods; those that the answers suffice for. frame : as of
     `effect`.
 
-    plain : `plain`. alike : at equal earlier behaviour. left : and who had left already taken out; the
-    method of the page. lately : as alike, of those alone who had in all likelihood not left. newcomers :
-    as left, of newcomers alone. Who has been a customer for long in spite of being dissatisfied is
-    hardier than others, so that among the long-standing an effect looks smaller than it is; newcomers
-    were not sorted so yet (Ray 2003, American Journal of Epidemiology 158, 915–920).
+    plain : `plain`. alike : at equal earlier behaviour. left : and who had left already taken out.
+    hardy : and who is there still although dissatisfied made up for; the method of the page. lately : as
+    alike, of those alone who had in all likelihood not left. newcomers : as hardy, of newcomers alone,
+    of whom least was sorted out yet (Ray 2003, American Journal of Epidemiology 158, 915–920).
     """
     lately = frame[frame["left"] <= LEFT_AT_MOST]
     newcomers = frame[frame["age"] <= NEWCOMERS]
@@ -263,8 +275,9 @@ def ladder(frame: pd.DataFrame, shift: StateShift) -> dict[str, Effect]:
         "plain": lambda: plain(frame),
         "alike": lambda: effect(frame, linear, OWN_STEP),
         "left": lambda: effect(frame, linear, OWN_STEP, shift=shift),
+        "hardy": lambda: effect(frame, linear, OWN_STEP, shift=shift, lasting=LASTING),
         "lately": lambda: effect(lately, linear, OWN_STEP),
-        "newcomers": lambda: effect(newcomers, linear, OWN_STEP, shift=shift),
+        "newcomers": lambda: effect(newcomers, linear, OWN_STEP, shift=shift, lasting=LASTING),
     }
     found = {}
     for name, one in tried.items():

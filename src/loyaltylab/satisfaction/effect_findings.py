@@ -25,10 +25,11 @@ METHODS = {
     "plain": "as it looks",
     "alike": "at equal earlier behaviour",
     "left": "and who had left taken out",
+    "hardy": "and who stays anyway made up for",
     "lately": "of recent customers alone",
     "newcomers": "of newcomers alone",
 }
-_MAIN = "left"
+_MAIN = "hardy"
 _WORTH = 0.01  # an effect that one would not want to overlook: a point a step
 
 

@@ -49,8 +49,8 @@ def effort_finding(
     said = sentence(
         "Of those who had it hard, {hard:.0%} did not order again within {window} days, of those who "
         "had it easy {easy:.0%}: {more:+.0f} points ({low:+.0f} to {high:+.0f}, 95% confidence). Of "
-        "customers who behaved alike and were still there it is {alike:+.0f} points ({alike_low:+.0f} "
-        "to {alike_high:+.0f}).",
+        "customers who behaved alike and were still there it is {alike:+.1f} points ({alike_low:+.1f} "
+        "to {alike_high:+.1f}).",
         window=window,
         hard=1 - hard["share"],
         easy=1 - easy["share"],

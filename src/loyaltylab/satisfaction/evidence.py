@@ -15,6 +15,7 @@ from statsmodels.duration.hazard_regression import PHReg
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import Z
 from loyaltylab.satisfaction.effect import (
+    LASTING,
     LEAST,
     OWN_STEP,
     Effect,
@@ -37,7 +38,7 @@ def of_groups(frame: pd.DataFrame, instrument: str, shift: StateShift) -> Effect
     def groups(scores: np.ndarray) -> np.ndarray:
         return np.column_stack([scores >= good, (scores > BAD[instrument]) & (scores < good)]) * 1.0
 
-    return effect(frame, groups, (low, high), shift=shift)
+    return effect(frame, groups, (low, high), shift=shift, lasting=LASTING)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import LEVEL, holm
 from loyaltylab.numbers import chance, sentence
 from loyaltylab.satisfaction.breakdown import heterogeneity
-from loyaltylab.satisfaction.effect import OWN_STEP, Effect, effect, linear
+from loyaltylab.satisfaction.effect import LASTING, OWN_STEP, Effect, effect, linear
 from loyaltylab.satisfaction.scores import NAMES
 from loyaltylab.satisfaction.still_there import StateShift
 
@@ -60,7 +60,7 @@ _KEYS = ["instrument", "grouping"]
 
 def _effect(rows: pd.DataFrame, shift: StateShift) -> Effect | None:
     with contextlib.suppress(UnanswerableError):
-        return effect(rows, linear, OWN_STEP, shift=shift)
+        return effect(rows, linear, OWN_STEP, shift=shift, lasting=LASTING)
     return None
 
 

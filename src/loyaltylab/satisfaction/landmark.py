@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab.errors import UnanswerableError
-from loyaltylab.lifetime_value import ParetoNbd, fit_pareto_nbd
+from loyaltylab.lifetime_value import DAYS, ParetoNbd, fit_pareto_nbd
 
 BEFORE = ("frequency", "recency", "age", "silence", "basket")
 
@@ -106,18 +106,27 @@ def outcomes(frame: pd.DataFrame, *, window: int) -> pd.DataFrame:
     ).drop(columns="wait_then")
 
 
-def left_already(frame: pd.DataFrame, histories: pd.DataFrame) -> np.ndarray:
-    """`left_by` by the Pareto/NBD of all customers (`lifetime_value.histories`); 0, so that nobody is
-    taken to have left, where they do not suffice for it."""
+def survivors(frame: pd.DataFrame, histories: pd.DataFrame) -> pd.DataFrame:
+    """`frame` with left (`left_by`) and hardy (`hardy_by`), by the Pareto/NBD of all customers
+    (`lifetime_value.histories`); both 0, so that nobody is taken to have left or to be hardier, where
+    they do not suffice for it."""
     try:
-        return left_by(frame, fit_pareto_nbd(histories, edge=True))
+        model = fit_pareto_nbd(histories, edge=True)
     except UnanswerableError:
-        return np.zeros(len(frame))
+        return frame.assign(left=0.0, hardy=0.0)
+    return frame.assign(left=left_by(frame, model), hardy=hardy_by(frame, model))
 
 
 def left_by(frame: pd.DataFrame, model: ParetoNbd) -> np.ndarray:
     """Probability that the customer had left for good by the landmark, by what they had ordered."""
     return np.asarray(1 - model.alive(frame[["frequency", "recency", "age"]]), float)
+
+
+def hardy_by(frame: pd.DataFrame, model: ParetoNbd) -> np.ndarray:
+    """By what share the expected rate of leaving of a customer who is still there is below that of a
+    newcomer: of s / β at first, s / (β + age) is left, as the others have gone."""
+    age = frame["age"].to_numpy(float) / DAYS
+    return np.asarray(age / (model.parameters["beta"] + age), float)
 
 
 def _as_of(rows: ir.Table, bought: ir.Table, day: str) -> ir.Table:
