@@ -112,3 +112,18 @@ def test_who_is_there_still_is_hardier_as_gamma_rates_are(frame):
         there = np.exp(-rates * days / 7)
         mean = (rates * there).sum() / there.sum()
         assert 1 - hardy == pytest.approx(mean / rates.mean(), rel=0.01)
+
+
+def test_of_many_histories_each_so_manyth_is_taken(frame, monkeypatch):
+    groups = pd.DataFrame({"frequency": np.arange(7.0), "recency": 0.0, "age": 9.0, "customers": 5})
+    taken = []
+
+    def noted(histories, **_):
+        taken.append(histories["frequency"].tolist())
+        return ParetoNbd({"r": 1.0, "alpha": 10.0, "s": 0.8, "beta": 20.0}, {}, {}, 0.0, 1)
+
+    monkeypatch.setattr(landmark, "fit_pareto_nbd", noted)
+    landmark.survivors(frame, groups)
+    monkeypatch.setattr(landmark, "_HISTORIES", 3)
+    landmark.survivors(frame, groups)
+    assert taken == [[0, 1, 2, 3, 4, 5, 6], [0, 3, 6]]

@@ -131,6 +131,23 @@ def test_pareto_nbd_equals_its_integral(groups, logs):
     assert value == pytest.approx(literal / groups[-1].sum(), rel=1e-8, abs=1e-8)
 
 
+def test_pareto_nbd_of_many_groups_is_the_mean_of_its_parts():
+    """5,000 groups go through the cache in blocks; each third of them in less than one."""
+    random = np.random.default_rng(4)
+    frequency, age = random.integers(0, 9, 5000) * 1.0, random.uniform(10, 100, 5000)
+    recency = np.where(frequency > 0, age * random.random(5000), 0)
+    groups = np.array([frequency, recency, age, random.integers(1, 5, 5000)])
+    at = np.log([0.8, 10.0, 0.6, 12.0])
+    value, slope = likelihoods.pareto_nbd(*groups)(at)
+    shares, thirds = [], []
+    for part in np.array_split(groups, 3, axis=1):
+        thirds.append(likelihoods.pareto_nbd(*part)(at))
+        shares.append(part[-1].sum() / groups[-1].sum())
+    assert value == pytest.approx(sum(w * v for w, (v, _) in zip(shares, thirds, strict=True)))
+    whole = sum(w * by for w, (_, by) in zip(shares, thirds, strict=True))
+    np.testing.assert_allclose(slope, whole, rtol=1e-9)
+
+
 def test_pareto_nbd_equals_its_closed_form(cdnow):
     """Fader & Hardie (2005), A note on deriving the Pareto/NBD model, eq. 20, where α < β."""
     r, alpha, s, beta = 0.553, 10.580, 0.606, 11.656

@@ -236,7 +236,7 @@ def _found(
     except UnanswerableError:
         if not edge:
             raise
-        tight = {"ftol": 1e-15, "gtol": _FLAT / 10, "maxiter": 1000}
+        tight = {"ftol": 1e-15, "gtol": _FLAT / 2, "maxiter": 1000}
         logs = minimize(loss, logs, jac=True, method="L-BFGS-B", bounds=bounds, options=tight).x
         left = slope(logs)
         inside = logs - np.clip(logs - left, -_FAR, _FAR)  # what no bound stops

@@ -15,6 +15,7 @@ from scipy.special import gammaln, psi
 
 Loss = Callable[[np.ndarray], tuple[float, np.ndarray]]
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(40)
+_BLOCK = 2048  # groups at a time: what is computed of them stays in the processor's cache
 _NOTHING = 40.0  # logs below its start at which an integrand no longer counts
 
 
@@ -157,36 +158,53 @@ def pareto_nbd(
     x, of_x = np.unique(frequency, return_inverse=True)
     share = customers / customers.sum()
     by_x = np.bincount(of_x, share)
-    column, last, today = frequency[:, None], recency[:, None], age[:, None]
+    columns = (frequency, recency, age, share)
+    blocks = [[c[at : at + _BLOCK] for c in columns] for at in range(0, len(share), _BLOCK)]
 
     def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
         r, alpha, s, beta = np.exp(logs)
-        parts, still, to_alpha, to_beta = when_left(r, alpha, s, beta, column, last, today)
-        log_alpha, log_beta = np.log(to_alpha), np.log(to_beta)
-        ahead, to_end = np.log(alpha + age), np.log(beta + age)
-        largest = np.maximum(parts.max(axis=1), still)
-        gone = np.exp(parts - largest[:, None])
-        alive = np.exp(still - largest)
-        both = gone.sum(axis=1) + alive
         value = by_x @ (gammaln(r + x) - gammaln(r)) + r * np.log(alpha) + s * np.log(beta)
-        value += share @ (np.log(both) + largest)
-        weight = share / both
-        alive, gone = weight * alive, weight[:, None] * gone
-        rates = (gone / to_alpha).sum(axis=1) + alive / (alpha + age)
         slope = np.array(
-            [
-                by_x @ (psi(r + x) - psi(r))
-                + np.log(alpha)
-                - alive @ ahead
-                - (gone * log_alpha).sum(),
-                r / alpha - (r + frequency) @ rates,
-                gone.sum() / s + np.log(beta) - alive @ to_end - (gone * log_beta).sum(),
-                s / beta - s * (alive / (beta + age)).sum() - (s + 1) * (gone / to_beta).sum(),
-            ]
+            [by_x @ (psi(r + x) - psi(r)) + np.log(alpha), r / alpha, np.log(beta), s / beta]
         )
+        for of_block in blocks:
+            more, steeper = _left_or_not(r, alpha, s, beta, *of_block)
+            value, slope = value + more, slope + steeper
         return -value, -slope * np.exp(logs)
 
     return loss
+
+
+def _left_or_not(
+    r: float,
+    alpha: float,
+    s: float,
+    beta: float,
+    frequency: np.ndarray,
+    recency: np.ndarray,
+    age: np.ndarray,
+    share: np.ndarray,
+) -> tuple[float, np.ndarray]:
+    """What these groups add to the likelihood of `pareto_nbd` by when they may have left, and its
+    slopes by r, alpha, s and beta."""
+    columns = frequency[:, None], recency[:, None], age[:, None]
+    parts, still, to_alpha, to_beta = when_left(r, alpha, s, beta, *columns)
+    log_alpha, log_beta = np.log(to_alpha), np.log(to_beta)
+    ahead, to_end = np.log(alpha + age), np.log(beta + age)
+    largest = np.maximum(parts.max(axis=1), still)
+    gone = np.exp(parts - largest[:, None])
+    alive = np.exp(still - largest)
+    both = gone.sum(axis=1) + alive
+    weight = share / both
+    alive, gone = weight * alive, weight[:, None] * gone
+    rates = (gone / to_alpha).sum(axis=1) + alive / (alpha + age)
+    slope = [
+        -(alive @ ahead) - (gone * log_alpha).sum(),
+        -((r + frequency) @ rates),
+        gone.sum() / s - alive @ to_end - (gone * log_beta).sum(),
+        -s * (alive / (beta + age)).sum() - (s + 1) * (gone / to_beta).sum(),
+    ]
+    return float(share @ (np.log(both) + largest)), np.array(slope)
 
 
 def when_left(

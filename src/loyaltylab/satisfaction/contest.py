@@ -70,7 +70,9 @@ def foretell(frame: pd.DataFrame) -> Foretold:
         for one in range(_PARTS):
             out = part == one
             if out.any():
-                model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=1000))
+                model = make_pipeline(
+                    StandardScaler(), LogisticRegression(C=1.0, solver="newton-cholesky")
+                )
                 chance[out] = model.fit(x[~out], ordered[~out]).predict_proba(x[out])[:, 1]
         chances[name] = chance
     return Foretold(ordered, rows["person"].to_numpy(), chances)

@@ -149,11 +149,12 @@ def fit(
     *,
     persons: np.ndarray,
     there: np.ndarray,
+    start: np.ndarray | None = None,
 ) -> Fitted:
     """Logistic regression of ordering again on the score, of customers there with a known probability.
 
     terms : of the score, a column each; adjusted : `adjustment`; ordered : 0 or 1; persons : codes, by
-    which errors are clustered; there : 1 for all makes it the plain one.
+    which errors are clustered; there : 1 for all makes it the plain one; start : parameters near by.
     Raises UnanswerableError if there are fewer than LEAST answers of either kind for a parameter, or if
     some value of a column settles the outcome.
     """
@@ -171,15 +172,19 @@ def fit(
             f"that were not, found {int(ordered.sum()):,} and {int((1 - ordered).sum()):,}. Collect "
             "more answers, or shorten or lengthen the window."
         )
-    share = ordered.mean()
-    start = np.zeros(x.shape[1])
-    start[terms.shape[1]] = logit(min(share / max(there.mean(), share + 1e-6), 0.99))
+    if start is None:
+        share, start = ordered.mean(), np.zeros(x.shape[1])
+        start[terms.shape[1]] = logit(min(share / max(there.mean(), share + 1e-6), 0.99))
     family = Binomial(_Chances(np.clip(there, 1e-9, 1)), check_link=False)
     model = GLM(ordered, x, family=family)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PerfectSeparationWarning)  # it is refused below
         found = model.fit(
-            start_params=start, cov_type="cluster", cov_kwds={"groups": persons}, maxiter=200
+            start_params=start,
+            cov_type="cluster",
+            cov_kwds={"groups": persons},
+            maxiter=200,
+            tol=1e-10,
         )
     log_odds = np.abs(x @ found.params)
     if not found.converged or not np.isfinite(found.bse).all() or log_odds.max() > _SETTLED:
@@ -215,12 +220,16 @@ def effect(
     scores, ordered = frame["score"].to_numpy(float), frame["ordered"].to_numpy(float)
     persons, adjusted = frame["person"].to_numpy(), adjustment(frame)
     low, high = (terms(np.broadcast_to(end, scores.shape)) for end in ends(scores, contrast))
+    near: np.ndarray | None = None
 
     def told(shifted: float | None, lasts: float) -> tuple[float, float, float]:
+        nonlocal near
         left = 0.0 if shift is None else shift.left(frame, shift=shifted)
         there = np.broadcast_to(1 - np.asarray(left), scores.shape)
         shown = (1 - lasts * frame["hardy"].to_numpy(float))[:, None] if lasts else 1.0
-        fitted = fit(terms(scores) * shown, adjusted, ordered, persons=persons, there=there)
+        known: dict[str, Any] = {"persons": persons, "there": there, "start": near}
+        fitted = fit(terms(scores) * shown, adjusted, ordered, **known)
+        near = fitted.parameters
         (base, down), (upper, up) = fitted.mean(low * shown), fitted.mean(low * shown + high - low)
         return upper - base, float((up - down) @ fitted.covariance @ (up - down)), base
 

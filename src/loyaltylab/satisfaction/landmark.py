@@ -16,7 +16,7 @@ import pandas as pd
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.lifetime_value import DAYS, ParetoNbd, fit_pareto_nbd
 
-BEFORE = ("frequency", "recency", "age", "silence", "basket")
+_HISTORIES = 100_000  # of which parameters are known to a hundredth: more would only take longer
 
 
 def landmarks(
@@ -108,10 +108,10 @@ def outcomes(frame: pd.DataFrame, *, window: int) -> pd.DataFrame:
 
 def survivors(frame: pd.DataFrame, histories: pd.DataFrame) -> pd.DataFrame:
     """`frame` with left (`left_by`) and hardy (`hardy_by`), by the Pareto/NBD of all customers
-    (`lifetime_value.histories`); both 0, so that nobody is taken to have left or to be hardier, where
-    they do not suffice for it."""
+    (`lifetime_value.histories`, in their order), or of each so manyth of _HISTORIES and more; both 0,
+    so that nobody is taken to have left or to be hardier, where they do not suffice for it."""
     try:
-        model = fit_pareto_nbd(histories, edge=True)
+        model = fit_pareto_nbd(histories.iloc[:: 1 + len(histories) // _HISTORIES], edge=True)
     except UnanswerableError:
         return frame.assign(left=0.0, hardy=0.0)
     return frame.assign(left=left_by(frame, model), hardy=hardy_by(frame, model))
