@@ -107,7 +107,17 @@ def test_planted_waits_are_found_and_topics_that_do_nothing_are_not():
     text = drivers.drivers_finding(model, table.reset_index())
     assert text.startswith("## CES falls with a first reply that takes twice as long\n")
     assert "Of 1,500 answers within 30 days of a support case" in text
-    assert "a case about return goes with" in text
+    assert "a first reply that takes twice as long goes with" in text
+    assert "a case about return" not in text  # which chance may well have brought
+    shown = drivers.drivers_table(table.reset_index()).set_index("driver")
+    one = table.loc["topic: return"]
+    assert shown.loc["a case about return", "points"] == "{:+.1f} ({:+.1f} to {:+.1f})".format(
+        *(100 * one[["more", "low", "high"]])
+    )
+    weak = table.reset_index().assign(p=[0.9, 0.4, *[0.95] * (len(table) - 2)])
+    text = drivers.drivers_finding(model, weak)
+    assert text.startswith("## Nothing that service did is shown to move CES\n")
+    assert "what comes nearest is that a case that had to be reopened goes with" in text
 
 
 def test_the_curve_goes_through_what_everybody_would_say():

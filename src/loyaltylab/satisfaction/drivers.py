@@ -18,7 +18,7 @@ from statsmodels.miscmodels.ordinal_model import OrderedModel
 
 from loyaltylab import plots
 from loyaltylab.errors import UnanswerableError
-from loyaltylab.intervals import Z, holm
+from loyaltylab.intervals import LEVEL, Z, holm
 from loyaltylab.numbers import chance, sentence
 from loyaltylab.satisfaction.scores import NAMES, SCALES
 
@@ -207,16 +207,7 @@ _WORDS = {
 
 def drivers_finding(model: Drivers, table: pd.DataFrame) -> str:
     """What moves the score, from `effects_of`: a heading and its sentences."""
-    name, sure = NAMES[model.instrument], table[table["p"] < 0.05]
-    said = "; ".join(
-        sentence(
-            "{driver} goes with {more:+.1f} points ({low:+.1f} to {high:+.1f}; {p})",
-            driver=_WORDS.get(row["driver"], row["driver"].replace("topic: ", "a case about ")),
-            p=chance(row["p"]),
-            **{k: 100 * row[k] for k in ("more", "low", "high")},
-        )
-        for row in table.to_dict("records")
-    )
+    name, sure = NAMES[model.instrument], table[table["p"] < 1 - LEVEL]
     if sure.empty:
         heading = f"Nothing that service did is shown to move {name}"
     elif sure.iloc[0]["driver"] in _WORDS:
@@ -224,11 +215,38 @@ def drivers_finding(model: Drivers, table: pd.DataFrame) -> str:
         heading = f"{name} {way} with {_WORDS[sure.iloc[0]['driver']]}"
     else:
         heading = f"{name} depends on what a case is about"
+    told = sure if len(sure) else table.nsmallest(1, "p")
+    said = "; ".join(
+        sentence(
+            "{driver} goes with {more:+.1f} points ({low:+.1f} to {high:+.1f}; {p})",
+            driver=_in_words(row["driver"]),
+            p=chance(row["p"]),
+            **{k: 100 * row[k] for k in ("more", "low", "high")},
+        )
+        for row in told.to_dict("records")
+    )
     return f"## {heading}\n\n" + sentence(
-        "Of {n:,} answers within {days} days of a support case, in the share of good ones: ",
+        "Of {n:,} answers within {days} days of a support case, in the share of good ones: {what}",
         n=len(model.rows),
         days=DAYS,
+        what="" if len(sure) else "what comes nearest is that ",
     ) + said + ". Compared are answers that are alike in all the other respects."  # fmt: skip
+
+
+def drivers_table(table: pd.DataFrame) -> pd.DataFrame:
+    """`effects_of` for readers, in points of good answers. Grain: a driver."""
+    ends = 100 * table[["more", "low", "high"]]
+    return pd.DataFrame(
+        {
+            "driver": table["driver"].map(_in_words),
+            "points": [f"{m:+.1f} ({lo:+.1f} to {hi:+.1f})" for m, lo, hi in ends.to_numpy()],
+            "by chance alone": table["p"].map(chance),
+        }
+    )
+
+
+def _in_words(driver: str) -> str:
+    return _WORDS.get(driver, driver.replace("topic: ", "a case about "))
 
 
 def plot_dependence(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
