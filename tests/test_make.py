@@ -1,5 +1,6 @@
 """The Makefile as people use it, in a copy of the project somewhere else."""
 
+import datetime as dt
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -65,10 +67,10 @@ def make(folder, *arguments, **variables):
 
 
 def executed(folder):
-    """When each notebook was last run."""
+    """When each notebook was last run on the small shop."""
     return {
         path.stem: path.stat().st_mtime_ns
-        for path in (folder / "reports" / "cdnow" / "executed").glob("*.ipynb")
+        for path in (folder / "reports" / "small" / "executed").glob("*.ipynb")
     }
 
 
@@ -90,6 +92,22 @@ def built(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def small(built):
+    """A whole report on 300 customers, for what depends on the graph and not on the data."""
+    random = np.random.default_rng(1)
+    rows = ["date,cust,value"]
+    for customer in range(300):
+        days = np.cumsum(random.integers(1, 90, random.integers(1, 9))) + random.integers(0, 300)
+        rows += [
+            f"{dt.date(2023, 1, 1) + dt.timedelta(int(d))},c{customer},{d % 50 + 5}" for d in days
+        ]
+    shop(built, "\n".join(rows), name="small")
+    done = make(built, "-j2", "report", "DATASET=small")
+    assert done.returncode == 0, done.stderr
+    return built
+
+
 def test_same_bytes_in_parallel_and_in_another_folder(built):
     if not (OWN_REPORT / "index.html").exists():
         pytest.skip("reports/cdnow is not built: run make report DATASET=cdnow first")
@@ -98,10 +116,10 @@ def test_same_bytes_in_parallel_and_in_another_folder(built):
     assert {name for name in ours if ours[name] != theirs[name]} == set()
 
 
-def test_nothing_changed_runs_nothing(built):
-    before = executed(built)
-    assert make(built, "report", "DATASET=cdnow").stdout == "Open reports/cdnow/index.html\n"
-    assert rerun(before, executed(built)) == set()
+def test_nothing_changed_runs_nothing(small):
+    before = executed(small)
+    assert make(small, "report", "DATASET=small").stdout == "Open reports/small/index.html\n"
+    assert rerun(before, executed(small)) == set()
 
 
 @pytest.mark.parametrize(
@@ -115,27 +133,27 @@ def test_nothing_changed_runs_nothing(built):
         ("src/loyaltylab/report.py", set()),
     ],
 )
-def test_what_is_touched_and_what_reads_it_run_again(built, touched, expected):
-    before = executed(built)
+def test_what_is_touched_and_what_reads_it_run_again(small, touched, expected):
+    before = executed(small)
     time.sleep(0.01)
-    assert (built / touched).exists()
-    (built / touched).touch()
-    assert make(built, "report", "DATASET=cdnow").returncode == 0
-    assert rerun(before, executed(built)) == expected
+    assert (small / touched).exists()
+    (small / touched).touch()
+    assert make(small, "report", "DATASET=small").returncode == 0
+    assert rerun(before, executed(small)) == expected
 
 
-def test_deleted_results_are_made_again(built):
-    before = executed(built)
-    (built / "data" / "cdnow" / "results" / "05_satisfaction.json").unlink()
-    assert make(built, "report", "DATASET=cdnow").returncode == 0
-    assert rerun(before, executed(built)) == {"05_satisfaction", "00_summary"}
+def test_deleted_results_are_made_again(small):
+    before = executed(small)
+    (small / "data" / "small" / "results" / "05_satisfaction.json").unlink()
+    assert make(small, "report", "DATASET=small").returncode == 0
+    assert rerun(before, executed(small)) == {"05_satisfaction", "00_summary"}
 
 
-def test_results_made_anew_by_hand_are_not_mixed_with_old_pages(built):
-    before = executed(built)
-    (built / "data" / "cdnow" / "results" / "03_retention.json").write_text("[]")
-    assert make(built, "report", "DATASET=cdnow").returncode == 0
-    assert rerun(before, executed(built)) == {"03_retention", "00_summary"}
+def test_results_made_anew_by_hand_are_not_mixed_with_old_pages(small):
+    before = executed(small)
+    (small / "data" / "small" / "results" / "03_retention.json").write_text("[]")
+    assert make(small, "report", "DATASET=small").returncode == 0
+    assert rerun(before, executed(small)) == {"03_retention", "00_summary"}
 
 
 def test_clean_takes_only_what_make_made(built, tmp_path):
@@ -153,15 +171,15 @@ def test_clean_takes_only_what_make_made(built, tmp_path):
     assert (folder / "reports" / "copy of data").exists()
 
 
-def test_an_interrupted_run_is_finished_by_the_next(built):
-    whole = pages(built / "reports" / "cdnow")
+def test_an_interrupted_run_is_finished_by_the_next(small):
+    whole = pages(small / "reports" / "small")
     for path in ("notebooks/02_linkage.ipynb", "notebooks/05_satisfaction.ipynb"):
-        (built / path).touch()
+        (small / path).touch()
     for seconds in (1.0, 4.0, 7.0):
         running = subprocess.Popen(
-            ["make", "-j2", "report", "DATASET=cdnow"],
-            cwd=built,
-            env=environment(built),
+            ["make", "-j2", "report", "DATASET=small"],
+            cwd=small,
+            env=environment(small),
             start_new_session=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -169,9 +187,9 @@ def test_an_interrupted_run_is_finished_by_the_next(built):
         time.sleep(seconds)
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
-    done = make(built, "-j2", "report", "DATASET=cdnow")
+    done = make(small, "-j2", "report", "DATASET=small")
     assert done.returncode == 0, done.stderr
-    assert pages(built / "reports" / "cdnow") == whole
+    assert pages(small / "reports" / "small") == whole
 
 
 def test_the_demo_is_simulated_when_its_world_changes_and_not_else(built):
@@ -222,9 +240,9 @@ def test_clean_takes_a_simulated_company_and_leaves_real_files(built, tmp_path):
     assert (folder / "data" / "shop" / "raw" / "my orders.csv").exists()
 
 
-def shop(folder, csv="date,cust,value\n2024-01-01,a,10\n2024-01-09,b,12.5\n", **more):
+def shop(folder, csv="date,cust,value\n2024-01-01,a,10\n2024-01-09,b,12.5\n", name="shop", **more):
     """A small dataset of one's own, with a space in the file's name."""
-    raw = folder / "data" / "shop" / "raw"
+    raw = folder / "data" / name / "raw"
     raw.mkdir(parents=True, exist_ok=True)
     (raw / "my orders.csv").write_text(csv)
     lines = {
@@ -238,7 +256,7 @@ def shop(folder, csv="date,cust,value\n2024-01-01,a,10\n2024-01-09,b,12.5\n", **
             }
         },
     } | more
-    (folder / "data" / "shop" / "dataset.yml").write_text(yaml.safe_dump(lines))
+    (folder / "data" / name / "dataset.yml").write_text(yaml.safe_dump(lines))
 
 
 VALIDATED = "reports/shop/executed/01_validation.ipynb"
