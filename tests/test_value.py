@@ -16,7 +16,7 @@ from loyaltylab import lifetime_value as lv
 from loyaltylab import value
 from loyaltylab.acquisition import UNKNOWN
 from loyaltylab.numbers import Numbers
-from loyaltylab.value.breakdown import _KEYS
+from loyaltylab.value.breakdown import _KEYS, cells
 from tests.test_acquisition import spend_of
 from tests.test_lifetime_value import as_purchases
 
@@ -306,6 +306,16 @@ def test_rates_that_nothing_says_are_missing():
     free = orders_of([("ann", "2024-01-01", 0, 0, "cancelled", 0)])
     found = value.rates(free, until=UNTIL, cancelled="cancelled")
     assert np.isnan([found.margin, found.returned]).all()
+
+
+def test_who_spent_a_fortune_stops_nothing():
+    """The square of 300,000 is more than 18 digits hold of which four are decimals."""
+    people = pd.DataFrame({"gain": [0.0, 300_000.0], "frequency": 0, "recency": 0, "age": 9})
+    people = people.assign(repeat_spend=0.0, country="NO")
+    found = value.mean_earned(ibis.memtable(people), "gain")
+    assert found.value == 150_000
+    assert found.high - 150_000 == pytest.approx(1.959964 * 150_000)
+    assert cells(ibis.memtable(people), "country")["squares"].sum() == 9e10
 
 
 def test_mean_earned_by_hand():

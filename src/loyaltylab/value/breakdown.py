@@ -16,7 +16,7 @@ import pandas as pd
 from loyaltylab import acquisition, engine, segments
 from loyaltylab.intervals import Z
 from loyaltylab.lifetime_value import HISTORY
-from loyaltylab.schemas import MONEY
+from loyaltylab.schemas import MONEY, WIDE_MONEY
 from loyaltylab.value.worth import Worth
 
 _KEYS = [*HISTORY, "repeat_spend"]
@@ -59,7 +59,7 @@ def cells(people: ir.Table, label: str) -> pd.DataFrame:
     """Grain: one history, repeat spend and value of `label`: customers, gain and its squares (sums)."""
     gain = people["gain"].cast(MONEY)
     counted = people.group_by([*_KEYS, label]).agg(
-        customers=people.count(), gain=gain.sum(), squares=(gain * gain).sum()
+        customers=people.count(), gain=gain.sum(), squares=(gain * gain.cast(WIDE_MONEY)).sum()
     )
     money = {name: counted[name].cast("float64") for name in ("repeat_spend", "gain", "squares")}
     return counted.order_by([*_KEYS, label]).mutate(**money).to_pandas()

@@ -11,7 +11,7 @@ import numpy as np
 from loyaltylab.acquisition import margin_rate
 from loyaltylab.intervals import Z
 from loyaltylab.lifetime_value import Total
-from loyaltylab.schemas import MONEY
+from loyaltylab.schemas import MONEY, WIDE_MONEY
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def earned(
 def mean_earned(people: ir.Table, name: str) -> Total:
     """Mean of a column of money over people and its interval at LEVEL; no interval of one alone."""
     value = people[name].cast(MONEY)
-    sums = {"total": value.sum(), "squares": (value * value).sum()}
+    sums = {"total": value.sum(), "squares": (value * value.cast(WIDE_MONEY)).sum()}
     told = people.agg(
         n=people.count(), **{name: sum_.cast("float64") for name, sum_ in sums.items()}
     )
