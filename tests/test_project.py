@@ -10,6 +10,7 @@ import nbformat
 import pyarrow.parquet as pq
 import pytest
 
+from loyaltylab import execution
 from tests import conda
 
 ROOT = Path(__file__).parents[1]
@@ -93,6 +94,10 @@ class TestNotebook:
                 # A year belongs to a citation, a number within a name to the name.
                 rest = re.sub(r"\b(19|20)\d\d\b|\w*[A-Za-z_]\w*", "", cell.source)
                 assert not re.search(r"\d", rest), cell.source
+
+    def test_says_of_every_parameter_what_it_takes(self, notebook):
+        """Or else a dataset that sets one of them is refused."""
+        assert {"dataset"} <= execution.parameters(notebook).keys()
 
     def test_records_under_its_own_name(self, notebook):
         calls = [
