@@ -51,15 +51,16 @@ def compare(then: Mapping[str, Number], now: Mapping[str, Number]) -> pd.DataFra
     reaches toward the other value (Zou, G. Y. & Donner, A. 2008, Statistics in Medicine 27:
     1693-1702). Two reports on a company's customers share most of these, so the estimates err alike
     and their difference varies less than that: the rule is cautious, and of numbers in which nothing
-    changed, fewer than one in twenty is said to have moved. That is the side to err on, as people
+    changed, at most about one in twenty is said to have moved. That is the side to err on, as people
     act on what moved; a small true change is told later, when it has grown or more is known.
     """
     names = [*now, *(name for name in then if name not in now)]
     rows = [_row(then.get(name), now.get(name)) for name in names]
-    table = pd.DataFrame(rows, index=pd.Index(names, name="name"), columns=list(COLUMNS))
+    # As objects first: pandas would make floats of whole numbers, and NaN of None.
+    index = pd.Index(names, name="name", dtype=object)
+    table = pd.DataFrame(rows, index=index, columns=list(COLUMNS), dtype=object).astype(COLUMNS)
     rank = table["verdict"].map(VERDICTS.index).sort_values(kind="stable").index
-    # Column by column: pandas would make floats of whole numbers and NaN of None.
-    return table.astype(COLUMNS).loc[rank]
+    return table.loc[rank]
 
 
 def _row(a: Number | None, b: Number | None) -> list[Any]:

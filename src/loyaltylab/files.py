@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -58,6 +59,8 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
     """
     part, old = (folder.with_name(f".{folder.name}.{ending}") for ending in ("part", "old"))
     try:
+        if folder.exists() and not folder.is_dir():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         _put_back(old, folder)
         for left in (part, old):
             if left.exists():

@@ -66,7 +66,7 @@ def told(since: Since | None) -> list[str]:
 def _count(table: pd.DataFrame) -> str:
     """Of key figures, how many moved."""
     if table["verdict"].eq(SAME).all():
-        return sentence("**Nothing moved:** all {n} are what they were.", n=_numbers(len(table)))
+        return "**Nothing moved:** every number is what it was."
     verdicts = table.loc[[name for name in KEY_FIGURES if name in table.index], "verdict"]
     moved, within = (int(verdicts.eq(verdict).sum()) for verdict in (MOVED, WITHIN))
     others = int(verdicts.isin([CHANGED, NEW, GONE, OTHER_UNIT]).sum())
@@ -85,13 +85,9 @@ def _all_told(table: pd.DataFrame) -> str:
     moved = int(table["verdict"].eq(MOVED).sum())
     return sentence(
         "Of all {n}, {moved} moved by more than chance brings; `make compare` lists them.",
-        n=_numbers(len(table)),
+        n=counted(len(table), "number"),
         moved=f"{moved:,}" if moved else "none",
     )
-
-
-def _numbers(count: int) -> str:
-    return counted(count, "number")
 
 
 def key_figures(since: Since | None) -> pd.DataFrame:
