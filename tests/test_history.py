@@ -5,6 +5,7 @@ import datetime as dt
 import json
 import re
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
@@ -189,6 +190,25 @@ def test_a_report_that_cannot_be_kept_leaves_the_one_that_is_there(tmp_path, mon
     assert [path.name for path in tmp_path.iterdir()] == ["2026-10-01"]
 
 
+def test_the_one_that_is_there_is_put_back_if_the_new_one_cannot_take_its_place(
+    tmp_path, monkeypatch
+):
+    history.keep(tmp_path, records(number(1)), MADE, today=OCTOBER)
+    replace = Path.replace
+
+    def broken(path, target):
+        if path.suffix == ".part" and target.suffix == "" and path.is_dir():
+            raise OSError(5, "Input/output error")
+        return replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", broken)
+        with pytest.raises(LabError, match="Input/output error"):
+            history.keep(tmp_path, records(number(2)), MADE, today=OCTOBER)
+    assert history.load(tmp_path, OCTOBER).numbers["retention.repeat_rate"].value == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["2026-10-01"]
+
+
 def test_what_a_killed_run_left_is_put_back_and_taken_away(tmp_path):
     """Killed between moving the day's earlier report aside and putting the new one in its place."""
     history.keep(tmp_path, records(number(1)), MADE, today=OCTOBER)
@@ -196,7 +216,11 @@ def test_what_a_killed_run_left_is_put_back_and_taken_away(tmp_path):
     (tmp_path / ".2026-10-01.part").mkdir()
     (tmp_path / ".2026-10-01.part" / "numbers.json").write_text("[")
     assert history.days(tmp_path) == []
+    with pytest.raises(TypeError):
+        history.keep(tmp_path, [object()], MADE, today=OCTOBER)
+    assert history.load(tmp_path, OCTOBER).numbers["retention.repeat_rate"].value == 1
     history.keep(tmp_path, records(number(2)), MADE, today=OCTOBER)
+    assert history.load(tmp_path, OCTOBER).numbers["retention.repeat_rate"].value == 2
     assert [path.name for path in tmp_path.iterdir()] == ["2026-10-01"]
 
 
@@ -462,7 +486,9 @@ def test_a_damaged_report_is_told_if_it_would_have_been_the_last(lab):
     told = since.told(since.since_last(lab, now))
     assert "1 September 2026" in told[2] and "left out of comparisons" in told[-1]
     shutil.rmtree(lab.history / "2026-09-01")
-    told = since.told(since.since_last(lab, now))
+    last = since.since_last(lab, now)
+    told = since.told(last)
+    assert since.key_figures(last).empty
     assert len(told) == 2 and "left out of comparisons" in told[-1]
 
 
