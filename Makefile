@@ -12,7 +12,7 @@ DEMO_CUSTOMERS ?= $(shell sed -n 's/^  customers: *\([0-9]*\).*/\1/p' data/demo/
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: report data/demo spark test study lab golden lint bench lock clean help FORCE
+.PHONY: report compare data/demo spark test study lab golden lint bench lock clean help FORCE
 
 D := data/$(DATASET)
 R := reports/$(DATASET)
@@ -93,7 +93,10 @@ topic = $(subst $(firstword $(subst _, ,$1))_,,$1)
 subject = $(wildcard src/loyaltylab/$(call topic,$1).py src/loyaltylab/$(call topic,$1)/*.py)
 SUBJECTS := $(foreach stem,$(STEMS),$(call subject,$(stem)))
 PAGE_MODULES := src/loyaltylab/report.py src/loyaltylab/markup.py
-COMMON := $(filter-out $(SUBJECTS) $(PAGE_MODULES) src/loyaltylab/__main__.py,$(wildcard src/loyaltylab/*.py))
+# What the summary reads of earlier reports: no other notebook does.
+HISTORY_MODULES := $(patsubst %,src/loyaltylab/%.py,history provenance changes since)
+COMMON := $(filter-out $(SUBJECTS) $(PAGE_MODULES) $(HISTORY_MODULES) src/loyaltylab/__main__.py, \
+	$(wildcard src/loyaltylab/*.py))
 PAGE_PARTS := $(PAGE_MODULES) $(wildcard src/loyaltylab/template/*)
 
 # FORCE where a file of the dataset, or a folder of its files, is newer than $1 (names may hold
@@ -169,7 +172,9 @@ $(D)/.passed: $(call executed,01_validation) $(not_strict) | $(R)/01_validation.
 $(call executed,02_linkage): $(D)/.passed
 $(call executed,$(AFTER_LINKAGE)): $(call executed,02_linkage)
 $(call executed,00_summary): $(call executed,$(filter-out 00_%,$(STEMS)))
+$(call executed,00_summary): $(R)/numbers.json $(HISTORY_MODULES)
 
+# Kept under the day of today as well, in $(R)/history, before the summary compares.
 $(R)/numbers.json: $(call executed,$(filter-out 00_%,$(STEMS)))
 	@$(PYTHON) -m loyaltylab numbers $(D) $(filter-out notebooks/00_%,$(NOTEBOOKS)) $@
 
@@ -179,6 +184,9 @@ $(R)/index.html: $(R)/executed/00_summary.ipynb $(PAGE_PARTS) notebooks | $(REPO
 
 $(R)/%.html: $(R)/executed/%.ipynb $(PAGE_PARTS) notebooks | $(REPORT_READY)
 	@$(PYTHON) -m loyaltylab render $< $(D) $(NOTEBOOKS) $@
+
+compare: | $(REPORT_READY) ## say what moved from report A to B: days such as A=2026-10-01, or paths
+	@$(PYTHON) -m loyaltylab compare $(D) "$(A)" "$(B)"
 
 # ---- Work on the lab itself.
 
@@ -236,12 +244,16 @@ lock: $(TEST_READY) ## resolve the dependencies of pyproject.toml again
 	$(LOCK) -c requirements-test.lock --group lab -o requirements-lab.lock
 	$(PYTHON) tests/conda.py > environment.yml
 
+# What earlier reports said cannot be made again: reports/*/history stays.
 # The shell, not make, lists the folders: make would take a name with a space for two.
-clean: ## remove everything that make made, but the environments
+clean: ## remove everything that make made, but the environments and what earlier reports said
 	rm -rf .build
 	for dataset in data/*/dataset.yml; do \
 		folder=$$(dirname "$$dataset"); \
-		rm -rf "reports/$$(basename "$$folder")"; \
+		report="reports/$$(basename "$$folder")"; \
+		if [ -d "$$report/history" ]; then \
+			find "$$report/" -mindepth 1 -maxdepth 1 ! -name history -exec rm -rf {} +; \
+		else rm -rf "$$report"; fi; \
 		for made in $(DERIVED); do rm -rf "$$folder/$$made"; done; \
 		if [ -e "$$folder/truth/world.json" ]; then rm -rf "$$folder/raw" "$$folder/truth"; fi; \
 	done

@@ -1,6 +1,7 @@
 """The Makefile as people use it, in a copy of the project somewhere else."""
 
 import datetime as dt
+import json
 import os
 import shutil
 import signal
@@ -74,6 +75,14 @@ def executed(folder):
     }
 
 
+def history(folder, dataset):
+    """When each file of the history was written."""
+    kept = folder / "reports" / dataset / "history"
+    return {
+        p.relative_to(kept).as_posix(): p.stat().st_mtime_ns for p in kept.rglob("*") if p.is_file()
+    }
+
+
 def rerun(before, after):
     return {name for name in after if after[name] != before.get(name)}
 
@@ -87,7 +96,11 @@ def built(tmp_path_factory):
     """A whole report made with -j2, in a folder whose name has a space."""
     folder = tmp_path_factory.mktemp("elsewhere") / "my lab"
     folder.mkdir()
-    done = make(copy_of_project(folder), "-j2", "report", "DATASET=cdnow")
+    copy_of_project(folder)
+    # What the own summary compares with: earlier reports are an input as the data are.
+    for earlier in sorted((OWN_REPORT / "history").glob("[0-9]*"))[:-1]:
+        shutil.copytree(earlier, folder / "reports" / "cdnow" / "history" / earlier.name)
+    done = make(folder, "-j2", "report", "DATASET=cdnow")
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -117,9 +130,10 @@ def test_same_bytes_in_parallel_and_in_another_folder(built):
 
 
 def test_nothing_changed_runs_nothing(small):
-    before = executed(small)
+    before, kept = executed(small), history(small, "small")
     assert make(small, "report", "DATASET=small").stdout == "Open reports/small/index.html\n"
     assert rerun(before, executed(small)) == set()
+    assert history(small, "small") == kept
 
 
 @pytest.mark.parametrize(
@@ -156,6 +170,39 @@ def test_results_made_anew_by_hand_are_not_mixed_with_old_pages(small):
     assert rerun(before, executed(small)) == {"03_retention", "00_summary"}
 
 
+def test_a_report_is_kept_and_the_next_day_s_says_what_moved(small):
+    report = small / "reports" / "small"
+    today = max((report / "history").iterdir())
+    assert (today / "numbers.json").read_bytes() == (report / "numbers.json").read_bytes()
+    whole = (report / "index.html").read_text()
+    assert "Since the last report" not in whole
+    earlier = report / "history" / "2024-02-29"
+    shutil.copytree(today, earlier)
+    records = json.loads((earlier / "numbers.json").read_text())
+    for record in records:
+        if record["name"] == "retention.repeat_rate":
+            record |= {"value": 0.1, "low": 0.09, "high": 0.11}
+    (earlier / "numbers.json").write_text(json.dumps(records))
+    try:
+        (small / "notebooks" / "00_summary.ipynb").touch()
+        assert make(small, "-j2", "report", "DATASET=small").returncode == 0
+        page = (report / "index.html").read_text()
+        told = make(small, "compare", "DATASET=small", "A=2024-02-29", f"B={today.name}")
+        missing = make(small, "compare", "DATASET=small", "A=2024-03-01")
+    finally:
+        shutil.rmtree(earlier)
+    assert "Since the last report" in page and "29 February 2024" in page
+    assert today.name not in page
+    assert told.returncode == 0, told.stderr
+    row = next(line for line in told.stdout.splitlines() if "retention.repeat_rate " in line)
+    assert "10.0%" in row and row.endswith("moved")
+    assert missing.returncode != 0 and "2024-02-29" in missing.stderr
+    assert "Traceback" not in missing.stderr
+    (small / "notebooks" / "00_summary.ipynb").touch()
+    assert make(small, "report", "DATASET=small").returncode == 0
+    assert (report / "index.html").read_text() == whole
+
+
 def test_clean_takes_only_what_make_made(built, tmp_path):
     folder = tmp_path / "lab"
     shutil.copytree(built, folder, symlinks=True)
@@ -166,7 +213,8 @@ def test_clean_takes_only_what_make_made(built, tmp_path):
     assert make(folder, "clean").returncode == 0
     assert (folder / "data" / "shop" / "raw" / "my orders.csv").exists()
     assert not (folder / "data" / "shop" / "results").exists()
-    assert not (folder / "reports" / "cdnow").exists()
+    assert [path.name for path in (folder / "reports" / "cdnow").iterdir()] == ["history"]
+    assert set(history(folder, "cdnow")) == set(history(built, "cdnow")) != set()  # nothing could make it again
     assert (folder / "data" / "my notes").exists()
     assert (folder / "reports" / "copy of data").exists()
 
@@ -359,6 +407,7 @@ def test_every_target_that_people_call_is_in_the_help():
     shown = make(ROOT, "help").stdout
     for target in (
         "report",
+        "compare",
         "data/demo",
         "test",
         "lab",

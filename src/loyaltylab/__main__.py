@@ -61,10 +61,22 @@ def golden(notebooks: list[Path]) -> None:
 
 
 def numbers(folder: Path, notebooks: list[Path], target: Path) -> None:
+    from loyaltylab import history, provenance
     from loyaltylab.dataset import Lab
     from loyaltylab.files import write_json
 
-    write_json(target, Lab(folder.name).numbers([notebook.stem for notebook in notebooks]))
+    lab = Lab(folder.name)
+    records = lab.numbers([notebook.stem for notebook in notebooks])
+    # The target comes last: it stands for both.
+    history.keep(lab.history, records, provenance.made_of(lab, records))
+    write_json(target, records)
+
+
+def compare(folder: Path, a: str, b: str) -> None:
+    from loyaltylab import since
+    from loyaltylab.dataset import Lab
+
+    print(since.report(Lab(folder.name).history, a, b))
 
 
 def render(executed: Path, folder: Path, notebooks: list[Path], target: Path) -> None:
@@ -132,11 +144,18 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("notebooks", type=Path, nargs="+")
     command.set_defaults(function=golden)
 
-    command = commands.add_parser("numbers", help="gather the numbers of all notebooks")
+    command = commands.add_parser("numbers", help="gather and keep the numbers of all notebooks")
     command.add_argument("folder", type=Path, help="data/<dataset>")
     command.add_argument("notebooks", type=Path, nargs="+")
     command.add_argument("target", type=Path)
     command.set_defaults(function=numbers)
+
+    command = commands.add_parser("compare", help="say what moved between two reports")
+    command.add_argument("folder", type=Path, help="data/<dataset>")
+    report = "a day such as 2026-10-01 of reports/<dataset>/history, or the path of a numbers.json"
+    command.add_argument("a", nargs="?", default="", help=f"{report}; the one before b if empty")
+    command.add_argument("b", nargs="?", default="", help="the same; the newest if empty")
+    command.set_defaults(function=compare)
 
     command = commands.add_parser("render", help="an executed notebook as one HTML file")
     command.add_argument("executed", type=Path)

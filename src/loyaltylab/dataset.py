@@ -3,6 +3,8 @@
 data/<dataset>/raw is never written. private/ holds what linkage must not lose: the key of persons'
 numbers, and tombstones of who was forgotten. validated/, quarantine/, audit/, linked/, results/ and
 downloads/ are derived, below the same folder or, where LOYALTYLAB_DERIVED is set, below that one.
+reports/<dataset>/history keeps what earlier reports said; it is looked for there as well if that is
+set, where no report is kept and so none is found.
 """
 
 from __future__ import annotations
@@ -66,6 +68,7 @@ class Lab:
         self.name = dataset
         self.folder = self.root / "data" / dataset
         self.spec = load(self.folder)
+        reports = Path(os.environ.get(DERIVED, self.root / "reports")) / dataset
         derived = Path(os.environ.get(DERIVED, self.root / "data")) / dataset
         self.validated = derived / "validated"
         self.quarantine = derived / "quarantine"
@@ -74,6 +77,7 @@ class Lab:
         self.private = derived / "private"
         self.results = derived / "results"
         self.downloads = derived / "downloads"
+        self.history = reports / "history"
 
     @functools.cached_property
     def scratch(self) -> Path:

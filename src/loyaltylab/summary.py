@@ -192,7 +192,7 @@ def key_figures(numbers: Mapping[str, Number]) -> pd.DataFrame:
             {
                 "figure": words,
                 "value": in_unit(number),
-                "95% interval": _interval(number),
+                "95% interval": interval(number),
                 "page": label(number.notebook),
             }
             for words, number in known
@@ -222,7 +222,8 @@ def _digits(number: Number) -> int:
     return 0 if number.unit == "days" or abs(value) >= 100 or float(value).is_integer() else 2
 
 
-def _interval(number: Number) -> str:
+def interval(number: Number) -> str:
+    """Its interval as people write it: 41.4% to 42.1%; a dash without one."""
     if number.low is None or number.high is None:
         return "–"
     digits = _digits(number)
