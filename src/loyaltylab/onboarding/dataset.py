@@ -124,6 +124,8 @@ def _recognised(
     con: Any, paths: Sequence[Path], said: Mapping[str, str]
 ) -> tuple[list[Entry], Setting]:
     read = [_read(con, path) for path in paths]
+    for file in read:
+        _refuse_values([column.name for column in file.columns], guesses.shown(file.path.name))
     tables = _tables(read)
     entries = []
     currency = Setting("currency", "EUR")
@@ -247,18 +249,28 @@ def _refuse_said(said: Mapping[str, str], there: Sequence[str], label: str) -> N
             )
 
 
-def _lacks(guessed: Guessed, there: Sequence[str], label: str) -> LabError:
-    if not any(choice.told_by == "its name" for choice in guessed.choices) and (
-        sources.holds_values(there)
-    ):
-        return LabError(
+def _refuse_values(there: Sequence[str], label: str) -> None:
+    """A first row of values is somebody's order: it must be neither named nor written as names."""
+    some = any(names.match(name, table) for name in there for table in schemas.TABLES)
+    if any(map(_VALUE.search, there)) or (sources.holds_values(there) and not some):
+        raise LabError(
             f"{label}: expected a header, found what look like values in the first row. Write the names "
             "of the columns above it."
         )
+
+
+_VALUE = re.compile(r"@|^[\W_]*\d[\W\d_]*$")  # an address, a number or a date
+
+
+def _lacks(guessed: Guessed, there: Sequence[str], label: str) -> LabError:
     missing = " and ".join(f"{name} ({_MEANING.get(name, name)})" for name in guessed.missing)
     said = ", ".join(f"{name}=<your column>" for name in guessed.missing)
+    pieces = guesses.pieces(guessed.table, there)
+    rows = (
+        "A row seems to be a product of an order: expected a row for each order. " if pieces else ""
+    )
     return LabError(
-        f"{label}: no column found for {missing}; it has {_listed(there)}. "
+        f"{label}: no column found for {missing}; it has {_listed(there)}. {rows}"
         f'Say which it is by COLUMN="{said}", or export it too.'
     )
 
@@ -271,13 +283,8 @@ _MEANING = {
 
 
 def _listed(there: Sequence[str]) -> str:
-    if sources.holds_values(there) and not any(names.match(n, t) for n in there for t in _TOLD):
-        return f"{len(there)} columns whose names look like values"
     shown = ", ".join(map(guesses.quoted, there[:30]))
     return shown if len(there) <= 30 else f"{shown} and {len(there) - 30:,} more"
-
-
-_TOLD = ("orders", "customers", "order_lines")
 
 
 def _write(folder: Path, text: str, paths: Sequence[Path]) -> None:

@@ -73,6 +73,13 @@ def required(table: str) -> list[str]:
     return [name for name in schemas.required_columns(table) if name != "source"]
 
 
+def pieces(table: str, there: Sequence[str]) -> set[str]:
+    """Columns of orders that say how many pieces of a product, and what one costs; none if not both."""
+    found = by_names("order_lines", there) if table == "orders" else {}
+    both = {found.get("quantity", ""), found.get("unit_price", "")}
+    return set() if "" in both else both
+
+
 def of_table(
     table: str, raw: ir.Table, there: Sequence[Column], said: Mapping[str, str]
 ) -> Guessed:
@@ -84,7 +91,7 @@ def of_table(
     left_out: dict[str, str] = {}
     _take_by_name(table, raw, there, taken, left_out)
     if table == "orders":
-        _take_by_value(raw, there, taken)
+        _take_by_value(there, taken, left_out)
         _doubt_record(there, taken)
     columns = {column.name: column for column in there}
     settings = [*_dates(table, raw, columns, taken), *_numbers(table, raw, columns, taken)]
@@ -104,11 +111,13 @@ def _take_by_name(
 ) -> None:
     """Fill `taken` with what the names tell, the likeliest first."""
     needed = {*required(table), schemas.MAIN_TIME.get(table, "")}
-    fits = []
+    fits, apart = [], pieces(table, [column.name for column in there])
     for place, column in enumerate(there):
         for ours, found in names.match(column.name, table).items():
             if ours == "source" and column.name != "source":
                 continue  # where an order was placed, more often than which system it is from
+            if column.name in apart and not found.sure:
+                continue
             reads = _reads(table, ours, column, raw)
             # What may not be meant is taken for what is needed alone, a value that cannot be read never.
             if (found.sure and (reads or ours in needed)) or (reads and ours in needed):
@@ -129,7 +138,7 @@ def _take_by_name(
         if ours == "order_id" and table == "orders" and _repeats(column):
             doubt = "it repeats, so a row may be part of an order; sum it up by order in the export"
         elif unread:
-            doubt = "its values cannot be read"
+            doubt = "its values cannot be read as such"
         elif unsure:
             doubt = "its name may mean something else"
         taken[ours] = Choice(ours, column.name, "its name", doubt)
@@ -170,39 +179,43 @@ def _reads(table: str, ours: str, column: Column, raw: ir.Table) -> bool:
     return True
 
 
-def _take_by_value(raw: ir.Table, there: Sequence[Column], taken: dict[str, Choice]) -> None:
+def _take_by_value(
+    there: Sequence[Column], taken: dict[str, Choice], left_out: Mapping[str, str]
+) -> None:
     """Fill up what an order needs from columns that no name tells."""
     rows = max((column.filled for column in there), default=0)
+    means = {column.name: _meanings(column.name) for column in there}
+    apart = pieces("orders", [column.name for column in there]) | set(left_out)
 
-    def free() -> list[Column]:
-        used = {choice.name for choice in taken.values()}
-        return [c for c in there if c.name not in used and c.filled >= 0.9 * rows and c.filled]
+    def free(ours: str) -> list[Column]:
+        used = {choice.name for choice in taken.values()} | apart
+        whole = [c for c in there if c.name not in used and c.filled and c.filled >= 0.9 * rows]
+        return [c for c in whole if not means[c.name] or ours in means[c.name]]
 
     def take(ours: str, found: Sequence[Column], why: str) -> None:
         if found and ours not in taken:
             others = "".join(f" or {quoted(column.name)}" for column in found[1:])
             taken[ours] = Choice(ours, found[0].name, "its values", f"{why}{others}")
 
-    told = {c.name for c in there if names.match(c.name, "orders")}
-    take("ordered_at", [c for c in free() if c.is_dates], "told by its dates;")
-    plain = [c for c in free() if not c.is_dates]
+    take("ordered_at", [c for c in free("ordered_at") if c.is_dates], "told by its dates")
+    # Among columns of which none is known, numbers that all differ are those of the orders.
     if not {"order_id", "amount", "record_id"} & set(taken):
-        unique = [c for c in plain if c.is_unique and not c.marked and c.name not in told]
-        take("order_id", unique, "told by its values, all different;")
-    money = [c for c in free() if c.is_numbers and not c.is_dates]
-    take("amount", [c for c in money if c.marked], "told by its numbers;")
-    people = [
-        c
-        for c in free()
-        if not c.is_dates and not c.marked and _FEW * c.filled < c.distinct < c.filled
-    ]
-    if len(people) > 1 or not people or "amount" in taken or people != money:
-        people.sort(key=lambda c: -c.distinct)
-        take("record_id", people, "told by its values, which repeat;")
-    money = [c for c in free() if c.is_numbers and not c.is_dates and not c.is_unique]
-    take("amount", money, "told by its numbers;")
-    for ours, choice in list(taken.items()):
-        taken[ours] = Choice(ours, choice.name, choice.told_by, choice.doubt.rstrip(";"))
+        unique = [c for c in free("order_id") if c.is_unique and not (c.is_dates or c.marked)]
+        take("order_id", unique, "told by its values, all different")
+    money = [c for c in free("amount") if c.is_numbers and not c.is_dates]
+    take("amount", [c for c in money if c.marked], "told by its numbers")
+    plain = [c for c in free("record_id") if not (c.is_dates or c.marked)]
+    people = [c for c in plain if _FEW * c.filled < c.distinct < c.filled]
+    people.sort(key=lambda c: -c.distinct)
+    take("record_id", people, "told by its values, which repeat")
+    money = [c for c in free("amount") if c.is_numbers and not (c.is_dates or c.is_unique)]
+    take("amount", money, "told by its numbers")
+
+
+def _meanings(name: str) -> set[str]:
+    """Columns of any table that a name tells beyond doubt."""
+    found = (names.match(name, table).items() for table in schemas.TABLES)
+    return {ours for pairs in found for ours, how in pairs if how.sure}
 
 
 def _doubt_record(there: Sequence[Column], taken: dict[str, Choice]) -> None:
