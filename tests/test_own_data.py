@@ -338,7 +338,7 @@ def test_what_no_name_tells_can_be_said(project):
         ("", "is empty: expected a table with rows"),
         ("\n \n", "expected several columns"),
         (bytes(range(256)) * 9, "found bytes that are none"),
-        (b"PK\x03\x04" + b"\x14\x00\x06\x00" * 30, "found bytes that are none"),
+        (b"PK\x03\x04" + b"\x14\x00\x06\x00" * 30, "found a zip archive or an Excel workbook"),
         (b"%PDF-1.7\n" + b"a,b\n1,2\n" * 9, "found a PDF"),
         ("<!DOCTYPE html>\n<html><p>a, b</p>\n<p>c, d</p>", "found an HTML or XML page"),
         ("order_id,record_id,ordered_at,amount\n", "found a header alone"),

@@ -15,6 +15,7 @@ from typing import Any
 from loyaltylab import engine, schemas, sources
 from loyaltylab.contract import SUFFIXES, Engine, File
 from loyaltylab.errors import LabError
+from loyaltylab.locations import refuse_another_kind
 from loyaltylab.onboarding import guesses, layout, names, values, writing
 from loyaltylab.onboarding.guesses import Guessed, Setting
 from loyaltylab.onboarding.writing import Entry
@@ -174,6 +175,8 @@ def _how_to_read(path: Path, label: str) -> tuple[dict[str, str], list[Setting]]
     if by_suffix in ("parquet", "excel"):
         return entry, []
     encoding = layout.encoding(path, label)
+    as_text = {"path": path.name, "format": "csv", "encoding": encoding.value}
+    refuse_another_kind(sources.Source(path, label, File.model_validate(as_text)))
     settings = []
     if encoding.value != "utf-8":
         doubt = "or " + ", ".join(encoding.others) if encoding.others else ""

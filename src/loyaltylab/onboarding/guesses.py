@@ -134,7 +134,7 @@ def _take_by_name(
             used.add(column.name)
             continue
         rivals = [] if unsure or unread else _rivals(fits, ours, column, used)
-        doubt = " or ".join(quoted(name) for name in rivals)
+        doubt = "".join(f"or {quoted(name)} " for name in rivals).strip()
         if ours == "order_id" and table == "orders" and _repeats(column):
             doubt = "it repeats, so a row may be part of an order; sum it up by order in the export"
         elif unread:
@@ -276,9 +276,9 @@ def _numbers(
     alike = [way for way in values.MARKS if read[way] == max(read.values())]
     marked = [column.name for column in counted if column.marked]
     best, doubt = alike[0], ""
-    if marked and len(alike) > 1 and all(values.only_thousands(raw, name) for name in marked):
-        best = next(way for way in alike if way[1])
-        doubt = "three digits behind every mark, which may be decimals"
+    grouped = next((way for way in alike if way[1] == best[0]), None)
+    if marked and grouped and all(values.only_thousands(raw, name) for name in marked):
+        best, doubt = grouped, "three digits behind every mark, which may be decimals"
     elif best == (".", ""):
         return []
     found = [Setting("decimal", best[0])]

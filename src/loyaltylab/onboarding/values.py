@@ -95,12 +95,25 @@ def _column(raw: ir.Table, first: ir.Table, name: str) -> Column:
     text = _text(raw, name)
     counted = _row(raw, {"filled": text.count(), "distinct": text.nunique()})
     filled, distinct = int(counted["filled"]), int(counted["distinct"])
-    patterns = _sifted(first, name, PATTERNS, _as_date)
+    patterns = _sifted(first, name, _likely(first, name), _as_date)
     marks = _sifted(first, name, MARKS, _as_number)
     dates = _counted(raw, name, patterns, _as_date)
     numbers = _counted(raw, name, marks, _as_number)
     marked = _row(raw, {"n": text.re_search(r"[0-9][.,][0-9]").sum()})["n"]
     return Column(name, filled, distinct, dates, numbers, bool(marked))
+
+
+def _likely(first: ir.Table, name: str) -> list[Way]:
+    """Patterns whose signs are those of the values: to ask for all takes long."""
+    text = _text(first, name)
+    signs = "./-: ,"
+    asked = {f"s{i}": text.contains(sign).sum() for i, sign in enumerate(signs)}
+    row = _row(first, {"filled": text.count(), "digits": text.re_search("[0-9]").sum()} | asked)
+    enough = max(_ODD * row["filled"], 1)
+    if (row["digits"] or 0) < enough:
+        return []
+    there = {sign for i, sign in enumerate(signs) if (row[f"s{i}"] or 0) >= enough}
+    return [w for w in PATTERNS if w is None or {sign for sign in signs if sign in w} <= there]
 
 
 def only_thousands(raw: ir.Table, name: str) -> bool:
