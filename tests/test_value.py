@@ -317,6 +317,13 @@ def test_mean_earned_by_hand():
     assert alone.value == 1 and np.isnan([alone.low, alone.high]).all()
 
 
+def test_mean_earned_of_one_who_spent_a_fortune():
+    people = ibis.memtable(pd.DataFrame({"gain": [0.0, 300_000.0]}))
+    found = value.mean_earned(people, "gain")
+    assert found.value == 150_000
+    assert found.high - 150_000 == pytest.approx(1.959964 * 150_000)
+
+
 # ---- What is said of odd data.
 
 

@@ -87,7 +87,9 @@ def earned(
 def mean_earned(people: ir.Table, name: str) -> Total:
     """Mean of a column of money over people and its interval at LEVEL; no interval of one alone."""
     value = people[name].cast(MONEY)
-    sums = {"total": value.sum(), "squares": (value * value).sum()}
+    # Of two decimals of 18 digits DuckDB makes one of 18, too few for the square of 100,000.
+    wide = value.cast(f"decimal({MONEY.precision + 1}, {MONEY.scale})")
+    sums = {"total": value.sum(), "squares": (value * wide).sum()}
     told = people.agg(
         n=people.count(), **{name: sum_.cast("float64") for name, sum_ in sums.items()}
     )
