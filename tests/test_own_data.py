@@ -537,19 +537,19 @@ def lab(tmp_path_factory):
 
 
 def test_two_commands_from_an_export_to_its_validation(lab):
-    done = make(lab, "new", "DATASET=shop", "FROM=my orders.csv")
+    done = make(lab, "new", "DATASET=mine", "FROM=my orders.csv")
     assert done.returncode == 0, done.stderr
-    assert "Next: make report DATASET=shop" in done.stdout
-    page = "reports/shop/01_validation.html"
-    done = make(lab, page, "DATASET=shop")
+    assert "Next: make report DATASET=mine" in done.stdout
+    page = "reports/mine/01_validation.html"
+    done = make(lab, page, "DATASET=mine")
     assert done.returncode == 0, done.stderr
     assert "orders" in (lab / page).read_text()
-    numbers = json.loads((lab / "data" / "shop" / "results" / "01_validation.json").read_text())
+    numbers = json.loads((lab / "data" / "mine" / "results" / "01_validation.json").read_text())
     by_name = {number["name"]: number["value"] for number in numbers}
-    assert by_name["validation.orders.accepted"] == 40
-    again = make(lab, "new", "DATASET=shop", "FROM=my orders.csv")
+    assert by_name["validation.rows_accepted.orders"] == 40
+    again = make(lab, "new", "DATASET=mine", "FROM=my orders.csv")
     assert again.returncode != 0
-    assert "data/shop is already there" in again.stderr
+    assert "data/mine is already there" in again.stderr
     assert "Traceback" not in again.stderr
 
 
