@@ -12,7 +12,7 @@ DEMO_CUSTOMERS ?= $(shell sed -n 's/^  customers: *\([0-9]*\).*/\1/p' data/demo/
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: report compare data/demo spark test study lab golden lint bench lock clean help FORCE
+.PHONY: report compare new data/demo spark test study lab golden lint bench lock clean help FORCE
 
 D := data/$(DATASET)
 R := reports/$(DATASET)
@@ -113,6 +113,13 @@ PAGES := $(patsubst $(R)/00_summary.html,$(R)/index.html,$(STEMS:%=$(R)/%.html))
 
 report: $(PAGES) $(R)/numbers.json ## make reports/DATASET/index.html and what it links to
 	@echo "Open $(R)/index.html"
+
+# What was typed passes through the environment, where the shell finds no command in it.
+new: export NEW_FOLDER = data/$(DATASET)
+new: export NEW_FROM = $(FROM)
+new: export NEW_COLUMN = $(COLUMN)
+new: | $(REPORT_READY) ## make data/DATASET of exports, FROM="orders.csv customers.csv"
+	@$(PYTHON) -m loyaltylab new "$$NEW_FOLDER" "$$NEW_FROM" $(if $(COLUMN),--column "$$NEW_COLUMN")
 
 # FORCE where the world that is there has another size than asked for.
 DEMO := data/demo/truth/world.json

@@ -214,7 +214,9 @@ def test_clean_takes_only_what_make_made(built, tmp_path):
     assert (folder / "data" / "shop" / "raw" / "my orders.csv").exists()
     assert not (folder / "data" / "shop" / "results").exists()
     assert [path.name for path in (folder / "reports" / "cdnow").iterdir()] == ["history"]
-    assert set(history(folder, "cdnow")) == set(history(built, "cdnow")) != set()  # nothing could make it again
+    assert (
+        set(history(folder, "cdnow")) == set(history(built, "cdnow")) != set()
+    )  # nothing could make it again
     assert (folder / "data" / "my notes").exists()
     assert (folder / "reports" / "copy of data").exists()
 
@@ -408,6 +410,7 @@ def test_every_target_that_people_call_is_in_the_help():
     for target in (
         "report",
         "compare",
+        "new",
         "data/demo",
         "test",
         "lab",

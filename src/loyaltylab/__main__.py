@@ -1,9 +1,10 @@
-"""Command line: what the Makefile calls, and `check`, which people call."""
+"""Command line: what the Makefile calls, and `check` and `new`, which people call."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -20,6 +21,36 @@ def check(folder: Path, stamp: Path | None) -> None:
     print(f"{folder}: nothing wrong.")
     if stamp:
         write_text(stamp, "")
+
+
+def new(folder: Path, files: list[str], column: list[str]) -> None:
+    from loyaltylab import inspection, onboarding
+
+    said = dict(part for text in column for part in _told(text))
+    begun = onboarding.begin(folder, files, said)
+    print(f"{begun.summary}\n\n{_look(folder, begun.doubts)}")
+    problems = inspection.problems(folder, notebooks=_root(folder) / "notebooks")
+    if problems:
+        advice = f"Correct {folder}/dataset.yml; python -m loyaltylab check {folder} looks again."
+        raise LabError("\n".join([*problems, advice]))
+    print(f"Nothing is wrong with it. Next: make report DATASET={folder.name}")
+
+
+def _told(text: str) -> list[tuple[str, str]]:
+    """ "amount=Wert, record_id=Kunde" as pairs; a name may hold a comma."""
+    parts = [part.partition("=") for part in re.split(r",\s*(?=[a-z_]+=)", text)]
+    if wrong := next((ours for ours, sign, name in parts if not (sign and name.strip())), None):
+        raise LabError(
+            f'COLUMN: expected pairs such as "amount=Wert, record_id=Kunde", found "{wrong}".'
+        )
+    return [(ours.strip(), name.strip()) for ours, _, name in parts]
+
+
+def _look(folder: Path, doubts: int) -> str:
+    if not doubts:
+        return f"Written to {folder}/dataset.yml; the files are copied to {folder}/raw/."
+    lines = "1 line is" if doubts == 1 else f"{doubts} lines are"
+    return f"Written to {folder}/dataset.yml, where {lines} marked unsure: look there first."
 
 
 def run(notebook: Path, folder: Path, target: Path) -> None:
@@ -123,6 +154,17 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("folder", type=Path, help="data/<dataset>")
     command.add_argument("--stamp", type=Path, help="file to touch if nothing is wrong")
     command.set_defaults(function=check)
+
+    command = commands.add_parser("new", help="make a dataset of exports")
+    command.add_argument("folder", type=Path, help="data/<dataset>, not there yet")
+    command.add_argument("files", nargs="*", help="orders, and what else there is")
+    command.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        help='what no name tells, as "amount=Wert, record_id=Kunde"',
+    )
+    command.set_defaults(function=new)
 
     command = commands.add_parser("run", help="run one notebook on a dataset")
     command.add_argument("notebook", type=Path)
