@@ -1,4 +1,4 @@
-"""The page on satisfaction for a million invitations and ten million orders, part by part.
+"""The page on satisfaction for a million invitations and 25 million orders, part by part.
 
 `make bench` runs this. The goal for all tables of the page together: 60 seconds, 4 GB.
 """
