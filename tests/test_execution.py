@@ -181,6 +181,19 @@ def test_a_question_that_the_data_cannot_answer_ends_its_page_and_passes(tmp_pat
         execution.run(source, target, {})
 
 
+def test_what_a_page_had_saved_before_it_ends_stays(tmp_path):
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "03_x.json").write_text('[{"name": "of an earlier run"}]')
+    cells = [
+        f"from pathlib import Path\nPath({str(results / '03_x.json')!r}).write_text('[1]')",
+        "from loyaltylab.errors import UnanswerableError\nraise UnanswerableError('Too few.')",
+    ]
+    source = notebook(tmp_path / "03_x.ipynb", *cells)
+    execution.run(source, tmp_path / "out.ipynb", {}, results=results, report=lambda _: None)
+    assert json.loads((results / "03_x.json").read_text()) == [1]
+
+
 def test_a_failing_run_keeps_the_last_good_result(tmp_path):
     target = tmp_path / "03_x.ipynb.done"
     target.write_text(json.dumps("good"))

@@ -175,8 +175,8 @@ def run(
     without : tags; cells with one of them are left out.
 
     Where the data cannot answer its question (UnanswerableError), it ends at that cell with the
-    reason as its last sentence, and its numbers in `results` are none; without `results`, that is
-    a failure like any other.
+    reason as its last sentence, and its numbers in `results` are those that it had saved by then;
+    without `results`, that is a failure like any other.
     Raises LabError, naming notebook and cell, if a cell fails; `target` is then left as it was.
     """
     import papermill  # slow to import, and `check` does without it
@@ -187,6 +187,8 @@ def run(
     # The environment's own kernel and a plain IPython, whatever the user's home folder holds.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     began = time.monotonic()
+    numbers = None if results is None else results / f"{notebook.stem}.json"
+    earlier = _changed(numbers)
     with written_whole(target) as part, tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / notebook.name
         source = Path(scratch) / f"source-{notebook.name}"
@@ -206,10 +208,11 @@ def run(
                 extra_arguments=["--IPKernelApp.log_level=50"],  # a kernel told to stop says so
             )
         except PapermillExecutionError as error:
-            if error.ename != "UnanswerableError" or results is None:
+            if error.ename != "UnanswerableError" or numbers is None:
                 raise LabError(_failure(notebook, error)) from None
             executed = _ended_early(nbformat.read(output, as_version=4), str(error.evalue))
-            write_json(results / f"{notebook.stem}.json", [])
+            if _changed(numbers) == earlier:  # what an earlier run found is not this one's
+                write_json(numbers, [])
         except (DeadKernelError, RuntimeError) as error:
             raise LabError(
                 f"{notebook.name}: its kernel died ({type(error).__name__}). If memory ran out, set "
@@ -219,6 +222,11 @@ def run(
             executed = nbformat.read(output, as_version=4)
         nbformat.write(_without_traces(executed), part)
     report(f"{notebook.stem}: {time.monotonic() - began:.1f} s")
+
+
+def _changed(path: Path | None) -> int | None:
+    """When it was written last; None if it is not there."""
+    return path.stat().st_mtime_ns if path is not None and path.exists() else None
 
 
 def _without_cells(notebook: Any, tags: Sequence[str]) -> Any:
