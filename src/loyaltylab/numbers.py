@@ -140,6 +140,11 @@ def chance(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
+def spanned(value: float, low: float, high: float, spec: str = "+.1f") -> str:
+    """A value and its interval as a cell of a table has them: "+1.2 (+0.3 to +2.1)"."""
+    return f"{value:{spec}} ({low:{spec}} to {high:{spec}})"
+
+
 def _escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+!|~$-])", r"\\\1", html.escape(text, quote=False))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -37,6 +38,11 @@ class Since:
     now: Report
     ignored: list[str]
 
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """`compare` of both; without an earlier report all of it is new."""
+        return compare(self.then.numbers if self.then else {}, self.now.numbers)
+
 
 def since_last(lab: Lab, numbers: Mapping[str, Number]) -> Since | None:
     """The report with these numbers and the last of a day before its own; none if it was not kept."""
@@ -53,7 +59,7 @@ def told(since: Since | None) -> list[str]:
         return []
     texts = ["## Since the last report"]
     if since.then is not None:
-        table = compare(since.then.numbers, since.now.numbers)
+        table = since.table
         changed = bool((table["verdict"] != SAME).any())
         day = sentence("the report of {day:%-d %B %Y}", day=since.then.day)
         causal = causes_told(since.then, since.now, since=day, changed=changed)
@@ -96,7 +102,7 @@ def key_figures(since: Since | None) -> pd.DataFrame:
     if since is None or since.then is None:
         return pd.DataFrame()
     then, now = since.then.numbers, since.now.numbers
-    table = compare(then, now)
+    table = since.table
     shown = table[table["verdict"].ne(SAME) & table.index.isin(list(KEY_FIGURES))]
     day = f"{since.then.day:%-d %B %Y}"
     return pd.DataFrame(

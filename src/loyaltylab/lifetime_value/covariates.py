@@ -27,7 +27,7 @@ from loyaltylab.lifetime_value.clock import Clock
 from loyaltylab.lifetime_value.fitting import fit_bg_nbd, fit_mbg_nbd, fit_pareto_nbd
 from loyaltylab.lifetime_value.history import HISTORY
 from loyaltylab.lifetime_value.models import OrderModel, in_weeks
-from loyaltylab.numbers import sentence
+from loyaltylab.numbers import sentence, spanned
 
 Array = np.ndarray[Any, np.dtype[Any]]
 EFFECTS = ("rate", "leaving")
@@ -244,8 +244,7 @@ def traits_table(year: pd.DataFrame) -> pd.DataFrame:
     for name, shown in zip(EFFECTS, ("orders at", "leaves at"), strict=True):
         ends = zip(year[name], year[f"{name}_low"], year[f"{name}_high"], strict=True)
         table[shown] = [
-            f"{at:.2f}" + ("" if pd.isna(low) else f" ({low:.2f} to {high:.2f})")
-            for at, low, high in ends
+            f"{at:.2f}" if pd.isna(low) else spanned(at, low, high, ".2f") for at, low, high in ends
         ]
     return table
 

@@ -15,6 +15,7 @@ from typing import Any
 from loyaltylab import engine, schemas, sources
 from loyaltylab.contract import SUFFIXES, Engine, File
 from loyaltylab.errors import LabError
+from loyaltylab.files import folder_written_whole, write_text
 from loyaltylab.locations import refuse_another_kind
 from loyaltylab.onboarding import guesses, layout, names, values, writing
 from loyaltylab.onboarding.guesses import Guessed, Setting
@@ -292,17 +293,8 @@ def _listed(there: Sequence[str]) -> str:
 
 def _write(folder: Path, text: str, paths: Sequence[Path]) -> None:
     """The folder, put in place when all of it is written."""
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    try:
-        (part / "raw").mkdir(parents=True)
+    with folder_written_whole(folder) as part:
+        (part / "raw").mkdir()
         for path in paths:
             shutil.copyfile(path, part / "raw" / path.name)
-        (part / "dataset.yml").write_text(text, encoding="utf-8", newline="\n")
-        part.rename(folder)
-    except OSError as error:
-        raise LabError(
-            f"{folder} cannot be written ({error.strerror}): expected a folder with room for the files. "
-            "Correct its permissions or free some space."
-        ) from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        write_text(part / "dataset.yml", text)

@@ -28,7 +28,6 @@ from loyaltylab.satisfaction.drivers import (
     plot_dependence,
 )
 from loyaltylab.satisfaction.effect import (
-    LEFT_AT_MOST,
     OWN_STEP,
     ladder,
 )
@@ -113,7 +112,6 @@ from loyaltylab.satisfaction.weighting_findings import (
 )
 
 __all__ = [
-    "LEFT_AT_MOST",
     "NAMES",
     "OWN_STEP",
     "SCALES",

@@ -18,7 +18,7 @@ from statsmodels.discrete.discrete_model import Logit
 
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import LEVEL, Z, clustered_error
-from loyaltylab.numbers import Numbers, sentence
+from loyaltylab.numbers import Numbers, sentence, spanned
 from loyaltylab.satisfaction.effect import LEAST, adjustment
 from loyaltylab.satisfaction.scores import NAMES
 
@@ -209,6 +209,6 @@ def contest_table(table: pd.DataFrame) -> pd.DataFrame:
 
 def _ends(table: pd.DataFrame, *names: str) -> list[str | None]:
     return [
-        None if np.isnan(value) else f"{value:+.4f} ({low:+.4f} to {high:+.4f})"
+        None if np.isnan(value) else spanned(value, low, high, "+.4f")
         for value, low, high in table[list(names)].itertuples(index=False)
     ]

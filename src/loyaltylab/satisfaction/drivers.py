@@ -19,7 +19,7 @@ from statsmodels.miscmodels.ordinal_model import OrderedModel
 from loyaltylab import plots
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import LEVEL, Z, holm
-from loyaltylab.numbers import chance, sentence
+from loyaltylab.numbers import chance, sentence, spanned
 from loyaltylab.satisfaction.scores import NAMES, SCALES
 
 DAYS = 30  # before an answer: a case opened in them may still be felt
@@ -239,7 +239,7 @@ def drivers_table(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "driver": table["driver"].map(_in_words),
-            "points": [f"{m:+.1f} ({lo:+.1f} to {hi:+.1f})" for m, lo, hi in ends.to_numpy()],
+            "points": [spanned(*row) for row in ends.to_numpy()],
             "by chance alone": table["p"].map(chance),
         }
     )

@@ -28,8 +28,8 @@ _YEAR = 365.25
 # Answers a parameter, of those who ordered again and of those who did not: Vittinghoff & McCulloch
 # (2007), American Journal of Epidemiology 165, 710–718, find trouble below.
 LEAST = 5
-LEFT_AT_MOST = 0.1  # probability of having left, up to which one counts as still there
-NEWCOMERS = 90  # days since the first order, up to which one counts as a newcomer
+_LEFT_AT_MOST = 0.1  # probability of having left, up to which one counts as still there
+_NEWCOMERS = 90  # days since the first order, up to which one counts as a newcomer
 _POWER = float(norm.ppf(0.8))
 _TINY = 1e-12  # of a chance
 _SETTLED = 20.0  # log-odds that no answers of customers have, unless something settles the outcome
@@ -278,8 +278,8 @@ def ladder(frame: pd.DataFrame, shift: StateShift) -> dict[str, Effect]:
     alike, of those alone who had in all likelihood not left. newcomers : as hardy, of newcomers alone,
     of whom least was sorted out yet (Ray 2003, American Journal of Epidemiology 158, 915–920).
     """
-    lately = frame[frame["left"] <= LEFT_AT_MOST]
-    newcomers = frame[frame["age"] <= NEWCOMERS]
+    lately = frame[frame["left"] <= _LEFT_AT_MOST]
+    newcomers = frame[frame["age"] <= _NEWCOMERS]
     tried: dict[str, Callable[[], Effect]] = {
         "plain": lambda: plain(frame),
         "alike": lambda: effect(frame, linear, OWN_STEP),

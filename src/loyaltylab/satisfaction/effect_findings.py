@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from loyaltylab import plots
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import LEVEL, share_with_interval
-from loyaltylab.numbers import Numbers, chance, sentence
+from loyaltylab.numbers import Numbers, chance, sentence, spanned
 from loyaltylab.satisfaction import evidence
 from loyaltylab.satisfaction.effect import OWN_STEP, Effect, ladder
 from loyaltylab.satisfaction.scores import NAMES, SCALES
@@ -324,11 +324,15 @@ def _in_points(one: Effect) -> dict[str, float]:
 def _points(one: Effect | None) -> str:
     if one is None:
         return "–"
-    return "{value:+.1f} ({low:+.1f} to {high:+.1f})".format(**_in_points(one))
+    ends = _in_points(one)
+    return spanned(ends["value"], ends["low"], ends["high"])
 
 
 def _ratio(ends: Any) -> str:
-    return "–" if ends is None else "{:.2f} ({:.2f} to {:.2f})".format(*ends)
+    if ends is None:
+        return "–"
+    value, low, high = ends
+    return spanned(value, low, high, ".2f")
 
 
 def truth_finding(

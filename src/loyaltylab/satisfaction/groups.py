@@ -13,7 +13,7 @@ import pandas as pd
 
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import LEVEL, holm
-from loyaltylab.numbers import chance, sentence
+from loyaltylab.numbers import chance, sentence, spanned
 from loyaltylab.satisfaction.breakdown import heterogeneity
 from loyaltylab.satisfaction.effect import LASTING, OWN_STEP, Effect, effect, linear
 from loyaltylab.satisfaction.scores import NAMES
@@ -115,5 +115,4 @@ def groups_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _in_points(row: pd.Series) -> str:
-    ends = (100 * row[name] for name in ("score", "low", "high"))
-    return "{:+.1f} ({:+.1f} to {:+.1f})".format(*ends)
+    return spanned(*(100 * row[name] for name in ("score", "low", "high")))
