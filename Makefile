@@ -99,6 +99,10 @@ COMMON := $(filter-out $(SUBJECTS) $(PAGE_MODULES) $(HISTORY_MODULES) src/loyalt
 	$(wildcard src/loyaltylab/*.py))
 PAGE_PARTS := $(PAGE_MODULES) $(wildcard src/loyaltylab/template/*)
 
+# The words of a report that is not in English.
+LANGUAGE := $(shell sed -n 's/^language: *\([a-z]*\).*/\1/p' $(D)/dataset.yml 2>/dev/null)
+CATALOGUES := $(if $(LANGUAGE),$(wildcard src/loyaltylab/languages/$(LANGUAGE)/*.po))
+
 # FORCE where a file of the dataset, or a folder of its files, is newer than $1 (names may hold
 # spaces). A file copied with its old date (cp -p, unzip) is told by when its entry changed.
 DERIVED := validated quarantine audit linked results downloads .scratch .checked .passed
@@ -143,7 +147,7 @@ $(D)/.checked: $(D)/dataset.yml $(NOTEBOOKS) $(COMMON) $(SUBJECTS) $(call newer_
 	@$(PYTHON) -m loyaltylab check $(D) --stamp $@
 
 $(call executed,$(STEMS)): $(R)/executed/%.ipynb: notebooks/%.ipynb $(D)/dataset.yml $(COMMON) \
-		requirements.lock | $(REPORT_READY) $(D)/.checked
+		$(CATALOGUES) requirements.lock | $(REPORT_READY) $(D)/.checked
 	@$(PYTHON) -m loyaltylab run $< $(D) $@
 
 # What a notebook reads beside those: its module, and the results of notebooks before it. Linkage

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from loyaltylab import engine
+from loyaltylab import engine, language
 from tests.shop import Shop
 
 # Each file runs on one core: begun last, one of these would run alone for minutes. (make test keeps
@@ -18,6 +18,12 @@ gc.set_threshold(100_000, 50, 50)
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.stem not in LONGEST)
+
+
+@pytest.fixture(autouse=True)
+def _in_english():
+    """Whatever a test before said in another language."""
+    language.use("en")
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from loyaltylab.engine import DuckDB, Engine
 from loyaltylab.errors import LabError
 
 TOP = (
-    "title, description, simulated, currency, observed_until, engine, simulation, tables, rules, "
-    "thresholds, segments, minimum_cell, parameters"
+    "title, description, simulated, language, currency, observed_until, engine, simulation, tables, "
+    "rules, thresholds, segments, minimum_cell, parameters"
 )
 TABLES = (
     "orders, order_lines, customers, surveys, tickets, visits, contracts, spend, feedback, erasures"

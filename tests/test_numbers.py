@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from loyaltylab import language, plots
 from loyaltylab import numbers as nb
-from loyaltylab import plots
 from loyaltylab.errors import LabError
 
 
@@ -103,7 +103,7 @@ def test_a_text_from_the_data_is_shown_not_followed(shown):
     ("count", "words"), [(0, "no days"), (1, "1 day"), (2, "2 days"), (1200, "1,200 days")]
 )
 def test_counted(count, words):
-    assert nb.counted(count, "day") == words
+    assert language.counted(count, "day") == words
 
 
 def draw():

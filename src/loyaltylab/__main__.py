@@ -115,7 +115,14 @@ def render(executed: Path, folder: Path, notebooks: list[Path], target: Path) ->
 
     spec = dataset.load(folder)
     stems = [notebook.stem for notebook in notebooks]
-    report.write(executed, target, title=spec.title, simulated=spec.simulated, stems=stems)
+    report.write(
+        executed,
+        target,
+        title=spec.title,
+        simulated=spec.simulated,
+        stems=stems,
+        language=spec.language,
+    )
 
 
 def simulate(folder: Path, customers: int | None) -> None:

@@ -275,6 +275,7 @@ class Thresholds(Strict):
 class Dataset(Strict):
     """dataset.yml. `observed_until` is the last day seen; without it, the last order's day.
 
+    language : of its report.
     simulation : of what world its files are made; they are then `simulated`.
     segments : name of a segment → who is in it. minimum_cell : customers; pages show no smaller cohort.
     """
@@ -282,6 +283,7 @@ class Dataset(Strict):
     title: str
     description: str = ""
     simulated: bool = False
+    language: Literal["en", "de", "nb"] = "en"
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
     observed_until: Day | None = None
     engine: Engine = Engine()

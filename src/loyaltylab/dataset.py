@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loyaltylab import contract
+from loyaltylab import contract, language
 from loyaltylab.errors import LabError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def load(folder: Path) -> contract.Dataset:
 class Lab:
     """What a notebook works with: one dataset, its tables in the engine, its folders.
 
-    dataset : the name of a folder below data/.
+    dataset : the name of a folder below data/. What is said from then on is in its language.
     """
 
     def __init__(self, dataset: str) -> None:
@@ -68,6 +68,7 @@ class Lab:
         self.name = dataset
         self.folder = self.root / "data" / dataset
         self.spec = load(self.folder)
+        language.use(self.spec.language)
         reports = Path(os.environ.get(DERIVED, self.root / "reports")) / dataset
         derived = Path(os.environ.get(DERIVED, self.root / "data")) / dataset
         self.validated = derived / "validated"
@@ -106,11 +107,17 @@ class Lab:
         missing = [name for name in tables if name not in self.spec.tables]
         if not missing:
             return ""
-        there = ", ".join(self.spec.tables)
-        plural = "s" if len(missing) > 1 else ""
-        return (
-            f"This page needs the table{plural} **{', '.join(missing)}**. This dataset has {there} "
-            "alone, so its question stays open."
+        told = {"missing": ", ".join(missing), "there": ", ".join(self.spec.tables)}
+        if len(missing) == 1:
+            return language.phrase(
+                "This page needs the table **{missing}**. This dataset has {there} alone, so its "
+                "question stays open.",
+                **told,
+            )
+        return language.phrase(
+            "This page needs the tables **{missing}**. This dataset has {there} alone, so its "
+            "question stays open.",
+            **told,
         )
 
     def table(self, name: str) -> ir.Table:

@@ -28,6 +28,7 @@ import nbformat
 from loyaltylab.contract import Dataset, Scalar
 from loyaltylab.errors import LabError
 from loyaltylab.files import write_json, written_whole
+from loyaltylab.language import phrase
 from loyaltylab.wording import did_you_mean
 
 _RANGE = re.compile(
@@ -244,7 +245,7 @@ def _ended_early(executed: Any, reason: str) -> Any:
             continue
         kept.append(cell)
         if any(output.output_type == "error" for output in cell.get("outputs", [])):
-            text = f"**This page ends here.** {reason}"
+            text = phrase("**This page ends here.** {reason}", reason=reason)
             data = {"text/markdown": text, "text/plain": text}
             cell.outputs = [nbformat.v4.new_output("display_data", data)]
             break

@@ -16,6 +16,8 @@ from bs4.element import PreformattedString
 from mistune import BlockParser, InlineParser
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
+from loyaltylab.language import phrase
+
 
 def _words(*lines: str) -> frozenset[str]:
     return frozenset(" ".join(lines).split())
@@ -143,7 +145,7 @@ class Fragments:
     def _frame(self, table: Tag) -> None:
         """A frame that also the keyboard scrolls, a caption that stays in sight, header scopes."""
         self._tables += 1
-        name = f"Table {self._tables}"
+        name = phrase("Table {number}", number=self._tables)
         if caption := table.find("caption"):
             name = " ".join(caption.get_text().split())
             line = Tag(name="span")

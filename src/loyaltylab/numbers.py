@@ -21,6 +21,7 @@ from IPython.display import display
 
 from loyaltylab.errors import LabError
 from loyaltylab.files import write_json
+from loyaltylab.language import filled, phrase, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +50,7 @@ class Number:
     definition: str
 
     def __format__(self, spec: str) -> str:
-        return "unknown" if self.value is None else format(self.value, spec)
+        return phrase("unknown") if self.value is None else format(self.value, spec)
 
 
 class Numbers:
@@ -117,32 +118,29 @@ def _plain(value: Any) -> Any:
 def sentence(template: str, **values: Any) -> str:
     """A sentence in Markdown whose numbers are computed: "**{rate:.0%}** came back".
 
-    Texts among the values are data, and stand as they are: no markup of theirs is followed.
+    It is said in the language in use. Texts among the values are data, and stand as they are: no
+    markup of theirs is followed.
     """
     safe = {k: _escaped(v) if isinstance(v, str) else v for k, v in values.items()}
-    return template.format(**safe)
+    return phrase(template, **safe)
 
 
 def say(template: str, **values: Any) -> None:
-    """Show a `sentence`; without values, `template` is one already."""
-    text = sentence(template, **values) if values else template
+    """Show a `sentence`; without values, `template` may be one already."""
+    text = sentence(template, **values)
     display({"text/markdown": text, "text/plain": text}, raw=True)
-
-
-def counted(count: int, one: str, more: str | None = None) -> str:
-    """A count with its noun: "no days", "1 day", "1,200 days"."""
-    noun = one if count == 1 else more or f"{one}s"
-    return f"{count:,} {noun}" if count else f"no {noun}"
 
 
 def chance(p: float) -> str:
     """A p-value as a reader wants it: "p = 0.03", "p < 0.001"."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    return filled("p < {:g}", 0.001) if p < 0.001 else filled("p = {:.2g}", p)
 
 
 def spanned(value: float, low: float, high: float, spec: str = "+.1f") -> str:
     """A value and its interval as a cell of a table has them: "+1.2 (+0.3 to +2.1)"."""
-    return f"{value:{spec}} ({low:{spec}} to {high:{spec}})"
+    ends = {"value": value, "low": low, "high": high}
+    texts = {name: shown(end, spec) for name, end in ends.items()}
+    return phrase("{value} ({low} to {high})", **texts)
 
 
 def _escaped(text: str) -> str:
@@ -181,6 +179,7 @@ def show_table(
 ) -> None:
     """Show a small table, one format string a column; a missing value is a dash.
 
+    Caption and headings are in English, and shown in the language in use.
     links : column → the address that each of its cells links to.
     """
     formats, links = formats or {}, links or {}
@@ -195,12 +194,14 @@ def show_table(
             for address, cell in zip(addresses, marked[column], strict=True)
         ]
     head = "".join(
-        f'<th scope="col"{_number(c in numeric)}>{html.escape(c)}</th>' for c in cells.columns
+        f'<th scope="col"{_number(c in numeric)}>{html.escape(phrase(c))}</th>'
+        for c in cells.columns
     )
     rows = "".join(
         "<tr>" + "".join(f"<td{_number(c in numeric)}>{v}</td>" for c, v in row.items()) + "</tr>\n"
         for row in marked.to_dict("records")
     )
+    caption = phrase(caption)
     markup = (
         f"<table>\n<caption>{html.escape(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n"
         f"<tbody>\n{rows}</tbody>\n</table>"
@@ -210,7 +211,7 @@ def show_table(
 
 
 def _cell(value: Any, pattern: str) -> str:
-    return "–" if pd.isna(value) else pattern.format(value)
+    return "–" if pd.isna(value) else filled(pattern, value)
 
 
 def _number(is_number: bool) -> str:

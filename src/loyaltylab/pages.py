@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from loyaltylab.language import phrase
+
 SUMMARY = "00_summary"
 
 
 def label(stem: str) -> str:
     """A page's name in the navigation: "04_lifetime_value" is "Lifetime value"."""
-    return (stem.partition("_")[2] or stem).replace("_", " ").capitalize()
+    return phrase((stem.partition("_")[2] or stem).replace("_", " ").capitalize())
 
 
 def href(stem: str) -> str:

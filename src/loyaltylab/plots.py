@@ -11,8 +11,10 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.dates import AutoDateLocator, DateFormatter
+from matplotlib.dates import AutoDateLocator, num2date
 from matplotlib.ticker import FuncFormatter
+
+from loyaltylab.language import localised, phrase, shown
 
 OBSERVED = "#0072B2"
 MODEL = "#C65100"  # Okabe and Ito's vermilion, darkened to a contrast of 4.5 on white
@@ -65,18 +67,18 @@ def panels(rows: int, columns: int = 1, *, width: float = 6.8, height: float = 1
     return list(axes.flat)
 
 
-percent = FuncFormatter(lambda share, _: f"{round(100 * share, 1):g}%")
-thousands = FuncFormatter(lambda count, _: f"{count:,.0f}")
+percent = FuncFormatter(lambda share, _: localised(f"{round(100 * share, 1):g}%"))
+thousands = FuncFormatter(lambda count, _: shown(count, ",.0f"))
 
 
 def date_axis(ax: Axes) -> None:
     """Dates along the bottom, as "Jan 1997", few enough to read."""
     ax.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=8))
-    ax.xaxis.set_major_formatter(DateFormatter("%b %Y"))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda day, _: shown(num2date(day), "%b %Y")))
 
 
 def nothing_yet(ax: Axes) -> Axes:
     """Axes that say that there is nothing to draw, rather than an empty frame."""
     ax.set_axis_off()
-    ax.text(0.5, 0.5, "nothing to show yet", ha="center", va="center", color=NEUTRAL)
+    ax.text(0.5, 0.5, phrase("nothing to show yet"), ha="center", va="center", color=NEUTRAL)
     return ax

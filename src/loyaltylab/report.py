@@ -19,6 +19,7 @@ from traitlets.config import Config
 
 from loyaltylab.errors import LabError
 from loyaltylab.files import write_text
+from loyaltylab.language import markdown, phrase, use
 from loyaltylab.markup import Fragments
 from loyaltylab.pages import href, label
 
@@ -26,15 +27,19 @@ from loyaltylab.pages import href, label
 SHOWN = ["image/svg+xml", "text/html", "text/markdown", "image/png", "text/plain"]
 
 
-def render(executed: Path, *, title: str, simulated: bool, stems: Sequence[str]) -> str:
+def render(
+    executed: Path, *, title: str, simulated: bool, stems: Sequence[str], language: str = "en"
+) -> str:
     """The page of an executed notebook.
 
     executed : the .ipynb with its outputs; its stem says which of `stems` the page is.
     title : the dataset's title, such as "CDNOW".
     simulated : whether the data are simulated, which the page then says.
     stems : the notebooks of the report in their order, such as "03_retention".
+    language : that of the page, in which its outputs are already, such as "de".
     Raises LabError if `executed` cannot be read as a notebook, or holds an SVG that is not one.
     """
+    use(language)
     fragments = Fragments({f"{stem}.ipynb": href(stem) for stem in stems})
     exporter = HTMLExporter(
         template_name="template",
@@ -44,6 +49,8 @@ def render(executed: Path, *, title: str, simulated: bool, stems: Sequence[str])
             "markup": fragments.markup,
             "figure": fragments.figure,
             "kind": _kind,
+            "phrase": phrase,
+            "translated": markdown,
         },
         config=Config(
             NbConvertBase={"display_data_priority": SHOWN},
@@ -57,6 +64,7 @@ def render(executed: Path, *, title: str, simulated: bool, stems: Sequence[str])
         "fragments": fragments,
         "title": title,
         "simulated": simulated,
+        "language": language,
         "label": label(stem),
         "notebook": f"{stem}.ipynb",
         "links": [{"href": href(s), "label": label(s), "current": s == stem} for s in stems],
@@ -72,13 +80,20 @@ def render(executed: Path, *, title: str, simulated: bool, stems: Sequence[str])
 
 
 def write(
-    executed: Path, target: Path, *, title: str, simulated: bool, stems: Sequence[str]
+    executed: Path,
+    target: Path,
+    *,
+    title: str,
+    simulated: bool,
+    stems: Sequence[str],
+    language: str = "en",
 ) -> None:
     """Write the page of `executed` to `target`, whole or not at all; see `render`.
 
     Raises LabError as `render` does, and if `target` cannot be written.
     """
-    write_text(target, render(executed, title=title, simulated=simulated, stems=stems))
+    page = render(executed, title=title, simulated=simulated, stems=stems, language=language)
+    write_text(target, page)
 
 
 def _read(executed: Path) -> NotebookNode:

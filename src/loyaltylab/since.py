@@ -26,7 +26,8 @@ from loyaltylab.changes import (
 from loyaltylab.dataset import Lab
 from loyaltylab.errors import LabError
 from loyaltylab.history import Report
-from loyaltylab.numbers import Number, counted, sentence
+from loyaltylab.language import counted
+from loyaltylab.numbers import Number, sentence
 from loyaltylab.summary import KEY_FIGURES, in_unit, interval
 
 

@@ -16,7 +16,8 @@ from matplotlib.ticker import MaxNLocator
 
 from loyaltylab import plots
 from loyaltylab.intervals import LEVEL, Z
-from loyaltylab.numbers import Number, Numbers, counted, sentence
+from loyaltylab.language import counted
+from loyaltylab.numbers import Number, Numbers, sentence
 
 
 def margin_rate(orders: ir.Table) -> dict[str, float]:

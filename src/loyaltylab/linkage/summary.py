@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 
 from loyaltylab import plots
 from loyaltylab.intervals import LEVEL
+from loyaltylab.language import counted
 from loyaltylab.linkage import blocking, devices
 from loyaltylab.linkage.links import Links, found_by
 from loyaltylab.linkage.resolution import Resolution
-from loyaltylab.numbers import Number, Numbers, counted, sentence
+from loyaltylab.numbers import Number, Numbers, sentence
 
 MOST = 5  # records of one person; those with more are shown together
 

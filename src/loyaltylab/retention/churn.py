@@ -14,7 +14,8 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from loyaltylab.intervals import LEVEL, ratio_with_interval, share_with_interval
-from loyaltylab.numbers import Number, Numbers, counted, sentence
+from loyaltylab.language import counted
+from loyaltylab.numbers import Number, Numbers, sentence
 from loyaltylab.periods import UNITS, of_ordinals, ordinal
 
 ChurnPeriod = Literal["month", "quarter"]

@@ -13,7 +13,8 @@ import pandas as pd
 from scipy.stats import chi2_contingency
 
 from loyaltylab.intervals import LEVEL, share_with_interval
-from loyaltylab.numbers import Number, Numbers, chance, counted, sentence
+from loyaltylab.language import counted
+from loyaltylab.numbers import Number, Numbers, chance, sentence
 from loyaltylab.periods import UNITS, Span, of_ordinals, ordinal, whole
 
 Period = Literal["week", "month", "quarter"]

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab.intervals import LEVEL
-from loyaltylab.numbers import counted, sentence
+from loyaltylab.language import counted
+from loyaltylab.numbers import sentence
 from loyaltylab.retention.posterior import Projected, draws
 from loyaltylab.retention.renewals import fit, log_survival, observed, parameters
 

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 
 from loyaltylab import plots
 from loyaltylab.intervals import LEVEL, share_with_interval
-from loyaltylab.numbers import Number, Numbers, counted, sentence
+from loyaltylab.language import counted
+from loyaltylab.numbers import Number, Numbers, sentence
 from loyaltylab.retention.risk import ALARM, YEAR, buying_rates, falls, histories, silences
 
 AHEAD = 180  # days in which those flagged are followed

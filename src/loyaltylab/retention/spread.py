@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab.intervals import LEVEL, mean_interval
-from loyaltylab.numbers import Numbers, counted, sentence
+from loyaltylab.language import counted
+from loyaltylab.numbers import Numbers, sentence
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _PARTS = 100  # of all customers, by what they spent

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab.intervals import LEVEL
-from loyaltylab.numbers import Numbers, chance, counted, sentence
+from loyaltylab.language import counted
+from loyaltylab.numbers import Numbers, chance, sentence
 from loyaltylab.service.alarms import FALSE_ALARMS, FEWEST, PAST
 
 _MONTH = "%B %Y"

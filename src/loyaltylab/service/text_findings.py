@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from loyaltylab.intervals import LEVEL
-from loyaltylab.numbers import Numbers, counted, sentence
+from loyaltylab.language import counted
+from loyaltylab.numbers import Numbers, sentence
 from loyaltylab.service.findings import keep, shares, signed
 from loyaltylab.service.sentiment import Sentiment
 from loyaltylab.service.themes import AGREEING, HALF, Themes

@@ -19,7 +19,7 @@ from matplotlib.dates import date2num
 from matplotlib.patches import Patch
 
 from loyaltylab import plots, schemas
-from loyaltylab.numbers import counted
+from loyaltylab.language import counted
 
 MISSING = "missing "  # before the name of a column: how many of its values a week's rows lack
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from loyaltylab.numbers import counted
+from loyaltylab.language import counted
 from loyaltylab.validation.snapshot import OTHER, size_of
 
 MODERATE, LARGE = 0.1, 0.25  # population stability index

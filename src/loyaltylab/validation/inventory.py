@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from loyaltylab.numbers import counted, sentence
+from loyaltylab.language import counted
+from loyaltylab.numbers import sentence
 from loyaltylab.validation.nature import KINDS, NATURE, ORIGINS, PERSONAL, USED, Nature
 
 # What to do with columns that nothing uses, by table. Tables of which every

@@ -12,7 +12,8 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from loyaltylab import schemas
-from loyaltylab.numbers import counted, sentence
+from loyaltylab.language import counted
+from loyaltylab.numbers import sentence
 
 # What consent is asked for → the column of customers that has it.
 PURPOSES = {"analytics": "consent_analytics", "marketing": "consent_marketing"}

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from loyaltylab import plots, schemas
 from loyaltylab.dataset import Lab
-from loyaltylab.numbers import counted
+from loyaltylab.language import counted
 from loyaltylab.validation import declared
 
 

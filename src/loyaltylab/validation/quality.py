@@ -17,7 +17,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from loyaltylab import plots
 from loyaltylab.contract import Thresholds
 from loyaltylab.files import write_json
-from loyaltylab.numbers import Numbers, counted
+from loyaltylab.language import counted
+from loyaltylab.numbers import Numbers
 from loyaltylab.validation.findings import Findings
 from loyaltylab.validation.rules import Dimension
 

@@ -10,8 +10,9 @@ import pandas as pd
 
 from loyaltylab.acquisition import UNKNOWN
 from loyaltylab.intervals import LEVEL
+from loyaltylab.language import counted
 from loyaltylab.lifetime_value import Total
-from loyaltylab.numbers import Number, Numbers, counted, sentence
+from loyaltylab.numbers import Number, Numbers, sentence
 from loyaltylab.value.dependence import MATTERS, Dependence
 from loyaltylab.value.earned import Rates
 from loyaltylab.value.terms import LONGEST, POINTS, Terms

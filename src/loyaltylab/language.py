@@ -1,0 +1,144 @@
+"""The language of a report: its words, its figures and its dates.
+
+English stands in the code and the notebooks. Of any other language there is a catalogue, in files
+`languages/<language>/*.po` by subject, that gives for each English template its translation; what is
+missing there stays English (and turns a test red).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import gettext
+import io
+import re
+import string
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from babel import Locale
+
+CATALOGUES = Path(__file__).parent / "languages"
+_FIGURE = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?%?")
+# How strftime writes what CLDR's skeletons name; what stands between is the language's own.
+_DATE_PARTS = {"%-d": "d", "%d": "d", "%B": "MMMM", "%b": "MMM", "%m": "MM", "%Y": "y"}
+_MARKDOWN_LINE = re.compile(r"^(\s*(?:#+ |[-*] |\d+\. |> )?)(.*\S)", re.MULTILINE)
+
+_active = "en"
+
+
+def use(language: str) -> None:
+    """All that is said from here on, in this process, is said in `language`, such as "de"."""
+    global _active
+    _active = language
+
+
+def active() -> str:
+    """The language in use, such as "en"."""
+    return _active
+
+
+def phrase(template: str, /, **values: Any) -> str:
+    """A template in the language in use, with its values as that language writes them.
+
+    template : in English, with named fields as of str.format: "{share:.0%} of {customers:,}". Without
+    values it may hold braces.
+    """
+    if _active != "en":
+        template = _catalogue(_active).gettext(template) if template else ""
+    return filled(template, **values) if values else template
+
+
+def filled(pattern: str, /, *args: Any, **values: Any) -> str:
+    """A pattern of str.format with its values, as the language in use writes them."""
+    return _Formatter().vformat(pattern, args, values)
+
+
+def counted(count: int, one: str, more: str | None = None) -> str:
+    """A count with its noun: "no days", "1 day", "1,200 days"."""
+    more = more or f"{one}s"
+    if not count:
+        return phrase(f"no {more}")
+    noun = one if count == 1 else more
+    if _active != "en":
+        noun = _catalogue(_active).ngettext(one, more, int(count))
+    return f"{shown(count, ',')} {noun}"
+
+
+def shown(value: Any, spec: str) -> str:
+    """A value by a format such as ",.1f", ".0%" or "%-d %B %Y", as the language in use writes it."""
+    if isinstance(value, dt.date) and "%" in spec and _active != "en":
+        return _date(value, spec)
+    text = format(value, spec)
+    return text if isinstance(value, str) else localised(text)
+
+
+def localised(figures: str) -> str:
+    """A text of figures in English notation, "1,234.5%", in that of the language in use."""
+    return figures if _active == "en" else _FIGURE.sub(_localised, figures)
+
+
+def listed(items: Sequence[str]) -> str:
+    """ "a, b and c"."""
+    if len(items) < 2:
+        return "".join(items)
+    return phrase("{others} and {last}", others=", ".join(items[:-1]), last=items[-1])
+
+
+def markdown(source: str) -> str:
+    """A Markdown text of a notebook, translated line by line; a line is a paragraph, heading or item."""
+    return source if _active == "en" else _MARKDOWN_LINE.sub(lambda m: m[1] + phrase(m[2]), source)
+
+
+class _Formatter(string.Formatter):
+    """str.format, with figures and dates in the language in use."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return shown(value, format_spec)
+
+
+def _localised(figure: re.Match[str]) -> str:
+    locale = _locale(_active)
+    symbols = locale.number_symbols["latn"]
+    marks = {",": symbols["group"], ".": symbols["decimal"], "-": symbols["minusSign"]}
+    percent = locale.percent_formats[None].pattern.removeprefix("#,##0")
+    return "".join(percent if mark == "%" else marks.get(mark, mark) for mark in figure[0])
+
+
+def _date(date: dt.date, spec: str) -> str:
+    from babel.dates import format_skeleton
+
+    parts = re.findall(r"%-?[a-zA-Z]", spec)
+    if spec == "%Y-%m-%d":
+        return date.isoformat()[:10]
+    return format_skeleton(
+        "".join(_DATE_PARTS[part] for part in reversed(parts)), date, locale=_locale(_active)
+    )
+
+
+@functools.cache
+def _locale(language: str) -> Locale:
+    from babel import Locale  # slow to import, and English does without
+
+    return Locale.parse(language)
+
+
+@functools.cache
+def _catalogue(language: str) -> gettext.NullTranslations:
+    """All files of a language as one catalogue."""
+    from babel.messages.mofile import write_mo
+    from babel.messages.pofile import read_po
+
+    whole = gettext.NullTranslations()
+    for path in sorted((CATALOGUES / language).glob("*.po")):
+        with path.open("rb") as file:
+            catalog = read_po(file, locale=language, abort_invalid=True)
+        compiled = io.BytesIO()
+        write_mo(compiled, catalog)
+        compiled.seek(0)
+        part = gettext.GNUTranslations(compiled)
+        part.add_fallback(whole)
+        whole = part
+    return whole
