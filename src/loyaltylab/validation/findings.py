@@ -200,6 +200,7 @@ def _format(file: File, dtype: dtypes.DataType) -> str:
         return f"date read as {file.date_format}"
     marks = [f'"{file.decimal}" before decimals'] if file.decimal != "." else []
     marks += [f'"{file.thousands}" before thousands'] if file.thousands else []
+    marks += [f'"{file.sign}" beside it'] if file.sign and dtype.is_decimal() else []
     return f"number read with {' and '.join(marks)}" if marks and dtype.is_numeric() else ""
 
 
