@@ -492,6 +492,7 @@ def test_any_name_is_written_so_that_it_is_read_again(column, left_out, unused):
     text = writing.dataset_yml("shop", Setting("currency", "EUR"), [entry])
     assert yaml.safe_load(text) == {
         "title": "Shop",
+        "language": "en",
         "currency": "EUR",
         "tables": {
             "orders": {
