@@ -12,7 +12,7 @@ DEMO_CUSTOMERS ?= $(shell sed -n 's/^  customers: *\([0-9]*\).*/\1/p' data/demo/
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: report compare new data/demo spark test study lab golden lint bench lock clean help FORCE
+.PHONY: report pdf compare new data/demo spark test study lab golden lint bench lock clean help FORCE
 
 D := data/$(DATASET)
 R := reports/$(DATASET)
@@ -95,7 +95,9 @@ SUBJECTS := $(foreach stem,$(STEMS),$(call subject,$(stem)))
 PAGE_MODULES := src/loyaltylab/report.py src/loyaltylab/markup.py
 # What the summary reads of earlier reports: no other notebook does.
 HISTORY_MODULES := $(patsubst %,src/loyaltylab/%.py,history provenance changes since)
-COMMON := $(filter-out $(SUBJECTS) $(PAGE_MODULES) $(HISTORY_MODULES) src/loyaltylab/__main__.py, \
+# What stands around a run or a page, and changes nothing in them.
+AROUND := $(patsubst %,src/loyaltylab/%.py,__main__ failure progress pdf)
+COMMON := $(filter-out $(SUBJECTS) $(PAGE_MODULES) $(HISTORY_MODULES) $(AROUND), \
 	$(wildcard src/loyaltylab/*.py))
 PAGE_PARTS := $(PAGE_MODULES) $(wildcard src/loyaltylab/template/*)
 
@@ -113,6 +115,12 @@ PAGES := $(patsubst $(R)/00_summary.html,$(R)/index.html,$(STEMS:%=$(R)/%.html))
 
 report: $(PAGES) $(R)/numbers.json ## make reports/DATASET/index.html and what it links to
 	@echo "Open $(R)/index.html"
+
+pdf: $(R)/report.pdf ## make reports/DATASET/report.pdf of its pages; needs Chromium, Chrome or Edge
+	@echo "Open $<"
+
+$(R)/report.pdf: $(PAGES) src/loyaltylab/pdf.py | $(REPORT_READY)
+	@$(PYTHON) -m loyaltylab pdf $(PAGES) $@
 
 # What was typed passes through the environment, where the shell finds no command in it.
 new: export NEW_FOLDER = data/$(DATASET)

@@ -409,6 +409,7 @@ def test_every_target_that_people_call_is_in_the_help():
     shown = make(ROOT, "help").stdout
     for target in (
         "report",
+        "pdf",
         "compare",
         "new",
         "data/demo",

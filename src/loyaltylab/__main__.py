@@ -118,6 +118,12 @@ def render(executed: Path, folder: Path, notebooks: list[Path], target: Path) ->
     report.write(executed, target, title=spec.title, simulated=spec.simulated, stems=stems)
 
 
+def pdf(pages: list[Path], target: Path) -> None:
+    from loyaltylab import pdf
+
+    pdf.write(pages, target)
+
+
 def simulate(folder: Path, customers: int | None) -> None:
     from pydantic import ValidationError
 
@@ -205,6 +211,11 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("notebooks", type=Path, nargs="+", help="all, for the navigation")
     command.add_argument("target", type=Path)
     command.set_defaults(function=render)
+
+    command = commands.add_parser("pdf", help="the pages of a report as one PDF, by a browser")
+    command.add_argument("pages", type=Path, nargs="+", help="in their order")
+    command.add_argument("target", type=Path)
+    command.set_defaults(function=pdf)
 
     options = vars(parser.parse_args(arguments))
     function = options.pop("function")
