@@ -103,7 +103,7 @@ PAGE_PARTS := $(PAGE_MODULES) $(wildcard src/loyaltylab/template/*)
 
 # FORCE where a file of the dataset, or a folder of its files, is newer than $1 (names may hold
 # spaces). A file copied with its old date (cp -p, unzip) is told by when its entry changed.
-DERIVED := validated quarantine audit linked results downloads .scratch .checked .passed
+DERIVED := validated quarantine audit linked results downloads .scratch .failed .checked .passed
 # Written by linkage and never removed: the key of persons' numbers, and who was forgotten.
 PRIVATE := private
 newer_raw = $(if $(shell find -L $(D) -mindepth 1 $(foreach made,$(DERIVED) $(PRIVATE),-path $(D)/$(made) -prune -o) \
@@ -226,8 +226,8 @@ golden: $(REPORT_READY) $(DEMO) ## run the notebooks in place: their outputs bec
 	rm -rf .build/golden
 	$(PYTHON) -m loyaltylab golden $(IN_ORDER)
 
-lab: $(LAB_READY) ## open the notebooks in JupyterLab
-	$(LAB_PYTHON) -m jupyter lab notebooks
+lab: $(LAB_READY) ## open the notebooks in JupyterLab, NOTEBOOK=03_retention that one
+	$(LAB_PYTHON) -m jupyter lab notebooks $(if $(NOTEBOOK),--LabApp.default_url="/lab/tree/$(NOTEBOOK:.ipynb=).ipynb")
 
 spark: $(SPARK_READY) ## add Spark, for datasets whose engine it is; needs Java
 

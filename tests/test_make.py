@@ -33,7 +33,7 @@ def copy_of_project(folder):
         source = ROOT / part
         if source.is_dir():
             derived = ("validated", "quarantine", "audit", "linked", "results", "__pycache__")
-            derived += (".checked", ".passed", ".scratch")
+            derived += (".checked", ".passed", ".scratch", ".failed")
             derived += ("raw", "truth", "private")  # of the demo, which make simulates
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns(*derived))
         else:

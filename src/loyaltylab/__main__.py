@@ -61,7 +61,15 @@ def run(notebook: Path, folder: Path, target: Path) -> None:
     values = {"dataset": lab.name} | lab.spec.parameters.get(notebook.stem, {})
     # Only what is simulated can be held against the truth.
     without = () if (lab.folder / "truth").is_dir() else ("truth",)
-    execution.run(notebook, target, values, results=lab.results, without=without)
+    execution.run(
+        notebook,
+        target,
+        values,
+        results=lab.results,
+        without=without,
+        failed=Path(os.path.relpath(lab.failed)),
+        seconds=_seconds(lab.root, lab.name, notebook),
+    )
 
 
 def gate(folder: Path, stamp: Path) -> None:
@@ -88,7 +96,14 @@ def golden(notebooks: list[Path]) -> None:
     root = dataset.project_root()
     os.environ[dataset.DERIVED] = str(root / ".build" / "golden")
     for notebook in notebooks:
-        execution.run(notebook, notebook, {})
+        seconds = _seconds(root, "golden", notebook)
+        failed = Path(os.environ[dataset.DERIVED]) / ".failed"
+        execution.run(notebook, notebook, {}, failed=failed, seconds=seconds)
+
+
+def _seconds(root: Path, dataset: str, notebook: Path) -> Path:
+    """Of no page and no test: how long it took is never the same."""
+    return root / ".build" / "seconds" / dataset / f"{notebook.stem}.json"
 
 
 def numbers(folder: Path, notebooks: list[Path], target: Path) -> None:

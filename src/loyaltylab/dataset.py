@@ -77,6 +77,7 @@ class Lab:
         self.private = derived / "private"
         self.results = derived / "results"
         self.downloads = derived / "downloads"
+        self.failed = derived / ".failed"
         self.history = reports / "history"
 
     @functools.cached_property
