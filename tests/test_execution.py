@@ -188,7 +188,7 @@ def test_a_failure_names_cell_heading_and_line_but_no_value(failing):
         '03_x.ipynb, cell 4 of 5, below "Who left": expected it to run, found ValueError in line 3.'
     )
     assert str(kept) in where and "may quote customers' data" in where
-    assert "make lab NOTEBOOK=03_x" in how
+    assert "make lab NOTEBOOK=03_x, then cell 4" in how
     assert "anna" not in words and "other" not in words
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from loyaltylab.errors import LabError
 
 def check(folder: Path, stamp: Path | None) -> None:
     from loyaltylab import inspection
+    from loyaltylab.dataset import FAILED
     from loyaltylab.files import write_text
 
     problems = inspection.problems(folder, notebooks=_root(folder) / "notebooks")
@@ -20,6 +22,8 @@ def check(folder: Path, stamp: Path | None) -> None:
         raise LabError("\n".join(problems))
     print(f"{folder}: nothing wrong.")
     if stamp:
+        # A run that failed on earlier data may quote who has been erased since.
+        shutil.rmtree(folder / FAILED, ignore_errors=True)
         write_text(stamp, "")
 
 

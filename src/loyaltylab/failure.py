@@ -48,7 +48,7 @@ def told(notebook: Path, executed: Any, name: str, words: str, kept: Path | None
     if kept is not None:
         lines.append(f"What it showed until then: {kept} (it may quote customers' data).")
     lines.append(
-        f"To open it: make lab NOTEBOOK={notebook.stem}; it counts its cells at the bottom."
+        f"To open it: make lab NOTEBOOK={notebook.stem}, then cell {failed + 1} (its lower edge counts)."
     )
     return "\n".join(lines)
 
