@@ -12,7 +12,7 @@ DEMO_CUSTOMERS ?= $(shell sed -n 's/^  customers: *\([0-9]*\).*/\1/p' data/demo/
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: report compare new data/demo spark test study lab golden lint bench lock clean help FORCE
+.PHONY: report pdf compare new data/demo spark test study lab golden lint bench lock clean help FORCE
 
 D := data/$(DATASET)
 R := reports/$(DATASET)
@@ -95,13 +95,15 @@ SUBJECTS := $(foreach stem,$(STEMS),$(call subject,$(stem)))
 PAGE_MODULES := src/loyaltylab/report.py src/loyaltylab/markup.py
 # What the summary reads of earlier reports: no other notebook does.
 HISTORY_MODULES := $(patsubst %,src/loyaltylab/%.py,history provenance changes since)
-COMMON := $(filter-out $(SUBJECTS) $(PAGE_MODULES) $(HISTORY_MODULES) src/loyaltylab/__main__.py, \
+# What stands around a run or a page, and changes nothing in them.
+AROUND := $(patsubst %,src/loyaltylab/%.py,__main__ failure progress pdf)
+COMMON := $(filter-out $(SUBJECTS) $(PAGE_MODULES) $(HISTORY_MODULES) $(AROUND), \
 	$(wildcard src/loyaltylab/*.py))
 PAGE_PARTS := $(PAGE_MODULES) $(wildcard src/loyaltylab/template/*)
 
 # FORCE where a file of the dataset, or a folder of its files, is newer than $1 (names may hold
 # spaces). A file copied with its old date (cp -p, unzip) is told by when its entry changed.
-DERIVED := validated quarantine audit linked results downloads .scratch .checked .passed
+DERIVED := validated quarantine audit linked results downloads .scratch .failed .checked .passed
 # Written by linkage and never removed: the key of persons' numbers, and who was forgotten.
 PRIVATE := private
 newer_raw = $(if $(shell find -L $(D) -mindepth 1 $(foreach made,$(DERIVED) $(PRIVATE),-path $(D)/$(made) -prune -o) \
@@ -113,6 +115,12 @@ PAGES := $(patsubst $(R)/00_summary.html,$(R)/index.html,$(STEMS:%=$(R)/%.html))
 
 report: $(PAGES) $(R)/numbers.json ## make reports/DATASET/index.html and what it links to
 	@echo "Open $(R)/index.html"
+
+pdf: $(R)/report.pdf ## make reports/DATASET/report.pdf of its pages; needs Chromium, Chrome or Edge
+	@echo "Open $<"
+
+$(R)/report.pdf: $(PAGES) src/loyaltylab/pdf.py | $(REPORT_READY)
+	@$(PYTHON) -m loyaltylab pdf $(PAGES) $@
 
 # What was typed passes through the environment, where the shell finds no command in it.
 new: export NEW_FOLDER = data/$(DATASET)
@@ -218,8 +226,8 @@ golden: $(REPORT_READY) $(DEMO) ## run the notebooks in place: their outputs bec
 	rm -rf .build/golden
 	$(PYTHON) -m loyaltylab golden $(IN_ORDER)
 
-lab: $(LAB_READY) ## open the notebooks in JupyterLab
-	$(LAB_PYTHON) -m jupyter lab notebooks
+lab: $(LAB_READY) ## open the notebooks in JupyterLab, NOTEBOOK=03_retention that one
+	$(LAB_PYTHON) -m jupyter lab notebooks $(if $(NOTEBOOK),--LabApp.default_url="/lab/tree/$(NOTEBOOK:.ipynb=).ipynb")
 
 spark: $(SPARK_READY) ## add Spark, for datasets whose engine it is; needs Java
 

@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 import yaml
 
+from loyaltylab import pdf
+from loyaltylab.errors import LabError
+
 ROOT = Path(__file__).parents[1]
 STEMS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
 OWN_REPORT = ROOT / "reports" / "cdnow"
@@ -33,7 +36,7 @@ def copy_of_project(folder):
         source = ROOT / part
         if source.is_dir():
             derived = ("validated", "quarantine", "audit", "linked", "results", "__pycache__")
-            derived += (".checked", ".passed", ".scratch")
+            derived += (".checked", ".passed", ".scratch", ".failed")
             derived += ("raw", "truth", "private")  # of the demo, which make simulates
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns(*derived))
         else:
@@ -203,16 +206,57 @@ def test_a_report_is_kept_and_the_next_day_s_says_what_moved(small):
     assert (report / "index.html").read_text() == whole
 
 
+def test_a_failed_cell_is_told_its_run_kept_and_nothing_else_changed(small):
+    """That it is kept below the dataset's folder is no reason to read the raw files again."""
+    source = small / "notebooks" / "06_service.ipynb"
+    target = small / "reports" / "small" / "executed" / source.name
+    kept = small / "data" / "small" / ".failed" / source.name
+    whole, before = source.read_text(), executed(small)
+    broken = json.loads(whole)
+    code = [cell for cell in broken["cells"] if cell["cell_type"] == "code"]
+    code[-1] |= {"source": "raise KeyError('anna@example.org')", "metadata": {"tags": []}}
+    source.write_text(json.dumps(broken))
+    for _ in range(2):
+        done = make(small, str(target.relative_to(small)), "DATASET=small")
+        assert done.returncode != 0
+        assert "found KeyError in line 1." in done.stderr and "anna" not in done.stderr
+        assert "data/small/.failed/06_service.ipynb" in done.stderr
+        assert "make lab NOTEBOOK=06_service" in done.stderr
+        assert "anna@example.org" in kept.read_text()
+        assert executed(small) == before
+    source.write_text(whole)
+    done = make(small, "report", "DATASET=small")
+    assert done.returncode == 0, done.stderr
+    assert not kept.exists()
+    assert rerun(before, executed(small)) == {"06_service", "00_summary"}
+
+
+def test_a_pdf_is_printed_once_of_its_pages(small):
+    try:
+        pdf.find_browser()
+    except LabError as error:
+        pytest.skip(str(error))
+    printed = small / "reports" / "small" / "report.pdf"
+    assert make(small, "pdf", "DATASET=small").stdout == "Open reports/small/report.pdf\n"
+    first = printed.stat().st_mtime_ns
+    assert printed.read_bytes().startswith(b"%PDF-")
+    assert make(small, "pdf", "DATASET=small").stdout == "Open reports/small/report.pdf\n"
+    assert printed.stat().st_mtime_ns == first
+
+
 def test_clean_takes_only_what_make_made(built, tmp_path):
     folder = tmp_path / "lab"
     shutil.copytree(built, folder, symlinks=True)
     shop(folder)
     (folder / "data" / "shop" / "results").mkdir()
+    (folder / "data" / "shop" / ".failed").mkdir()
     (folder / "data" / "my notes").mkdir()
     (folder / "reports" / "copy of data").mkdir()
     assert make(folder, "clean").returncode == 0
     assert (folder / "data" / "shop" / "raw" / "my orders.csv").exists()
     assert not (folder / "data" / "shop" / "results").exists()
+    assert not (folder / "data" / "shop" / ".failed").exists()
+    assert not (folder / ".build").exists()
     assert [path.name for path in (folder / "reports" / "cdnow").iterdir()] == ["history"]
     assert (
         set(history(folder, "cdnow")) == set(history(built, "cdnow")) != set()
@@ -409,6 +453,7 @@ def test_every_target_that_people_call_is_in_the_help():
     shown = make(ROOT, "help").stdout
     for target in (
         "report",
+        "pdf",
         "compare",
         "new",
         "data/demo",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from loyaltylab.errors import LabError
 
 def check(folder: Path, stamp: Path | None) -> None:
     from loyaltylab import inspection
+    from loyaltylab.dataset import FAILED
     from loyaltylab.files import write_text
 
     problems = inspection.problems(folder, notebooks=_root(folder) / "notebooks")
@@ -20,6 +22,8 @@ def check(folder: Path, stamp: Path | None) -> None:
         raise LabError("\n".join(problems))
     print(f"{folder}: nothing wrong.")
     if stamp:
+        # A run that failed on earlier data may quote who has been erased since.
+        shutil.rmtree(folder / FAILED, ignore_errors=True)
         write_text(stamp, "")
 
 
@@ -61,7 +65,15 @@ def run(notebook: Path, folder: Path, target: Path) -> None:
     values = {"dataset": lab.name} | lab.spec.parameters.get(notebook.stem, {})
     # Only what is simulated can be held against the truth.
     without = () if (lab.folder / "truth").is_dir() else ("truth",)
-    execution.run(notebook, target, values, results=lab.results, without=without)
+    execution.run(
+        notebook,
+        target,
+        values,
+        results=lab.results,
+        without=without,
+        failed=Path(os.path.relpath(lab.failed)),
+        seconds=_seconds(lab.root, lab.name, notebook),
+    )
 
 
 def gate(folder: Path, stamp: Path) -> None:
@@ -88,7 +100,14 @@ def golden(notebooks: list[Path]) -> None:
     root = dataset.project_root()
     os.environ[dataset.DERIVED] = str(root / ".build" / "golden")
     for notebook in notebooks:
-        execution.run(notebook, notebook, {})
+        seconds = _seconds(root, "golden", notebook)
+        failed = Path(os.environ[dataset.DERIVED]) / ".failed"
+        execution.run(notebook, notebook, {}, failed=failed, seconds=seconds)
+
+
+def _seconds(root: Path, dataset: str, notebook: Path) -> Path:
+    """Of no page and no test: how long it took is never the same."""
+    return root / ".build" / "seconds" / dataset / f"{notebook.stem}.json"
 
 
 def numbers(folder: Path, notebooks: list[Path], target: Path) -> None:
@@ -116,6 +135,12 @@ def render(executed: Path, folder: Path, notebooks: list[Path], target: Path) ->
     spec = dataset.load(folder)
     stems = [notebook.stem for notebook in notebooks]
     report.write(executed, target, title=spec.title, simulated=spec.simulated, stems=stems)
+
+
+def pdf(pages: list[Path], target: Path) -> None:
+    from loyaltylab import pdf
+
+    pdf.write(pages, target)
 
 
 def simulate(folder: Path, customers: int | None) -> None:
@@ -205,6 +230,11 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("notebooks", type=Path, nargs="+", help="all, for the navigation")
     command.add_argument("target", type=Path)
     command.set_defaults(function=render)
+
+    command = commands.add_parser("pdf", help="the pages of a report as one PDF, by a browser")
+    command.add_argument("pages", type=Path, nargs="+", help="in their order")
+    command.add_argument("target", type=Path)
+    command.set_defaults(function=pdf)
 
     options = vars(parser.parse_args(arguments))
     function = options.pop("function")
