@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from loyaltylab.addresses import masked
+
 # What pydantic's kinds of error expected, in our words; {ge} and the like are its own figures.
 _EXPECTED = {
     "string_type": "a text; put it in quotes",
@@ -63,7 +65,8 @@ def in_words(error: Any, given: Any, known_keys: Callable[[list[str]], list[str]
         expected = _EXPECTED.get(kind, error["msg"]).format(**context)
     if isinstance(there, dict | BaseModel) and kind == "value_error":
         return f"dataset.yml under {'.'.join(where)}: expected {expected}."
-    found = "empty" if there is None else repr(there)
+    # Before it is cut: a cut address may have lost the sign that ends its password.
+    found = "empty" if there is None else masked(repr(there))
     found = found if len(found) < 60 else found[:57] + "..."
     return f"{place}: {key} is {found}; expected {expected}."
 
