@@ -73,9 +73,7 @@ def parse(path: str) -> Address:
         )
     if file := _FILE.fullmatch(path):
         if "://" in path:
-            raise ValueError(
-                "the path of a file below the dataset's folder, such as raw/shop.db#orders"
-            )
+            raise ValueError("a path below the dataset's folder, such as raw/shop.db#orders")
         if not file["table"]:
             raise ValueError("a table after the file's name, such as raw/shop.db#orders")
         return Address("file", file["database"], _names(file["table"]))

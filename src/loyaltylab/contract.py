@@ -359,7 +359,7 @@ class _Loader(yaml.SafeLoader):
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if key.value in seen:
                 self.problems.append(
-                    f'dataset.yml: key "{key.value}" is given twice, again in line '
+                    f'dataset.yml: key "{addresses.masked(key.value)}" is given twice, again in line '
                     f"{key.start_mark.line + 1}. Keep one."
                 )
             seen.add(key.value)
@@ -404,7 +404,7 @@ def load(path: Path) -> Dataset:
     except ValidationError as error:
         loader.problems += [in_words(e, given, _known_keys) for e in error.errors()]
     if loader.problems:
-        raise LabError("\n".join(map(addresses.masked, loader.problems)))
+        raise LabError("\n".join(loader.problems))
     return dataset
 
 

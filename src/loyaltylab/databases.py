@@ -177,7 +177,7 @@ class _PostgreSQL:
             "SELECT nspname, relname, nspname = ANY(current_schemas(false)) "
             "FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace "
             "WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND nspname <> 'information_schema' "
-            "AND nspname !~ '^pg_' ORDER BY 1, 2"
+            "AND nspname !~ '^pg_' ORDER BY 3 DESC, 1, 2"
         )
         return [(name,) if usual else (schema, name) for schema, name, usual in rows]
 
@@ -421,7 +421,7 @@ def _duckdb_file(path: Path) -> Iterator[Database]:
         con.execute("BEGIN")
         yield _DuckDB(con)
     except duckdb.Error as error:
-        locked = "lock" in str(error)
+        locked = "Could not set lock" in str(error)
         said = ("it locked", "Try again when what writes there has ended.") if locked else _BROKEN
         raise UnreadableError(*said) from None
     finally:

@@ -11,12 +11,13 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import ibis
 import pyarrow as pa
 
 from loyaltylab import databases, engine, headers
@@ -126,14 +127,13 @@ def _copy(con: Any, database: Database, one: _Wanted, target: Path) -> int:
     headers.named(columns, Source(target, one.label, one.uses[0][1]))
     types = database.types(table, columns)
     names = [f"c{place}" for place in range(len(columns))]
-    batches = _batches(database.rows(table, columns), names)
-    reader = pa.RecordBatchReader.from_batches(_texts(names), batches)
-    try:
-        con.con.register("fetched_rows", reader)
-        con.raw_sql("CREATE OR REPLACE TEMP TABLE fetched AS SELECT * FROM fetched_rows")
+    texts = pa.schema([(name, pa.string()) for name in names])
+    con.create_table("fetched", schema=ibis.Schema.from_pyarrow(texts), temp=True, overwrite=True)
+    for chunk in database.rows(table, columns):
+        arrays = [pa.array(values, pa.string()) for values in zip(*chunk, strict=True)]
+        con.con.register("fetched_rows", pa.Table.from_arrays(arrays, schema=texts))
+        con.raw_sql("INSERT INTO fetched SELECT * FROM fetched_rows")
         con.con.unregister("fetched_rows")
-    finally:
-        reader.close()
     values = _values(con, dict(zip(names, types, strict=True)))
     shown = ", ".join(
         f"{values[name]} AS {_identifier(column)}"
@@ -175,16 +175,6 @@ def _columns(one: _Wanted, there: Sequence[str], target: Path) -> list[str]:
     if problems:
         raise LabError("\n".join(problems))
     return [column for column in there if column in taken]
-
-
-def _texts(names: Sequence[str]) -> pa.Schema:
-    return pa.schema([(name, pa.string()) for name in names])
-
-
-def _batches(rows: Iterator[databases.Rows], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    for chunk in rows:
-        arrays = [pa.array(values, pa.string()) for values in zip(*chunk, strict=True)]
-        yield pa.RecordBatch.from_arrays(arrays, schema=_texts(names))
 
 
 def _values(con: Any, types: Mapping[str, str]) -> dict[str, str]:

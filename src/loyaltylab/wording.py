@@ -73,7 +73,7 @@ def in_words(error: Any, given: Any, known_keys: Callable[[list[str]], list[str]
 
 def _place(steps: tuple[int | str, ...], given: Any) -> list[str]:
     """The keys that lead to a place; in a list, which entry, from 1."""
-    where = []
+    where: list[str] = []
     for step in steps:
         if isinstance(step, str):
             where.append(step)
@@ -83,7 +83,7 @@ def _place(steps: tuple[int | str, ...], given: Any) -> list[str]:
             given = given[step]
         elif isinstance(given, dict) and step in given:
             where.append(str(step))
-    return where
+    return [masked(key) for key in where]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
