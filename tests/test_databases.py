@@ -19,7 +19,7 @@ import pytest
 from loyaltylab import addresses, contract, databases, fetching, inspection, locations, sources
 from loyaltylab.addresses import Address
 from loyaltylab.errors import LabError
-from tests import postgresql
+from tests import mysql, postgresql
 from tests.postgresql import PASSWORD
 
 ORDERS = "order_id, record_id, ordered_at, amount"
@@ -681,3 +681,132 @@ def test_the_command_tells_no_password(tmp_path, server, shop, table):
     assert (done.returncode == 0) == (table == "orders")
     assert PASSWORD not in done.stdout + done.stderr and "Traceback" not in done.stderr
     assert len((done.stdout + done.stderr).splitlines()) == 1
+
+
+# ---- MySQL
+
+
+@pytest.fixture(scope="module")
+def mysql_server():
+    if mysql.program() is None:
+        pytest.skip("no MariaDB here: mariadbd not found")
+    with mysql.server() as started:
+        *_, admin = started
+        with admin.cursor() as cursor:
+            cursor.execute("DELETE FROM mysql.global_priv WHERE user = ''")  # it would come first
+            cursor.execute("FLUSH PRIVILEGES")
+            cursor.execute("CREATE USER reader IDENTIFIED BY %s", [PASSWORD])
+        yield started
+
+
+@pytest.fixture
+def mysql_shop(mysql_server, monkeypatch):
+    """An address of a table, and what runs a statement as the owner, in a fresh database shop."""
+    monkeypatch.setenv("MYSQL_PWD", PASSWORD)
+    host, port, admin = mysql_server
+
+    def run(statement, values=None):
+        with admin.cursor() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall()
+
+    def address(table, user="reader", database="shop"):
+        return f"mysql://{user}@{host}:{port}/{database}#{table}"
+
+    run("DROP DATABASE IF EXISTS shop")
+    run("CREATE DATABASE shop CHARACTER SET utf8mb4")
+    run("USE shop")
+    run("CREATE TABLE orders AS SELECT 1 AS order_id, 'K1' AS record_id, "
+        "DATE '2024-01-01' AS ordered_at, 9.50 AS amount")  # fmt: skip
+    run("GRANT SELECT ON shop.orders TO reader")
+    return address, run
+
+
+def test_types_and_odd_names_of_mysql(con, tmp_path, mysql_shop):
+    address, run = mysql_shop
+    run("""CREATE TABLE `Or``der "s" %s` (order_id bigint, record_id varchar(50), ordered_at datetime,
+        amount decimal(10, 3), `my margin` double, returned_amount decimal(9, 2), status blob)""")
+    run("GRANT SELECT ON shop.* TO reader")
+    run("""INSERT INTO `Or``der "s" %s` VALUES (1, '', NULL, NULL, NULL, NULL, NULL),
+        (9007199254740993, 'Zoë €', '2024-03-31 02:30', 1.5, 0.1, NULL, 'blob')""")
+    path = address('"Or`der ""s"" %s"')
+    folder = yml(tmp_path, orders={"path": yaml(path), "columns": "{margin: my margin}"})
+    assert list(read(folder).values()) == [2]
+    (least, most), types = copy(con, folder)
+    assert list(most.values()) == [
+        *(
+            9007199254740993,
+            "Zoë €",
+            dt.datetime(2024, 3, 31, 2, 30),
+            decimal.Decimal("1.500"),
+            0.1,
+        ),
+        *(None, "blob"),
+    ]
+    assert least["record_id"] == "" and least["amount"] is None
+    assert types["amount"].scale == 3
+
+
+def test_zero_dates_of_mysql_are_told_and_not_lost(con, tmp_path, mysql_shop):
+    address, run = mysql_shop
+    run("SET sql_mode = ''")
+    run("INSERT INTO orders VALUES (2, 'K2', '0000-00-00', 1)")
+    folder = yml(tmp_path, orders=address("orders"))
+    read(folder)
+    assert [row["ordered_at"] for row in copy(con, folder)[0]] == ["2024-01-01", "0000-00-00"]
+
+
+def test_tables_of_mysql_are_of_one_moment(tmp_path, mysql_shop, monkeypatch):
+    address, run = mysql_shop
+    run("CREATE TABLE `lines` AS SELECT order_id, 'P' AS product_id, 1 AS quantity, 1.5 AS unit_price "
+        "FROM orders")  # fmt: skip
+    run("GRANT SELECT ON shop.* TO reader")
+    original = fetching._copy
+
+    def copy_and_write(*arguments):
+        rows = original(*arguments)
+        run("INSERT INTO orders SELECT order_id + 1, record_id, ordered_at, amount FROM orders")
+        run(
+            "INSERT INTO `lines` SELECT order_id + 1, product_id, quantity, unit_price FROM `lines`"
+        )
+        return rows
+
+    monkeypatch.setattr(fetching, "_copy", copy_and_write)
+    folder = yml(tmp_path, orders=address("orders"), order_lines=address("lines"))
+    assert set(read(folder).values()) == {1}
+
+
+def test_errors_of_mysql_are_one_sentence_each(tmp_path, mysql_shop, monkeypatch):
+    address, run = mysql_shop
+    run("GRANT SELECT ON shop.* TO reader")
+
+    def told(table="orders", **where):
+        path = address(table, **where)
+        (problem,) = refused(yml(tmp_path, orders=path))
+        return problem.removeprefix(path).removeprefix(EXPECTED)
+
+    assert told("orderz") == ': table orderz not found; there is orders. Did you mean "orders"?'
+    assert told(database="shoq").startswith("no such database on the server")
+    assert told(user="nobody").startswith("a server that refuses this user or its password.")
+    run("CREATE VIEW broken AS SELECT order_id, missing.record_id, ordered_at, amount FROM orders "
+        "JOIN (SELECT 'secret-value' AS record_id) missing")  # fmt: skip
+    run("ALTER TABLE orders DROP COLUMN ordered_at")
+    assert "secret-value" not in told("broken")
+    monkeypatch.setenv("MYSQL_PWD", "wrong")
+    assert told().startswith("a server that refuses this user or its password.")
+    monkeypatch.delenv("MYSQL_PWD")
+    assert told().startswith("a server that refuses this user or its password.")
+
+
+def test_mysql_is_not_written(tmp_path, mysql_shop):
+    address, run = mysql_shop
+    run("GRANT ALL ON shop.* TO reader")
+    run(
+        "CREATE FUNCTION sly() RETURNS int MODIFIES SQL DATA BEGIN DELETE FROM orders; RETURN 1; END"
+    )
+    run("CREATE TABLE others AS SELECT * FROM orders")
+    run("CREATE VIEW trap AS SELECT sly() AS order_id, record_id, ordered_at, amount FROM others")
+    (told,) = refused(yml(tmp_path, orders=address("trap")))
+    assert "MySQL's number 1792" in told  # ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
+    assert run("SELECT count(*) FROM orders") == ((1,),)
+    assert PASSWORD not in told

@@ -246,6 +246,7 @@ def _mysql(given: Mapping[str, str], label: str) -> Iterator[Database]:
             "Run pip install pymysql."
         ) from None
     settings: dict[str, Any] = {"password": os.environ.get("MYSQL_PWD", "")} | dict(given)
+    settings["password"] = settings["password"].encode()  # a text it would take for Latin-1
     settings["port"] = int(given.get("port", 3306))
     con = None
     try:
@@ -290,11 +291,14 @@ class _MySQL:
     def columns(self, table: Table) -> list[str]:
         *schema, name = table
         place = "%s" if schema else "database()"
-        return self._asked(
+        named = self._asked(
             "SELECT column_name FROM information_schema.columns "
             f"WHERE table_schema = {place} AND table_name = %s ORDER BY ordinal_position",
             [*schema, name],
         )
+        if not named and not schema and table in self.tables():
+            self._asked(f"SELECT * FROM {_dotted(table, '`')} LIMIT 0")  # which says why
+        return named
 
     def types(self, table: Table, columns: Sequence[str]) -> list[str]:
         with self.con.cursor() as cursor:
