@@ -17,7 +17,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import ibis
 import pyarrow as pa
 
 from loyaltylab import databases, engine, headers
@@ -128,7 +127,9 @@ def _copy(con: Any, database: Database, one: _Wanted, target: Path) -> int:
     types = database.types(table, columns)
     names = [f"c{place}" for place in range(len(columns))]
     texts = pa.schema([(name, pa.string()) for name in names])
-    con.create_table("fetched", schema=ibis.Schema.from_pyarrow(texts), temp=True, overwrite=True)
+    con.raw_sql(
+        f"CREATE OR REPLACE TEMP TABLE fetched ({', '.join(f'{n} VARCHAR' for n in names)})"
+    )
     for chunk in database.rows(table, columns):
         arrays = [pa.array(values, pa.string()) for values in zip(*chunk, strict=True)]
         con.con.register("fetched_rows", pa.Table.from_arrays(arrays, schema=texts))
