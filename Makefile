@@ -103,7 +103,7 @@ PAGE_PARTS := $(PAGE_MODULES) $(wildcard src/loyaltylab/template/*)
 
 # FORCE where a file of the dataset, or a folder of its files, is newer than $1 (names may hold
 # spaces). A file copied with its old date (cp -p, unzip) is told by when its entry changed.
-DERIVED := validated quarantine audit linked results downloads .scratch .failed .checked .passed
+DERIVED := fetched validated quarantine audit linked results downloads .scratch .failed .checked .passed
 # Written by linkage and never removed: the key of persons' numbers, and who was forgotten.
 PRIVATE := private
 newer_raw = $(if $(shell find -L $(D) -mindepth 1 $(foreach made,$(DERIVED) $(PRIVATE),-path $(D)/$(made) -prune -o) \
@@ -145,6 +145,19 @@ data/%/dataset.yml: | $(REPORT_READY)
 
 ifeq ($(DATASET),demo)
 $(D)/.checked $(call executed,01_validation): $(DEMO)
+endif
+
+# What a database holds, make cannot see: `make report` reads it anew each time, FETCH=0 aside. The
+# file that stands for what came is written only where it differs, so that nothing else runs again
+# if it does not. (No table is named any more, but copies are there: these are removed.)
+HASH := \#
+FETCHED := $(if $(shell grep -Es '(://|\.(db|sqlite3?|duckdb))[^$(HASH)]*$(HASH)' $(D)/dataset.yml)$(wildcard \
+	$(D)/fetched),$(D)/fetched/tables.json)
+
+ifneq ($(FETCHED),)
+$(D)/.checked $(call executed,01_validation): $(FETCHED)
+$(FETCHED): $(if $(filter 0,$(FETCH)),,FORCE) | $(D)/dataset.yml $(REPORT_READY)
+	@$(PYTHON) -m loyaltylab fetch $(D)
 endif
 
 $(D)/.checked: $(D)/dataset.yml $(NOTEBOOKS) $(COMMON) $(SUBJECTS) $(call newer_raw,$(D)/.checked) | $(REPORT_READY)

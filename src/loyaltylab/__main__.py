@@ -17,7 +17,10 @@ def check(folder: Path, stamp: Path | None) -> None:
     from loyaltylab.dataset import FAILED
     from loyaltylab.files import write_text
 
-    problems = inspection.problems(folder, notebooks=_root(folder) / "notebooks")
+    # make, which has a stamp, has read the databases before.
+    problems = inspection.problems(
+        folder, notebooks=_root(folder) / "notebooks", fetch=stamp is None
+    )
     if problems:
         raise LabError("\n".join(problems))
     print(f"{folder}: nothing wrong.")
@@ -25,6 +28,13 @@ def check(folder: Path, stamp: Path | None) -> None:
         # A run that failed on earlier data may quote who has been erased since.
         shutil.rmtree(folder / FAILED, ignore_errors=True)
         write_text(stamp, "")
+
+
+def fetch(folder: Path) -> None:
+    from loyaltylab import dataset, fetching
+
+    for label, rows in fetching.fetch(dataset.load(folder), folder).items():
+        print(f"{label}: {rows:,} rows read.")
 
 
 def new(folder: Path, files: list[str], column: list[str]) -> None:
@@ -179,6 +189,10 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("folder", type=Path, help="data/<dataset>")
     command.add_argument("--stamp", type=Path, help="file to touch if nothing is wrong")
     command.set_defaults(function=check)
+
+    command = commands.add_parser("fetch", help="copy the tables of databases that a dataset has")
+    command.add_argument("folder", type=Path, help="data/<dataset>")
+    command.set_defaults(function=fetch)
 
     command = commands.add_parser("new", help="make a dataset of exports")
     command.add_argument("folder", type=Path, help="data/<dataset>, not there yet")
