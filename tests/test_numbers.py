@@ -44,6 +44,7 @@ def test_a_record_has_the_fields_that_others_read(numbers, tmp_path):
             "as_of": "2024-06-30",
             "notebook": "03_retention",
             "definition": "a share",
+            "cell": None,
         }
     ]
 

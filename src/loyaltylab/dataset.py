@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 DERIVED = "LOYALTYLAB_DERIVED"
+GATE = "01_validation.gate.json"  # among the results: what `make report` stops for
 
 
 def project_root(start: Path | None = None) -> Path:
