@@ -348,7 +348,7 @@ def test_code_is_what_computes_numbers(tmp_path):
     notebook()
     first = code()
     for path in (
-        "summary/tiles.py",
+        "summary/key_tiles.py",
         "template/page.css",
         "retention/__pycache__/a.pyc",
         "__pycache__/b.pyc",
@@ -376,7 +376,7 @@ def test_code_is_what_make_runs_notebooks_again_for():
     modules = {m for m in modules if "/simulation/" not in m}
     ours = {m for m in modules if m.split("/")[2] not in provenance._NO_NUMBERS}
     assert ours == {module for module in ran if "loyaltylab/summary/" not in module} & modules
-    assert modules - ours >= {"src/loyaltylab/summary/tiles.py", "src/loyaltylab/report.py"}
+    assert modules - ours >= {"src/loyaltylab/summary/key_tiles.py", "src/loyaltylab/report.py"}
 
 
 def test_parameters_are_what_notebooks_run_with_and_dataset_yml_sets(tmp_path):

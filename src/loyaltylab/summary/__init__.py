@@ -10,9 +10,9 @@ from loyaltylab.summary.figures import (
     key_figures,
 )
 from loyaltylab.summary.findings import choose, further, rule, told, weigh
-from loyaltylab.summary.glossary import glossary
-from loyaltylab.summary.tiles import tiles
-from loyaltylab.summary.trust import trust
+from loyaltylab.summary.key_tiles import tiles
+from loyaltylab.summary.lights import trust
+from loyaltylab.summary.terms import glossary
 
 __all__ = [
     "KEY_FIGURES",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from loyaltylab.dataset import Lab
 from loyaltylab.numbers import Number, sentence
 from loyaltylab.pages import SUMMARY, href, label
-from loyaltylab.summary import findings, tiles, trust
+from loyaltylab.summary import findings, key_tiles, lights
 from loyaltylab.summary.figures import KEY_FIGURES, known, linked
 
 # Page → what it answers.
@@ -75,12 +75,12 @@ def pages(stems: Sequence[str], numbers: Mapping[str, Number], *, currency: str)
     for stem in stems:
         if stem == SUMMARY:
             continue
-        parts = [f"[**{label(stem)}**]({href(stem)})"]
-        parts += [ANSWERS[stem]] if stem in ANSWERS else []
+        link = f"[**{label(stem)}**]({href(stem)})"
+        parts = [f"{link} {ANSWERS[stem]}" if stem in ANSWERS else link]
         needs, words = HEADLINES.get(stem, ((), ""))
         if needs and known(numbers, *needs):
             parts.append(sentence(words, **linked(numbers, *needs), currency=currency))
-        lines.append(f"- {' '.join(parts)}")
+        lines.append(f"- {'<br>'.join(parts)}")
     return "\n".join(lines)
 
 
@@ -106,6 +106,6 @@ def shown(numbers: Mapping[str, Number]) -> list[str]:
     told = [one.finding for one in findings.weigh(numbers)]
     names = [name for one in told for name in one.needs]
     names += [one.caution[0] for one in told if one.caution]
-    names += [*tiles.names(numbers), *trust.names(numbers), *KEY_FIGURES]
+    names += [*key_tiles.names(numbers), *lights.names(numbers), *KEY_FIGURES]
     names += [name for needs, _ in HEADLINES.values() for name in needs]
     return list(dict.fromkeys(name for name in names if name in numbers))

@@ -59,7 +59,20 @@ def known(numbers: Mapping[str, Number], *names: str) -> bool:
 
 def linked(numbers: Mapping[str, Number], *names: str) -> dict[str, Any]:
     """Numbers by the last part of their names, as a sentence takes them."""
-    return {name.rpartition(".")[2]: Linked(**vars(numbers[name])) for name in names}
+    return {name.rpartition(".")[2]: _linked(numbers[name]) for name in names}
+
+
+def _linked(number: Number) -> Linked:
+    fields: dict[str, Any] = vars(number)
+    lacking = {bound: _Unknown() for bound in ("low", "high") if fields[bound] is None}
+    return Linked(**fields | lacking)
+
+
+class _Unknown:
+    """In a sentence, what stands for a bound that is not known."""
+
+    def __format__(self, spec: str) -> str:
+        return "unknown"
 
 
 def address(number: Number) -> str:

@@ -6,12 +6,13 @@ concerns, how sure it is, and whether something can be done about it. Each subje
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from loyaltylab.numbers import Number, sentence
 from loyaltylab.summary.figures import known, linked, page_link
-from loyaltylab.summary.glossary import term
+from loyaltylab.summary.terms import term
 
 FEWEST, MOST = 3, 5  # findings told first; beyond the fewest, those of at least ENOUGH points
 ENOUGH = 4
@@ -125,7 +126,8 @@ def sureness(number: Number, *, neutral: float | None) -> int:
         return 0
     value = float(number.value or 0)
     reach = max(value - number.low, number.high - value)
-    return 2 if reach <= NARROW * abs(value - (neutral or 0)) else 1
+    allowed = NARROW * abs(value - (neutral or 0))
+    return 2 if reach <= allowed or math.isclose(reach, allowed) else 1
 
 
 def _holds(number: Number, neutral: float | None) -> bool:
@@ -208,7 +210,7 @@ def rule(weighed: Sequence[Weighed], chosen: Sequence[Weighed]) -> str:
             sure=one.sure,
             doable=one.finding.doable,
             points=one.points,
-            told="yes" if one in chosen else "further down",
+            told="yes" if one in chosen else "no",
         )
         for one in weighed
     ]
@@ -246,7 +248,7 @@ FINDINGS = [
         ("retention.top_decile_revenue_share",),
         concerns="retention.top_decile_revenue_share",
         doable=LIST,
-        says="**{top_decile_revenue_share:.0%} of a year's revenue came from the tenth of customers who "
+        says="**{top_decile_revenue_share:.0%} of recent revenue came from the tenth of customers who "
         "spent most** ({top_decile_revenue_share.low:.1%} to {top_decile_revenue_share.high:.1%}).",
         action="See that each of them is known by name and served first; the list of the most valuable "
         "is with the data. Whether money spent on them brings more, only a trial would tell.",
@@ -306,8 +308,8 @@ FINDINGS = [
         concerns="retention.revenue_change",
         doable=TRIAL,
         neutral=0,
-        says="**Revenue of the last 12 months changed by {revenue_change:+,.0f} {currency} against the "
-        "12 before** ({revenue_change.low:+,.0f} to {revenue_change.high:+,.0f}).",
+        says="**Revenue changed by {revenue_change:+,.0f} {currency} against as many months before** "
+        "({revenue_change.low:+,.0f} to {revenue_change.high:+,.0f}).",
         action="See on the page whether customers won or customers kept made it, before planning with "
         "as much again.",
         below="See on the page whether it was fewer customers won, more lost, or smaller orders, and "
@@ -319,7 +321,7 @@ FINDINGS = [
         concerns="retention.churn_rate",
         doable=TRIAL,
         says="**{churn_rate:.1%} of active customers go in a month** ({churn_rate.low:.1%} to "
-        "{churn_rate.high:.1%}), and {repeat_revenue_share:.0%} of the last year's revenue came from "
+        "{churn_rate.high:.1%}), and {repeat_revenue_share:.0%} of recent revenue came from "
         "customers who had bought before. Nobody cancels here: gone is who has been silent for longer "
         "than nearly all who ever came back.",
         action="Try to win some back at once when their silence becomes unusual, others chosen by lot "

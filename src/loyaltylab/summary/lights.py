@@ -46,7 +46,7 @@ def trust(numbers: Mapping[str, Number], *, results: Path) -> str:
     lights = of_numbers(numbers, failed=failed)
     if not lights:
         return ""
-    items = [f"- {_lit(light.level)} {light.says} {RULE} {light.rule}" for light in lights]
+    items = [f"- {_lit(light.level)} {light.says}<br>\n  {RULE} {light.rule}" for light in lights]
     overall = sentence(OVERALL[worst(lights)])
     return "\n".join([f"{_lit(worst(lights))} {overall}", "", *items])
 

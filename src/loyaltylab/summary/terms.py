@@ -58,7 +58,7 @@ TERMS = {
     ),
     "retention.churn_rate": Term(
         "churn in a month",
-        "customers who go in a month ÷ customers active at its beginning, over 12 months together",
+        "customers who go in a month ÷ customers active at its beginning, all months counted together",
     ),
     "retention.top_decile_revenue_share": Term(
         "revenue share of the top tenth", "revenue of the tenth who spent most ÷ all revenue"

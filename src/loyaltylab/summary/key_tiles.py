@@ -100,8 +100,8 @@ def written(tiles: Iterable[Tile], *, then: Report | None) -> str:
 
 
 def _tile(tile: Tile, then: Report | None) -> str:
-    value = sentence("{value}", value=in_unit(tile.number))
-    cells = [_cell(f"[**{value}**]({address(tile.number)})")]
+    value, unit = (sentence("{part}", part=part) for part in _parts(tile.number))
+    cells = [_cell(f"[**{value}**]({address(tile.number)}) {unit}".rstrip())]
     if tile.number.low is not None:
         cells.append(_cell(sentence("{interval}", interval=interval(tile.number)), "interval"))
     if then is not None:
@@ -111,6 +111,13 @@ def _tile(tile: Tile, then: Report | None) -> str:
         alt = html.escape(describe_line(tile))
         cells.append(f'<dd class="line"><img alt="{alt}" src="{picture}"></dd>')
     return "\n".join(["<div>", f"<dt>{html.escape(tile.title)}</dt>", *cells, "</div>"])
+
+
+def _parts(number: Number) -> tuple[str, str]:
+    """Its value, and its unit where that stands behind it as a word."""
+    written = in_unit(number)
+    unit = number.unit if written.endswith(f" {number.unit}") else ""
+    return written.removesuffix(f" {unit}") if unit else written, unit
 
 
 def _cell(text: str, kind: str = "value") -> str:
@@ -180,7 +187,7 @@ def sparkline(tile: Tile) -> str:
             runs[-1].append(f"{_MARGIN + i * step:.1f},{y:.1f}")
     lines = "".join(f'<polyline points="{" ".join(run)}"/>' for run in runs if len(run) > 1)
     # The last report always has it: it is this one.
-    dots = [*(run[0] for run in runs if len(run) == 1), runs[-1][-1]]
+    dots = dict.fromkeys([*(run[0] for run in runs if len(run) == 1), runs[-1][-1]])
     points = "".join(
         f'<circle cx="{x}" cy="{y}" r="2.5" fill="{_COLOUR}" stroke="none"/>'
         for x, y in (dot.split(",") for dot in dots)
