@@ -308,8 +308,8 @@ FINDINGS = [
         concerns="retention.revenue_change",
         doable=TRIAL,
         neutral=0,
-        says="**Revenue changed by {revenue_change:+,.0f} {currency} against as many months before** "
-        "({revenue_change.low:+,.0f} to {revenue_change.high:+,.0f}).",
+        says="**Revenue of the latest months changed by {revenue_change:+,.0f} {currency} against as "
+        "many before** ({revenue_change.low:+,.0f} to {revenue_change.high:+,.0f}).",
         action="See on the page whether customers won or customers kept made it, before planning with "
         "as much again.",
         below="See on the page whether it was fewer customers won, more lost, or smaller orders, and "
