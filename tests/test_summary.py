@@ -449,6 +449,7 @@ def test_a_line_is_told_in_words():
 
 
 def test_tiles_are_a_list_of_names_and_values_and_none_is_made_up(numbers):
+    numbers |= named(number(None, name="satisfaction.csat"))
     soup = read(key_tiles.written(key_tiles.of_reports(numbers, []), then=None))
     shown = [(div.dt.get_text(), div.dd.get_text(strip=True)) for div in soup.select("dl > div")]
     assert shown == [
@@ -595,9 +596,7 @@ def test_texts_of_the_data_stay_texts_everywhere(lab, tmp_path):
         number(12.5, name="retention.cac", unit=HOSTILE, words=HOSTILE),
         number(2, name="retention.payback_months", unit="months"),
     )
-    keep(
-        lab, OCTOBER, [dataclasses.asdict(dataclasses.replace(n, unit="x")) for n in known.values()]
-    )
+    keep(lab, OCTOBER, [dataclasses.asdict(n) | {"value": 2} for n in known.values()])
     keep(lab, NOVEMBER, [dataclasses.asdict(n) for n in known.values()])
     of = summary.weigh(known)
     texts = [
@@ -624,6 +623,7 @@ def test_texts_of_the_data_stay_texts_everywhere(lab, tmp_path):
     soup = BeautifulSoup(page, "html.parser")
     assert not soup.find_all(["script", "iframe", "object"])
     assert all(str(img["src"]).startswith("data:image/svg+xml") for img in soup.find_all("img"))
+    assert [img for img in soup.find_all("img") if HOSTILE in img["alt"]]
     attributes = {name for tag in soup.find_all(True) for name in tag.attrs}
     assert not {name for name in attributes if name.startswith("on") or name == "style"}
     assert not [a for a in soup.find_all("a") if "script:" in a["href"]]
