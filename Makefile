@@ -113,7 +113,7 @@ astray = $(shell if [ ! -e $1 ] || [ $1 -nt $2 ]; then echo FORCE; fi)
 
 PAGES := $(patsubst $(R)/00_summary.html,$(R)/index.html,$(STEMS:%=$(R)/%.html))
 
-report: $(PAGES) $(R)/numbers.json ## make reports/DATASET/index.html and what it links to
+report: $(PAGES) $(R)/numbers.json $(R)/numbers.csv ## make reports/DATASET/index.html and what it links to
 	@echo "Open $(R)/index.html"
 
 pdf: $(R)/report.pdf ## make reports/DATASET/report.pdf of its pages; needs Chromium, Chrome or Edge
@@ -205,6 +205,9 @@ $(call executed,00_summary): $(R)/numbers.json $(HISTORY_MODULES)
 # Kept under the day of today as well, in $(R)/history, before the summary compares.
 $(R)/numbers.json: $(call executed,$(filter-out 00_%,$(STEMS)))
 	@$(PYTHON) -m loyaltylab numbers $(D) $(filter-out notebooks/00_%,$(NOTEBOOKS)) $@
+
+$(R)/numbers.csv: $(R)/numbers.json src/loyaltylab/summary/table.py
+	@$(PYTHON) -m loyaltylab table $< $@
 
 # A page names all pages: it is made again when a notebook comes or goes.
 $(R)/index.html: $(R)/executed/00_summary.ipynb $(PAGE_PARTS) notebooks | $(REPORT_READY)

@@ -1,5 +1,6 @@
 """The Makefile as people use it, in a copy of the project somewhere else."""
 
+import csv
 import datetime as dt
 import json
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from bs4 import BeautifulSoup
 
 from loyaltylab import pdf
 from loyaltylab.errors import LabError
@@ -84,6 +86,20 @@ def history(folder, dataset):
     return {
         p.relative_to(kept).as_posix(): p.stat().st_mtime_ns for p in kept.rglob("*") if p.is_file()
     }
+
+
+def astray(report):
+    """Links of the summary that lead nowhere, with the number of those to where a number was made."""
+    pages = {p.name: BeautifulSoup(p.read_text(), "html.parser") for p in report.glob("*.html")}
+    hrefs = [a["href"] for a in pages["index.html"].select("main a[href]")]
+    lost, led = [], 0
+    for href in hrefs:
+        name, _, anchor = href.partition("#")
+        found = not anchor or pages[name or "index.html"].find(id=anchor)
+        led += bool(found) and anchor.startswith("number.")
+        if not found or not (report / name).exists():
+            lost.append(href)
+    return lost, led
 
 
 def rerun(before, after):
@@ -179,6 +195,16 @@ def test_a_report_is_kept_and_the_next_day_s_says_what_moved(small):
     assert (today / "numbers.json").read_bytes() == (report / "numbers.json").read_bytes()
     whole = (report / "index.html").read_text()
     assert "Since the last report" not in whole
+    lost, led = astray(report)
+    assert not lost and led > 20
+    # Not one is at the top of its page, where those of no known cell are.
+    first = BeautifulSoup((report / "03_retention.html").read_text(), "html.parser").main.find(True)
+    assert first.get("class") != ["target"]
+    with (report / "numbers.csv").open(encoding="utf-8-sig", newline="") as table:
+        rows = list(csv.DictReader(table))
+    assert [row["name"] for row in rows] == [
+        record["name"] for record in json.loads((report / "numbers.json").read_text())
+    ]
     earlier = report / "history" / "2024-02-29"
     shutil.copytree(today, earlier)
     records = json.loads((earlier / "numbers.json").read_text())
@@ -383,6 +409,7 @@ def test_data_that_answer_little_still_make_a_whole_report(built):
     assert "0 of 2" in retention
     assert "Too early" in retention
     assert not [p.name for p in report.glob("*.html") if " nan" in p.read_text()]
+    assert not astray(report)[0]
 
 
 def test_a_dataset_with_contracts_has_its_renewals_projected(built):

@@ -132,6 +132,16 @@ def numbers(folder: Path, notebooks: list[Path], target: Path) -> None:
     write_json(target, records)
 
 
+def table(numbers: Path, target: Path) -> None:
+    import json
+
+    from loyaltylab.files import write_text
+    from loyaltylab.summary.table import as_csv
+
+    # The mark tells Excel that it is UTF-8; line ends are those of the format.
+    write_text(target, "\ufeff" + as_csv(json.loads(numbers.read_text("utf-8"))))
+
+
 def compare(folder: Path, a: str, b: str) -> None:
     from loyaltylab import since
     from loyaltylab.dataset import Lab
@@ -140,11 +150,19 @@ def compare(folder: Path, a: str, b: str) -> None:
 
 
 def render(executed: Path, folder: Path, notebooks: list[Path], target: Path) -> None:
-    from loyaltylab import dataset, report
+    from loyaltylab import report
+    from loyaltylab.dataset import Lab
 
-    spec = dataset.load(folder)
-    stems = [notebook.stem for notebook in notebooks]
-    report.write(executed, target, title=spec.title, simulated=spec.simulated, stems=stems)
+    lab = Lab(folder.name)
+    recorded = {r["name"]: r.get("cell") for r in lab.numbers([executed.stem])}
+    report.write(
+        executed,
+        target,
+        title=lab.spec.title,
+        simulated=lab.spec.simulated,
+        stems=[notebook.stem for notebook in notebooks],
+        recorded=recorded,
+    )
 
 
 def pdf(pages: list[Path], target: Path) -> None:
@@ -230,6 +248,11 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("notebooks", type=Path, nargs="+")
     command.add_argument("target", type=Path)
     command.set_defaults(function=numbers)
+
+    command = commands.add_parser("table", help="numbers.json as a table for spreadsheets")
+    command.add_argument("numbers", type=Path, help="numbers.json")
+    command.add_argument("target", type=Path, help="numbers.csv")
+    command.set_defaults(function=table)
 
     command = commands.add_parser("compare", help="say what moved between two reports")
     command.add_argument("folder", type=Path, help="data/<dataset>")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 DERIVED = "LOYALTYLAB_DERIVED"
 FAILED = ".failed"
+GATE = "01_validation.gate.json"  # among the results: what `make report` stops for
 
 
 def project_root(start: Path | None = None) -> Path:
