@@ -12,7 +12,7 @@ DEMO_CUSTOMERS ?= $(shell sed -n 's/^  customers: *\([0-9]*\).*/\1/p' data/demo/
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: report compare new data/demo spark test study lab golden lint bench lock clean help FORCE
+.PHONY: report pdf compare new data/demo spark test study lab golden lint bench lock clean help FORCE
 
 D := data/$(DATASET)
 R := reports/$(DATASET)
@@ -95,7 +95,9 @@ SUBJECTS := $(foreach stem,$(STEMS),$(call subject,$(stem)))
 PAGE_MODULES := src/loyaltylab/report.py src/loyaltylab/markup.py
 # What the summary reads of earlier reports: no other notebook does.
 HISTORY_MODULES := $(patsubst %,src/loyaltylab/%.py,history provenance changes since)
-COMMON := $(filter-out $(SUBJECTS) $(PAGE_MODULES) $(HISTORY_MODULES) src/loyaltylab/__main__.py, \
+# What stands around a run or a page, and changes nothing in them.
+AROUND := $(patsubst %,src/loyaltylab/%.py,__main__ failure progress pdf)
+COMMON := $(filter-out $(SUBJECTS) $(PAGE_MODULES) $(HISTORY_MODULES) $(AROUND), \
 	$(wildcard src/loyaltylab/*.py))
 PAGE_PARTS := $(PAGE_MODULES) $(wildcard src/loyaltylab/template/*)
 
@@ -105,7 +107,7 @@ CATALOGUES := $(if $(LANGUAGE),$(wildcard src/loyaltylab/languages/$(LANGUAGE)/*
 
 # FORCE where a file of the dataset, or a folder of its files, is newer than $1 (names may hold
 # spaces). A file copied with its old date (cp -p, unzip) is told by when its entry changed.
-DERIVED := validated quarantine audit linked results downloads .scratch .checked .passed
+DERIVED := fetched validated quarantine audit linked results downloads .scratch .failed .checked .passed
 # Written by linkage and never removed: the key of persons' numbers, and who was forgotten.
 PRIVATE := private
 newer_raw = $(if $(shell find -L $(D) -mindepth 1 $(foreach made,$(DERIVED) $(PRIVATE),-path $(D)/$(made) -prune -o) \
@@ -115,8 +117,14 @@ astray = $(shell if [ ! -e $1 ] || [ $1 -nt $2 ]; then echo FORCE; fi)
 
 PAGES := $(patsubst $(R)/00_summary.html,$(R)/index.html,$(STEMS:%=$(R)/%.html))
 
-report: $(PAGES) $(R)/numbers.json ## make reports/DATASET/index.html and what it links to
+report: $(PAGES) $(R)/numbers.json $(R)/numbers.csv ## make reports/DATASET/index.html and what it links to
 	@echo "Open $(R)/index.html"
+
+pdf: $(R)/report.pdf ## make reports/DATASET/report.pdf of its pages; needs Chromium, Chrome or Edge
+	@echo "Open $<"
+
+$(R)/report.pdf: $(PAGES) src/loyaltylab/pdf.py | $(REPORT_READY)
+	@$(PYTHON) -m loyaltylab pdf $(PAGES) $@
 
 # What was typed passes through the environment, where the shell finds no command in it.
 new: export NEW_FOLDER = data/$(DATASET)
@@ -141,6 +149,19 @@ data/%/dataset.yml: | $(REPORT_READY)
 
 ifeq ($(DATASET),demo)
 $(D)/.checked $(call executed,01_validation): $(DEMO)
+endif
+
+# What a database holds, make cannot see: `make report` reads it anew each time, FETCH=0 aside. The
+# file that stands for what came is written only where it differs, so that nothing else runs again
+# if it does not. (No table is named any more, but copies are there: these are removed.)
+HASH := \#
+FETCHED := $(if $(shell grep -Es '(://|\.(db|sqlite3?|duckdb))[^$(HASH)]*$(HASH)' $(D)/dataset.yml)$(wildcard \
+	$(D)/fetched),$(D)/fetched/tables.json)
+
+ifneq ($(FETCHED),)
+$(D)/.checked $(call executed,01_validation): $(FETCHED)
+$(FETCHED): $(if $(filter 0,$(FETCH)),,FORCE) | $(D)/dataset.yml $(REPORT_READY)
+	@$(PYTHON) -m loyaltylab fetch $(D)
 endif
 
 $(D)/.checked: $(D)/dataset.yml $(NOTEBOOKS) $(COMMON) $(SUBJECTS) $(call newer_raw,$(D)/.checked) | $(REPORT_READY)
@@ -189,6 +210,9 @@ $(call executed,00_summary): $(R)/numbers.json $(HISTORY_MODULES)
 $(R)/numbers.json: $(call executed,$(filter-out 00_%,$(STEMS)))
 	@$(PYTHON) -m loyaltylab numbers $(D) $(filter-out notebooks/00_%,$(NOTEBOOKS)) $@
 
+$(R)/numbers.csv: $(R)/numbers.json src/loyaltylab/summary/table.py
+	@$(PYTHON) -m loyaltylab table $< $@
+
 # A page names all pages: it is made again when a notebook comes or goes.
 $(R)/index.html: $(R)/executed/00_summary.ipynb $(PAGE_PARTS) notebooks | $(REPORT_READY)
 	@$(PYTHON) -m loyaltylab render $< $(D) $(NOTEBOOKS) $@
@@ -222,8 +246,8 @@ golden: $(REPORT_READY) $(DEMO) ## run the notebooks in place: their outputs bec
 	rm -rf .build/golden
 	$(PYTHON) -m loyaltylab golden $(IN_ORDER)
 
-lab: $(LAB_READY) ## open the notebooks in JupyterLab
-	$(LAB_PYTHON) -m jupyter lab notebooks
+lab: $(LAB_READY) ## open the notebooks in JupyterLab, NOTEBOOK=03_retention that one
+	$(LAB_PYTHON) -m jupyter lab notebooks $(if $(NOTEBOOK),--LabApp.default_url="/lab/tree/$(NOTEBOOK:.ipynb=).ipynb")
 
 spark: $(SPARK_READY) ## add Spark, for datasets whose engine it is; needs Java
 

@@ -228,7 +228,7 @@ def test_observed_until(tmp_path, given):
         ),
         (
             yml("format: xml"),
-            f"{ORDERS}format is 'xml'; expected csv, text, fixed, parquet, jsonl or excel.",
+            f"{ORDERS}format is 'xml'; expected csv, text, fixed, parquet, jsonl, excel or database.",
         ),
         (
             yml("encoding: klingon"),

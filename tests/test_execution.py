@@ -106,7 +106,7 @@ def test_the_words_of_a_failing_library_are_not_told(tmp_path):
 
 def test_a_kernel_that_dies_is_one_clear_error(tmp_path):
     source = notebook(tmp_path / "03_x.ipynb", "import os; os._exit(1)")
-    with pytest.raises(LabError, match="its kernel died"):
+    with pytest.raises(LabError, match="its kernel died at cell 3 of 3"):
         execution.run(source, tmp_path / "out.ipynb", {})
 
 
@@ -142,10 +142,14 @@ def test_a_notebook_runs_with_its_parameters_and_leaves_no_trace(tmp_path):
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("1 / 0", r"^03_x\.ipynb, cell 2: expected it to run, found ZeroDivisionError\."),
+        (
+            "1 / 0",
+            r'^03_x\.ipynb, cell 3 of 3, below "Title": expected it to run, found ZeroDivisionError '
+            r"in line 1\.\n",
+        ),
         (
             "from loyaltylab.errors import LabError\nraise LabError('orders: expected rows.')",
-            r"^orders: expected rows\.$",
+            r'^orders: expected rows\.\n03_x\.ipynb stopped there: cell 3 of 3, below "Title"\.\n',
         ),
     ],
 )
@@ -154,6 +158,92 @@ def test_a_failing_cell_is_named_and_nothing_is_left(tmp_path, source, words):
     with pytest.raises(LabError, match=words):
         execution.run(notebook(tmp_path / "03_x.ipynb", source), target, {}, report=print)
     assert list(target.parent.iterdir()) == []
+
+
+FAILING = """\
+customer = "anna@example.org"
+def look(name):
+    raise ValueError(f"cannot read {name}")
+
+look(customer)"""
+
+
+@pytest.fixture
+def failing(tmp_path):
+    """A run that failed below a heading that was shown, with a parameter of its own."""
+    shown = "from IPython.display import display\n"
+    shown += "display({'text/markdown': '## Who left\\n\\ntext', 'text/plain': 'text'}, raw=True)"
+    source = notebook(tmp_path / "03_x.ipynb", shown, FAILING, "print('never')")
+    with pytest.raises(LabError) as error:
+        execution.run(
+            source, tmp_path / "out.ipynb", {"dataset": "other"}, failed=tmp_path / ".failed"
+        )
+    return source, tmp_path / ".failed" / "03_x.ipynb", str(error.value)
+
+
+def test_a_failure_names_cell_heading_and_line_but_no_value(failing):
+    _, kept, words = failing
+    first, where, how = words.splitlines()
+    assert first == (
+        '03_x.ipynb, cell 4 of 5, below "Who left": expected it to run, found ValueError in line 3.'
+    )
+    assert str(kept) in where and "may quote customers' data" in where
+    assert "make lab NOTEBOOK=03_x, then cell 4" in how
+    assert "anna" not in words and "other" not in words
+
+
+def test_a_failed_run_is_kept_until_the_notebook_runs_again(failing, tmp_path):
+    source, kept, _ = failing
+    cells = nbformat.read(kept, as_version=4).cells
+    assert cells[-2].outputs[0].evalue == "cannot read anna@example.org"
+    assert cells[-1].outputs == []
+    assert "papermill-error" not in kept.read_text()
+    assert not (tmp_path / "out.ipynb").exists()
+    mended = nbformat.read(source, as_version=4)
+    mended.cells[3]["source"] = "print()"
+    nbformat.write(mended, source)
+    execution.run(source, tmp_path / "out.ipynb", {}, failed=kept.parent, report=lambda _: None)
+    assert not kept.exists()
+
+
+def test_a_failure_is_told_where_its_run_cannot_be_kept(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(LabError, match="found ZeroDivisionError") as error:
+        execution.run(
+            notebook(tmp_path / "03_x.ipynb", "1 / 0"),
+            tmp_path / "out.ipynb",
+            {},
+            failed=tmp_path / "file" / ".failed",
+        )
+    assert ".failed" not in str(error.value)
+
+
+def test_a_cell_that_is_no_python_is_told_by_its_line(tmp_path):
+    with pytest.raises(LabError, match=r"found SyntaxError in line 2\."):
+        execution.run(notebook(tmp_path / "03_x.ipynb", "a = 1\nb ="), tmp_path / "out.ipynb", {})
+
+
+def test_a_long_heading_is_told_by_its_beginning(tmp_path):
+    source = notebook(tmp_path / "03_x.ipynb", "1 / 0")
+    written = nbformat.read(source, as_version=4)
+    written.cells[0].source = f"# {'long ' * 40}"
+    nbformat.write(written, source)
+    with pytest.raises(LabError) as error:
+        execution.run(source, tmp_path / "out.ipynb", {})
+    heading = str(error.value).split('"')[1]
+    assert len(heading) == 80 and heading.endswith("long…")
+
+
+def test_what_each_cell_took_is_kept_for_the_next_run_alone(tmp_path):
+    source = notebook(tmp_path / "03_x.ipynb", "import time; time.sleep(0.2)")
+    kept, target = tmp_path / "seconds" / "03_x.json", tmp_path / "out.ipynb"
+    for _ in range(2):
+        execution.run(source, target, {"dataset": "a"}, seconds=kept, report=lambda _: None)
+    took = json.loads(kept.read_text())
+    assert list(took) == ["cell-1", "cell-2"]  # no prose, no cell of papermill's
+    assert took["cell-2"] >= 0.2
+    (tmp_path / "file").touch()
+    execution.run(source, target, {}, seconds=tmp_path / "file" / "a", report=lambda _: None)
 
 
 def test_a_question_that_the_data_cannot_answer_ends_its_page_and_passes(tmp_path):

@@ -67,6 +67,17 @@ def test_a_right_dataset(check):
     assert check() == []
 
 
+def test_a_run_that_failed_on_earlier_data_is_not_kept(project):
+    """It may quote who has been erased since. A check by hand stamps nothing and removes nothing."""
+    kept = project.folder / ".failed" / "03_retention.ipynb"
+    kept.parent.mkdir()
+    kept.write_text("anna@example.org")
+    assert command.main(["check", "data/shop"]) == 0
+    assert kept.exists()
+    assert command.main(["check", "data/shop", "--stamp", "data/shop/.checked"]) == 0
+    assert not kept.parent.exists()
+
+
 def test_wrong_column(project, check):
     project.raw("sales.csv", "date,cust,value\n2024-01-05,4711,12.5\n")
     project.yml("columns: {ordered_at: date, record_id: cust}")

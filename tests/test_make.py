@@ -1,5 +1,6 @@
 """The Makefile as people use it, in a copy of the project somewhere else."""
 
+import csv
 import datetime as dt
 import json
 import os
@@ -13,6 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from bs4 import BeautifulSoup
+
+from loyaltylab import pdf
+from loyaltylab.errors import LabError
 
 ROOT = Path(__file__).parents[1]
 STEMS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -33,7 +38,7 @@ def copy_of_project(folder):
         source = ROOT / part
         if source.is_dir():
             derived = ("validated", "quarantine", "audit", "linked", "results", "__pycache__")
-            derived += (".checked", ".passed", ".scratch")
+            derived += (".checked", ".passed", ".scratch", ".failed")
             derived += ("raw", "truth", "private")  # of the demo, which make simulates
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns(*derived))
         else:
@@ -81,6 +86,20 @@ def history(folder, dataset):
     return {
         p.relative_to(kept).as_posix(): p.stat().st_mtime_ns for p in kept.rglob("*") if p.is_file()
     }
+
+
+def astray(report):
+    """Links of the summary that lead nowhere, with the number of those to where a number was made."""
+    pages = {p.name: BeautifulSoup(p.read_text(), "html.parser") for p in report.glob("*.html")}
+    hrefs = [a["href"] for a in pages["index.html"].select("main a[href]")]
+    lost, led = [], 0
+    for href in hrefs:
+        name, _, anchor = href.partition("#")
+        found = not anchor or pages[name or "index.html"].find(id=anchor)
+        led += bool(found) and anchor.startswith("number.")
+        if not found or not (report / name).exists():
+            lost.append(href)
+    return lost, led
 
 
 def rerun(before, after):
@@ -176,6 +195,16 @@ def test_a_report_is_kept_and_the_next_day_s_says_what_moved(small):
     assert (today / "numbers.json").read_bytes() == (report / "numbers.json").read_bytes()
     whole = (report / "index.html").read_text()
     assert "Since the last report" not in whole
+    lost, led = astray(report)
+    assert not lost and led > 20
+    # Not one is at the top of its page, where those of no known cell are.
+    first = BeautifulSoup((report / "03_retention.html").read_text(), "html.parser").main.find(True)
+    assert first.get("class") != ["target"]
+    with (report / "numbers.csv").open(encoding="utf-8-sig", newline="") as table:
+        rows = list(csv.DictReader(table))
+    assert [row["name"] for row in rows] == [
+        record["name"] for record in json.loads((report / "numbers.json").read_text())
+    ]
     earlier = report / "history" / "2024-02-29"
     shutil.copytree(today, earlier)
     records = json.loads((earlier / "numbers.json").read_text())
@@ -203,16 +232,57 @@ def test_a_report_is_kept_and_the_next_day_s_says_what_moved(small):
     assert (report / "index.html").read_text() == whole
 
 
+def test_a_failed_cell_is_told_its_run_kept_and_nothing_else_changed(small):
+    """That it is kept below the dataset's folder is no reason to read the raw files again."""
+    source = small / "notebooks" / "06_service.ipynb"
+    target = small / "reports" / "small" / "executed" / source.name
+    kept = small / "data" / "small" / ".failed" / source.name
+    whole, before = source.read_text(), executed(small)
+    broken = json.loads(whole)
+    code = [cell for cell in broken["cells"] if cell["cell_type"] == "code"]
+    code[-1] |= {"source": "raise KeyError('anna@example.org')", "metadata": {"tags": []}}
+    source.write_text(json.dumps(broken))
+    for _ in range(2):
+        done = make(small, str(target.relative_to(small)), "DATASET=small")
+        assert done.returncode != 0
+        assert "found KeyError in line 1." in done.stderr and "anna" not in done.stderr
+        assert "data/small/.failed/06_service.ipynb" in done.stderr
+        assert "make lab NOTEBOOK=06_service" in done.stderr
+        assert "anna@example.org" in kept.read_text()
+        assert executed(small) == before
+    source.write_text(whole)
+    done = make(small, "report", "DATASET=small")
+    assert done.returncode == 0, done.stderr
+    assert not kept.exists()
+    assert rerun(before, executed(small)) == {"06_service", "00_summary"}
+
+
+def test_a_pdf_is_printed_once_of_its_pages(small):
+    try:
+        pdf.find_browser()
+    except LabError as error:
+        pytest.skip(str(error))
+    printed = small / "reports" / "small" / "report.pdf"
+    assert make(small, "pdf", "DATASET=small").stdout == "Open reports/small/report.pdf\n"
+    first = printed.stat().st_mtime_ns
+    assert printed.read_bytes().startswith(b"%PDF-")
+    assert make(small, "pdf", "DATASET=small").stdout == "Open reports/small/report.pdf\n"
+    assert printed.stat().st_mtime_ns == first
+
+
 def test_clean_takes_only_what_make_made(built, tmp_path):
     folder = tmp_path / "lab"
     shutil.copytree(built, folder, symlinks=True)
     shop(folder)
     (folder / "data" / "shop" / "results").mkdir()
+    (folder / "data" / "shop" / ".failed").mkdir()
     (folder / "data" / "my notes").mkdir()
     (folder / "reports" / "copy of data").mkdir()
     assert make(folder, "clean").returncode == 0
     assert (folder / "data" / "shop" / "raw" / "my orders.csv").exists()
     assert not (folder / "data" / "shop" / "results").exists()
+    assert not (folder / "data" / "shop" / ".failed").exists()
+    assert not (folder / ".build").exists()
     assert [path.name for path in (folder / "reports" / "cdnow").iterdir()] == ["history"]
     assert (
         set(history(folder, "cdnow")) == set(history(built, "cdnow")) != set()
@@ -339,6 +409,7 @@ def test_data_that_answer_little_still_make_a_whole_report(built):
     assert "0 of 2" in retention
     assert "Too early" in retention
     assert not [p.name for p in report.glob("*.html") if " nan" in p.read_text()]
+    assert not astray(report)[0]
 
 
 def test_a_dataset_with_contracts_has_its_renewals_projected(built):
@@ -409,6 +480,7 @@ def test_every_target_that_people_call_is_in_the_help():
     shown = make(ROOT, "help").stdout
     for target in (
         "report",
+        "pdf",
         "compare",
         "new",
         "data/demo",

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -44,8 +45,18 @@ def test_a_record_has_the_fields_that_others_read(numbers, tmp_path):
             "as_of": "2024-06-30",
             "notebook": "03_retention",
             "definition": "a share",
+            "cell": None,
         }
     ]
+
+
+def test_a_record_knows_its_cell_which_is_no_part_of_what_it_says(numbers, monkeypatch):
+    outside = record(numbers)
+    shell = SimpleNamespace(execution_count=7)
+    monkeypatch.setattr("loyaltylab.numbers.get_ipython", lambda: shell)
+    inside = record(nb.Numbers("03_retention", as_of=dt.date(2024, 6, 30)))
+    assert (outside.cell, inside.cell) == (None, 7)
+    assert outside == inside and repr(outside) == repr(inside)
 
 
 def test_what_is_not_known_is_null_and_says_so(numbers, tmp_path):

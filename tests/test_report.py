@@ -103,6 +103,41 @@ def test_a_page_without_headings_is_named_after_its_notebook(tmp_path):
     assert not soup.select(".contents")
 
 
+def test_a_number_leads_to_the_cell_that_recorded_it(tmp_path):
+    """Also where that cell shows nothing and so joins a neighbour, and where it is not known."""
+    cells = [
+        new_markdown_cell("# Who stays?"),
+        code("dataset = 1", tags=("parameters",)),
+        code("record(quiet)"),
+        code("say(1)", shown(md="First.")),
+        code("say(2)", shown(md="Second.")),
+        code("record(after)"),
+    ]
+    for count, cell in enumerate(cells[1:], 1):
+        cell.execution_count = count
+    recorded = {
+        "a.quiet": 2, "a.first": 3, "a.second": 4, "a.after": 5, "a.set": 1, "a.unknown": None,
+        "a.gone": 99, "a b.<x>": 4, "a-b.-x-": 4,
+    }  # fmt: skip
+    path = save(tmp_path, *cells)
+    html = report.render(path, title="A", simulated=False, stems=STEMS, recorded=recorded)
+    soup = BeautifulSoup(html, "html.parser")
+    main, names = (
+        soup.main,
+        ["a.unknown", "a.gone", "a.set", "a.quiet", "a.first", "a.second", "a.after"],
+    )
+    anchors = [tag["id"] for tag in main.select("span.target")]
+    assert anchors == [*(f"number.{name}" for name in names), "number.a-b.-x-"]
+
+    def text_after(name):
+        return soup.find(id=f"number.{name}").find_next(string=re.compile(r"\w")).strip()
+
+    assert text_after("a.unknown") == text_after("a.gone") == "Who stays?"
+    assert text_after("a.quiet") == text_after("a.first") == "First."
+    assert text_after("a.second") == text_after("a.after") == "Second."
+    assert text_after("a.set") == "Parameters of this run"
+
+
 def test_navigation(tmp_path):
     soup = page(tmp_path, *essay())
     links = soup.select("nav[aria-label=Reports] a")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,14 +14,27 @@ from loyaltylab.errors import LabError
 
 def check(folder: Path, stamp: Path | None) -> None:
     from loyaltylab import inspection
+    from loyaltylab.dataset import FAILED
     from loyaltylab.files import write_text
 
-    problems = inspection.problems(folder, notebooks=_root(folder) / "notebooks")
+    # make, which has a stamp, has read the databases before.
+    problems = inspection.problems(
+        folder, notebooks=_root(folder) / "notebooks", fetch=stamp is None
+    )
     if problems:
         raise LabError("\n".join(problems))
     print(f"{folder}: nothing wrong.")
     if stamp:
+        # A run that failed on earlier data may quote who has been erased since.
+        shutil.rmtree(folder / FAILED, ignore_errors=True)
         write_text(stamp, "")
+
+
+def fetch(folder: Path) -> None:
+    from loyaltylab import dataset, fetching
+
+    for label, rows in fetching.fetch(dataset.load(folder), folder).items():
+        print(f"{label}: {rows:,} rows read.")
 
 
 def new(folder: Path, files: list[str], column: list[str]) -> None:
@@ -61,7 +75,15 @@ def run(notebook: Path, folder: Path, target: Path) -> None:
     values = {"dataset": lab.name} | lab.spec.parameters.get(notebook.stem, {})
     # Only what is simulated can be held against the truth.
     without = () if (lab.folder / "truth").is_dir() else ("truth",)
-    execution.run(notebook, target, values, results=lab.results, without=without)
+    execution.run(
+        notebook,
+        target,
+        values,
+        results=lab.results,
+        without=without,
+        failed=Path(os.path.relpath(lab.failed)),
+        seconds=_seconds(lab.root, lab.name, notebook),
+    )
 
 
 def gate(folder: Path, stamp: Path) -> None:
@@ -88,7 +110,14 @@ def golden(notebooks: list[Path]) -> None:
     root = dataset.project_root()
     os.environ[dataset.DERIVED] = str(root / ".build" / "golden")
     for notebook in notebooks:
-        execution.run(notebook, notebook, {})
+        seconds = _seconds(root, "golden", notebook)
+        failed = Path(os.environ[dataset.DERIVED]) / ".failed"
+        execution.run(notebook, notebook, {}, failed=failed, seconds=seconds)
+
+
+def _seconds(root: Path, dataset: str, notebook: Path) -> Path:
+    """Of no page and no test: how long it took is never the same."""
+    return root / ".build" / "seconds" / dataset / f"{notebook.stem}.json"
 
 
 def numbers(folder: Path, notebooks: list[Path], target: Path) -> None:
@@ -103,6 +132,16 @@ def numbers(folder: Path, notebooks: list[Path], target: Path) -> None:
     write_json(target, records)
 
 
+def table(numbers: Path, target: Path) -> None:
+    import json
+
+    from loyaltylab.files import write_text
+    from loyaltylab.summary.table import as_csv
+
+    # The mark tells Excel that it is UTF-8; line ends are those of the format.
+    write_text(target, "\ufeff" + as_csv(json.loads(numbers.read_text("utf-8"))))
+
+
 def compare(folder: Path, a: str, b: str) -> None:
     from loyaltylab import since
     from loyaltylab.dataset import Lab
@@ -111,18 +150,26 @@ def compare(folder: Path, a: str, b: str) -> None:
 
 
 def render(executed: Path, folder: Path, notebooks: list[Path], target: Path) -> None:
-    from loyaltylab import dataset, report
+    from loyaltylab import report
+    from loyaltylab.dataset import Lab
 
-    spec = dataset.load(folder)
-    stems = [notebook.stem for notebook in notebooks]
+    lab = Lab(folder.name)
+    recorded = {r["name"]: r.get("cell") for r in lab.numbers([executed.stem])}
     report.write(
         executed,
         target,
-        title=spec.title,
-        simulated=spec.simulated,
-        stems=stems,
-        language=spec.language,
+        title=lab.spec.title,
+        simulated=lab.spec.simulated,
+        stems=[notebook.stem for notebook in notebooks],
+        language=lab.spec.language,
+        recorded=recorded,
     )
+
+
+def pdf(pages: list[Path], target: Path) -> None:
+    from loyaltylab import pdf
+
+    pdf.write(pages, target)
 
 
 def simulate(folder: Path, customers: int | None) -> None:
@@ -162,6 +209,10 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--stamp", type=Path, help="file to touch if nothing is wrong")
     command.set_defaults(function=check)
 
+    command = commands.add_parser("fetch", help="copy the tables of databases that a dataset has")
+    command.add_argument("folder", type=Path, help="data/<dataset>")
+    command.set_defaults(function=fetch)
+
     command = commands.add_parser("new", help="make a dataset of exports")
     command.add_argument("folder", type=Path, help="data/<dataset>, not there yet")
     command.add_argument("files", nargs="*", help="orders, and what else there is")
@@ -199,6 +250,11 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("target", type=Path)
     command.set_defaults(function=numbers)
 
+    command = commands.add_parser("table", help="numbers.json as a table for spreadsheets")
+    command.add_argument("numbers", type=Path, help="numbers.json")
+    command.add_argument("target", type=Path, help="numbers.csv")
+    command.set_defaults(function=table)
+
     command = commands.add_parser("compare", help="say what moved between two reports")
     command.add_argument("folder", type=Path, help="data/<dataset>")
     report = "a day such as 2026-10-01 of reports/<dataset>/history, or the path of a numbers.json"
@@ -212,6 +268,11 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("notebooks", type=Path, nargs="+", help="all, for the navigation")
     command.add_argument("target", type=Path)
     command.set_defaults(function=render)
+
+    command = commands.add_parser("pdf", help="the pages of a report as one PDF, by a browser")
+    command.add_argument("pages", type=Path, nargs="+", help="in their order")
+    command.add_argument("target", type=Path)
+    command.set_defaults(function=pdf)
 
     options = vars(parser.parse_args(arguments))
     function = options.pop("function")

@@ -22,13 +22,13 @@ from pydantic import (
     model_validator,
 )
 
-from loyaltylab import criteria
+from loyaltylab import addresses, criteria
 from loyaltylab.criteria import Criterion
 from loyaltylab.errors import LabError
 from loyaltylab.wording import in_words
 from loyaltylab.world import World
 
-Format = Literal["csv", "text", "fixed", "parquet", "jsonl", "excel"]
+Format = Literal["csv", "text", "fixed", "parquet", "jsonl", "excel", "database"]
 TableName = Literal[
     "orders",
     "order_lines",
@@ -114,7 +114,7 @@ class File(Strict):
     """One file (or one pattern of files alike) and how to read it.
 
     path : below the dataset's folder, `*` and `?` allowed in the name; or `package:module/inner/path`
-        for a file inside an installed package.
+        for a file inside an installed package; or a table of a database, as `addresses` has it.
     source : name of the system it comes from, unless a column says so.
     names : the columns' names, for a file without a header; widths : of a fixed-width file.
     sign : what may stand before or behind its amounts of money, such as € or kr.
@@ -153,7 +153,9 @@ class File(Strict):
         if not isinstance(given, dict):
             raise ValueError("a path, or keys such as path and columns")
         suffix = PurePosixPath(str(given.get("path"))).suffix.lower()
-        if "delimiter" in given:  # whatever the ending says
+        if addresses.is_address(str(given.get("path"))):
+            given = {"format": "database"} | given
+        elif "delimiter" in given:  # whatever the ending says
             given = {"format": "csv"} | given
         elif suffix in SUFFIXES:
             given = {"format": SUFFIXES[suffix]} | given
@@ -164,8 +166,14 @@ class File(Strict):
     @field_validator("path")
     @classmethod
     def _stays_inside(cls, path: str) -> str:
-        inner = PurePosixPath(path.removeprefix("package:"))
-        if inner.is_absolute() or ".." in inner.parts or "\\" in path:
+        inside = path
+        if addresses.is_address(path):
+            address = addresses.parse(path)
+            if address.kind != "file":
+                return path
+            inside = address.database
+        inner = PurePosixPath(inside.removeprefix("package:"))
+        if inner.is_absolute() or ".." in inner.parts or "\\" in inside:
             raise ValueError(
                 "a path below the dataset's folder, without .. and with forward slashes"
             )
@@ -196,6 +204,8 @@ class File(Strict):
                 raise ValueError(
                     f"{option} only for format {' or '.join(formats)}; this one is {self.format}"
                 )
+        if (self.format == "database") != addresses.is_address(self.path):
+            raise ValueError("format database for a path such as raw/shop.db#orders, and no other")
         if self.decimal == self.thousands:
             raise ValueError(f'decimal and thousands that differ; both are "{self.decimal}"')
         if self.delimiter in (self.quote, "\n", "\r") or self.quote in ("\n", "\r"):
@@ -353,7 +363,7 @@ class _Loader(yaml.SafeLoader):
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if key.value in seen:
                 self.problems.append(
-                    f'dataset.yml: key "{key.value}" is given twice, again in line '
+                    f'dataset.yml: key "{addresses.masked(key.value)}" is given twice, again in line '
                     f"{key.start_mark.line + 1}. Keep one."
                 )
             seen.add(key.value)

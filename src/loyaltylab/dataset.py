@@ -4,7 +4,8 @@ data/<dataset>/raw is never written. private/ holds what linkage must not lose: 
 numbers, and tombstones of who was forgotten. validated/, quarantine/, audit/, linked/, results/ and
 downloads/ are derived, below the same folder or, where LOYALTYLAB_DERIVED is set, below that one.
 reports/<dataset>/history keeps what earlier reports said; it is looked for there as well if that is
-set, where no report is kept and so none is found.
+set, where no report is kept and so none is found. .failed/ holds notebooks whose last run failed, as
+far as it came: like the rest it may name customers.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 DERIVED = "LOYALTYLAB_DERIVED"
+FAILED = ".failed"
+GATE = "01_validation.gate.json"  # among the results: what `make report` stops for
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -78,6 +81,7 @@ class Lab:
         self.private = derived / "private"
         self.results = derived / "results"
         self.downloads = derived / "downloads"
+        self.failed = derived / FAILED
         self.history = reports / "history"
 
     @functools.cached_property

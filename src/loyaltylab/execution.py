@@ -12,8 +12,10 @@ A bound may be left out (`1.. weeks`).
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import re
+import sys
 import tempfile
 import time
 import tokenize
@@ -25,10 +27,12 @@ from typing import Any
 
 import nbformat
 
+from loyaltylab import failure
 from loyaltylab.contract import Dataset, Scalar
 from loyaltylab.errors import LabError
 from loyaltylab.files import write_json, written_whole
 from loyaltylab.language import phrase
+from loyaltylab.progress import Progress, seconds_of
 from loyaltylab.wording import did_you_mean
 
 _RANGE = re.compile(
@@ -169,11 +173,15 @@ def run(
     *,
     results: Path | None = None,
     without: Sequence[str] = (),
+    failed: Path | None = None,
+    seconds: Path | None = None,
     report: Callable[[str], None] = print,
 ) -> None:
     """Run a notebook by papermill with these parameters; `target` gets it with its outputs.
 
     without : tags; cells with one of them are left out.
+    failed : folder that keeps a run that failed, under the notebook's name, until it runs again.
+    seconds : file of what each cell took, for the next run to say how much is left.
 
     Where the data cannot answer its question (UnanswerableError), it ends at that cell with the
     reason as its last sentence, and its numbers in `results` are those that it had saved by then;
@@ -190,38 +198,59 @@ def run(
     began = time.monotonic()
     numbers = None if results is None else results / f"{notebook.stem}.json"
     earlier = _changed(numbers)
+    if failed is not None:
+        with contextlib.suppress(OSError):
+            (failed / notebook.name).unlink()
     with written_whole(target) as part, tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / notebook.name
         source = Path(scratch) / f"source-{notebook.name}"
-        nbformat.write(_without_cells(_read(notebook), without), source)
+        prepared = _without_cells(_read(notebook), without)
+        nbformat.write(prepared, source)
         os.environ["IPYTHONDIR"] = scratch
+        progress = Progress(
+            notebook.stem,
+            [cell.id for cell in prepared.cells],
+            seconds_of(seconds) if seconds else {},
+            sys.stderr,
+        )
         try:
-            papermill.execute_notebook(
-                str(source),
-                str(output),
-                dict(values),
-                kernel_name="python3",
-                cwd=str(notebook.parent),
-                progress_bar=False,
-                log_output=False,
-                # Customers' data goes through a socket of this user, not through an open port.
-                config=Config({"KernelManager": {"transport": "ipc", "ip": f"{scratch}/kernel"}}),
-                extra_arguments=["--IPKernelApp.log_level=50"],  # a kernel told to stop says so
-            )
+            with progress:
+                papermill.execute_notebook(
+                    str(source),
+                    str(output),
+                    dict(values),
+                    kernel_name="python3",
+                    cwd=str(notebook.parent),
+                    progress_bar=False,
+                    log_output=False,
+                    # Customers' data goes through a socket of this user, not through an open port.
+                    config=Config(
+                        {"KernelManager": {"transport": "ipc", "ip": f"{scratch}/kernel"}}
+                    ),
+                    extra_arguments=["--IPKernelApp.log_level=50"],  # a kernel told to stop says so
+                    on_cell_execute=lambda cell, **_: progress.begin(cell.id),
+                    on_cell_executed=lambda cell, **_: progress.end(cell.id),
+                )
         except PapermillExecutionError as error:
             if error.ename != "UnanswerableError" or numbers is None:
-                raise LabError(_failure(notebook, error)) from None
+                run_until = failure.without_marks(nbformat.read(output, as_version=4))
+                kept = _keep(run_until, failed / notebook.name) if failed else None
+                words = failure.told(notebook, run_until, error.ename, str(error.evalue), kept)
+                raise LabError(words) from None
             executed = _ended_early(nbformat.read(output, as_version=4), str(error.evalue))
             if _changed(numbers) == earlier:  # what an earlier run found is not this one's
                 write_json(numbers, [])
         except (DeadKernelError, RuntimeError) as error:
             raise LabError(
-                f"{notebook.name}: its kernel died ({type(error).__name__}). If memory ran out, set "
-                "engine: {duckdb: {memory_limit: …}} in dataset.yml."
+                f"{notebook.name}: its kernel died at {progress.place} ({type(error).__name__}). If "
+                "memory ran out, set engine: {duckdb: {memory_limit: …}} in dataset.yml."
             ) from None
         else:
             executed = nbformat.read(output, as_version=4)
         nbformat.write(_without_traces(executed), part)
+    if seconds:
+        with contextlib.suppress(LabError):  # a guess less, the next time
+            write_json(seconds, {cell: round(took, 3) for cell, took in progress.seconds.items()})
     report(f"{notebook.stem}: {time.monotonic() - began:.1f} s")
 
 
@@ -253,14 +282,14 @@ def _ended_early(executed: Any, reason: str) -> Any:
     return executed
 
 
-def _failure(notebook: Path, error: Any) -> str:
-    """Our own errors speak for themselves; the words of others may quote a customer's values."""
-    if error.ename in ("LabError", "UnanswerableError"):
-        return str(error.evalue)
-    return (
-        f"{notebook.name}, cell {error.exec_count}: expected it to run, found {error.ename}. "
-        "Open it with make lab to see where and why."
-    )
+def _keep(executed: Any, path: Path) -> Path | None:
+    """Where a failed run is kept; None if it cannot be, which is no failure of its own."""
+    try:
+        with written_whole(path) as part:
+            nbformat.write(executed, part)
+    except LabError:
+        return None
+    return path
 
 
 def _without_traces(executed: Any) -> Any:

@@ -99,6 +99,19 @@ def before(folder: Path, day: dt.date) -> tuple[Report | None, list[str]]:
     return None, ignored
 
 
+def until(folder: Path, day: dt.date, *, at_most: int) -> list[Report]:
+    """The last whole reports until a day, itself included, in the order of their days."""
+    found: list[Report] = []
+    for earlier in reversed([other for other in days(folder) if other <= day]):
+        if len(found) == at_most:
+            break
+        try:
+            found.append(load(folder, earlier))
+        except LabError:  # `before` says why
+            continue
+    return found[::-1]
+
+
 def of_numbers(folder: Path, numbers: Mapping[str, Number]) -> Report | None:
     """The newest report that holds just these numbers; none if they have not been kept."""
     for day in reversed(days(folder)):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 
-from loyaltylab import engine, schemas, sources, validation
-from loyaltylab.contract import Dataset, Engine, TableName
+from loyaltylab import engine, fetching, schemas, sources, validation
+from loyaltylab.contract import Dataset, Engine, File, TableName
 from loyaltylab.dataset import load
 from loyaltylab.errors import LabError
 from loyaltylab.execution import parameter_problems
@@ -23,8 +23,10 @@ LOOKED_AT = 1000  # rows of each file
 SUSPICIOUS = 10
 
 
-def problems(folder: Path, *, notebooks: Path) -> list[str]:
+def problems(folder: Path, *, notebooks: Path, fetch: bool = True) -> list[str]:
     """Every problem of the dataset in `folder`, a sentence each; empty if there is none.
+
+    fetch : whether to read tables of databases first, or to look at the copies that are there.
 
     Looks at dataset.yml, at the parameters it sets, and at the first rows of every file. What is
     wrong with single rows is validation's to say.
@@ -41,23 +43,39 @@ def problems(folder: Path, *, notebooks: Path) -> list[str]:
     found = parameter_problems(dataset, notebooks)
     if dataset.engine.spark and (lacks := engine.spark_lacks()):
         found.append(lacks)
+    unread = _unread(dataset, folder) if fetch else []
+    found += unread
     with tempfile.TemporaryDirectory(prefix="loyaltylab-") as spill:
         con = engine.connect(Engine(), spill=Path(spill))
         cleaning.define(con)
         for table in dataset.tables:
-            found += _table_problems(con, dataset, folder, table)
+            files = [f for f in dataset.tables[table] if not (unread and f.format == "database")]
+            found += _table_problems(con, dataset, folder, table, files)
         con.disconnect()
     return found
 
 
-def _table_problems(con: Any, dataset: Dataset, folder: Path, table: TableName) -> list[str]:
+def _unread(dataset: Dataset, folder: Path) -> list[str]:
+    """What keeps tables of databases from being read."""
+    if not any(file.format == "database" for files in dataset.tables.values() for file in files):
+        return []
+    try:
+        fetching.fetch(dataset, folder)
+    except LabError as error:
+        return str(error).splitlines()
+    return []
+
+
+def _table_problems(
+    con: Any, dataset: Dataset, folder: Path, table: TableName, files: Sequence[File]
+) -> list[str]:
     found: list[str] = []
     rows = 0
     try:
         declared.for_table(dataset, table)
     except LabError as error:
         found.append(str(error))
-    for file in dataset.tables[table]:
+    for file in files:
         there: dict[str, set[str]] = {}
         try:
             for source in sources.find(folder, file):
@@ -72,7 +90,7 @@ def _table_problems(con: Any, dataset: Dataset, folder: Path, table: TableName) 
             found += _unlike(table, there)
         except LabError as error:
             found += [_named(table, line) for line in str(error).splitlines()]
-    if table == "orders" and not rows and not found:
+    if table == "orders" and files and not rows and not found:
         found.append(validation.NO_ORDERS)
     return found
 

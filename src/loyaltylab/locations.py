@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import hashlib
 import importlib.util
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from loyaltylab.contract import File
 from loyaltylab.errors import LabError
 
 PACKAGE = "package:"
+FETCHED = "fetched"  # folder of a dataset's copies of tables of databases
 BEGINNING = 4 * 1024**2  # bytes that are looked at to tell one encoding from another
 
 # How files begin that are often given an ending of another kind → what to call them, what to do.
@@ -51,6 +54,8 @@ def find(folder: Path, file: File) -> list[Source]:
     Raises LabError if there is none, or if one is empty, is no file or must not be read.
     """
     try:
+        if file.format == "database":
+            return [_copy_of_table(folder, file)]
         if file.path.startswith(PACKAGE):
             paths = {file.path: _inside_package(file.path.removeprefix(PACKAGE))}
         elif not (folder / file.path).exists() and any(mark in file.path for mark in "*?["):
@@ -92,6 +97,22 @@ def _unfit(label: str, path: Path) -> str:
     if path.stat().st_size == 0:
         return f"{label} is empty: expected a table with rows. Export it again."
     return ""
+
+
+def fetched(folder: Path, address: str) -> Path:
+    """Where the copy of a table of a database is: called after its table and a hash of its address."""
+    table = re.sub("[^A-Za-z0-9]+", "_", address.partition("#")[2])[:40]
+    return folder / FETCHED / f"{table}-{hashlib.sha256(address.encode()).hexdigest()[:12]}.parquet"
+
+
+def _copy_of_table(folder: Path, file: File) -> Source:
+    path = fetched(folder, file.path)
+    if not path.exists():
+        raise LabError(
+            f"{file.path}: expected a copy of its rows in {FETCHED}/, found none. "
+            f"Run python -m loyaltylab fetch {folder.parent.name}/{folder.name}, as make report does."
+        )
+    return Source(path, file.path, file)
 
 
 def _inside_package(inner: str) -> Path:

@@ -12,11 +12,12 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from IPython import get_ipython
 from IPython.display import display
 
 from loyaltylab.errors import LabError
@@ -35,6 +36,8 @@ Value = int | float | str
 class Number:
     """One headline number. `low` and `high` bound it at confidence `level`; missing if not known.
 
+    cell : which of the cells that its notebook ran, from 1, recorded it; missing outside of one. Where
+    a number comes from is no part of what it is: two are equal whatever their cells.
     In a format string it stands for its value: f"{rate:.0%}".
     """
 
@@ -48,6 +51,7 @@ class Number:
     as_of: str
     notebook: str
     definition: str
+    cell: int | None = field(default=None, repr=False, compare=False)
 
     def __format__(self, spec: str) -> str:
         return phrase("unknown") if self.value is None else format(self.value, spec)
@@ -88,9 +92,11 @@ class Numbers:
         if low is not None and value is not None and not low <= value <= high:
             raise LabError(f"{name}: {value} is outside its interval {low} to {high}.")
         count = None if n is None else int(n)
+        shell = get_ipython()
         number = Number(
-            name, value, low, high, level, unit, count, self.as_of, self.notebook, definition
-        )
+            name, value, low, high, level, unit, count, self.as_of, self.notebook, definition,
+            cell=shell.execution_count if shell else None,
+        )  # fmt: skip
         self.records[name] = number
         return number
 

@@ -6,7 +6,7 @@ same executed notebook gives the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
@@ -21,14 +21,20 @@ from loyaltylab.errors import LabError
 from loyaltylab.files import write_text
 from loyaltylab.language import markdown, phrase, use
 from loyaltylab.markup import Fragments
-from loyaltylab.pages import href, label
+from loyaltylab.pages import anchor, href, label
 
 # What an output is shown as: the first of these that it has.
 SHOWN = ["image/svg+xml", "text/html", "text/markdown", "image/png", "text/plain"]
 
 
 def render(
-    executed: Path, *, title: str, simulated: bool, stems: Sequence[str], language: str = "en"
+    executed: Path,
+    *,
+    title: str,
+    simulated: bool,
+    stems: Sequence[str],
+    language: str = "en",
+    recorded: Mapping[str, int | None] | None = None,
 ) -> str:
     """The page of an executed notebook.
 
@@ -37,6 +43,7 @@ def render(
     simulated : whether the data are simulated, which the page then says.
     stems : the notebooks of the report in their order, such as "03_retention".
     language : that of the page, in which its outputs are already, such as "de".
+    recorded : number by name → the cell that recorded it, as in `Number`, to which links may lead.
     Raises LabError if `executed` cannot be read as a notebook, or holds an SVG that is not one.
     """
     use(language)
@@ -51,6 +58,7 @@ def render(
             "kind": _kind,
             "phrase": phrase,
             "translated": markdown,
+            "anchors": lambda cell: cell.metadata.get("anchors", ()),
         },
         config=Config(
             NbConvertBase={"display_data_priority": SHOWN},
@@ -67,10 +75,13 @@ def render(
         "language": language,
         "label": label(stem),
         "notebook": f"{stem}.ipynb",
+        "anchors": [],
         "links": [{"href": href(s), "label": label(s), "current": s == stem} for s in stems],
     }
     try:
-        html, _ = exporter.from_notebook_node(_read(executed))
+        notebook = _read(executed)
+        exporter.environment.globals["report"]["anchors"] = _anchor(notebook, recorded or {})
+        html, _ = exporter.from_notebook_node(notebook)
     except ParseError as error:
         raise LabError(
             f"{executed}: expected figures in SVG, found one that is not well-formed ({error}). "
@@ -87,13 +98,34 @@ def write(
     simulated: bool,
     stems: Sequence[str],
     language: str = "en",
+    recorded: Mapping[str, int | None] | None = None,
 ) -> None:
     """Write the page of `executed` to `target`, whole or not at all; see `render`.
 
     Raises LabError as `render` does, and if `target` cannot be written.
     """
-    page = render(executed, title=title, simulated=simulated, stems=stems, language=language)
+    page = render(
+        executed,
+        title=title,
+        simulated=simulated,
+        stems=stems,
+        language=language,
+        recorded=recorded,
+    )
     write_text(target, page)
+
+
+def _anchor(notebook: NotebookNode, recorded: Mapping[str, int | None]) -> list[str]:
+    """Give each cell the anchors of what it recorded; the page itself has those of no known cell."""
+    cells = {count: cell for cell in notebook.cells for count in cell.metadata.get("ran", ())}
+    astray: list[str] = []
+    known: set[str] = set()
+    for name, count in recorded.items():
+        if (own := anchor(name)) not in known:
+            known.add(own)
+            there = count in cells
+            (cells[count].metadata.setdefault("anchors", []) if there else astray).append(own)
+    return astray
 
 
 def _read(executed: Path) -> NotebookNode:
@@ -123,16 +155,21 @@ def _joined(run: list[NotebookNode]) -> list[NotebookNode]:
     """Adjacent code cells; one that shows nothing joins the next that does, else the one before."""
     joined: list[NotebookNode] = []
     sources: list[str] = []
+    ran: list[int] = []  # the numbers of the cells that are one now
     for cell in run:
         sources.append(cell.source.strip())
+        ran.append(cell.execution_count)
         if cell.outputs:
             cell.source = "\n\n".join(sources)
+            cell.metadata["ran"] = ran
             joined.append(cell)
-            sources = []
+            sources, ran = [], []
     if sources and joined:
         joined[-1].source = "\n\n".join([joined[-1].source, *sources])
+        joined[-1].metadata["ran"] += ran
     elif sources:
-        joined.append(new_code_cell("\n\n".join(sources), metadata=cell.metadata))
+        metadata = cell.metadata | {"ran": ran}
+        joined.append(new_code_cell("\n\n".join(sources), metadata=metadata))
     return joined
 
 

@@ -28,7 +28,7 @@ from loyaltylab.errors import LabError
 from loyaltylab.history import Report
 from loyaltylab.language import counted
 from loyaltylab.numbers import Number, sentence
-from loyaltylab.summary import KEY_FIGURES, in_unit, interval
+from loyaltylab.summary import KEY_FIGURES, change_of, in_unit, interval
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def key_figures(since: Since | None) -> pd.DataFrame:
                 "figure": KEY_FIGURES[str(name)],
                 day: written(then.get(str(name))),
                 "now": written(now.get(str(name))),
-                "change": change_of(row),
+                "change": change_of(row["change"], row["unit"]),
                 "verdict": verdict_of(row),
             }
             for name, row in shown.iterrows()
@@ -129,17 +129,6 @@ def written(number: Number | None) -> str:
     if number is None:
         return "–"
     return number.value if isinstance(number.value, str) else in_unit(number)
-
-
-def change_of(row: pd.Series) -> str:
-    """A row of `compare`: its change in its unit; that of a share in points. A dash if there is none."""
-    change, unit = row["change"], row["unit"]
-    if pd.isna(change):
-        return "–"
-    if unit == "share":
-        return f"{100 * change:+.1f} points"
-    whole = abs(change) >= 100 or float(round(change, 6)).is_integer()
-    return f"{change:+,.{0 if whole else 2}f}{'' if unit == 'points' else f' {unit}'}"
 
 
 def verdict_of(row: pd.Series) -> str:
@@ -167,7 +156,13 @@ def report(folder: Path, a: str, b: str) -> str:
     counts = table["verdict"].value_counts()
     count = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in VERDICTS if verdict in counts)
     rows = [
-        [str(name), *_cells(then, name), *_cells(now, name), change_of(row), verdict_of(row)]
+        [
+            str(name),
+            *_cells(then, name),
+            *_cells(now, name),
+            change_of(row["change"], row["unit"]),
+            verdict_of(row),
+        ]
         for name, row in table.iterrows()
     ]
     head = ["number", "then", "interval", "now", "interval", "change", "verdict"]

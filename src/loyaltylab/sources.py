@@ -1,9 +1,9 @@
 """Raw files, read as they are. Grain out: one row of a file.
 
-Every format ends as the same table: fields (struct of the file's own columns: text, but for Parquet,
-which carries types), row (1 is the first after the header; blank lines are not counted), problem
-(why the row could not be read, missing if it could) and line (such a row as it stands in the file).
-No row is left out.
+Every format ends as the same table: fields (struct of the file's own columns: text, but for Parquet
+and databases, which carry types), row (1 is the first after the header; blank lines are not counted),
+problem (why the row could not be read, missing if it could) and line (such a row as it stands in the
+file). No row is left out.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ def read(con: Any, source: Source, *, first: int | None = None) -> ir.Table:
         "jsonl": _read_jsonl,
         "parquet": _read_parquet,
         "excel": _read_excel,
+        "database": _read_parquet,  # a copy of its rows, see fetching
     }
     try:
-        if source.file.format not in ("parquet", "excel"):
+        if source.file.format not in ("parquet", "excel", "database"):
             refuse_another_kind(source)
         return readers[source.file.format](con, source, first)
     except UnicodeError:

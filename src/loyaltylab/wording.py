@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from loyaltylab.addresses import masked
+
 # What pydantic's kinds of error expected, in our words; {ge} and the like are its own figures.
 _EXPECTED = {
     "string_type": "a text; put it in quotes",
@@ -64,14 +66,15 @@ def in_words(error: Any, given: Any, known_keys: Callable[[list[str]], list[str]
         expected = _EXPECTED.get(kind, error["msg"]).format(**context)
     if isinstance(there, dict | BaseModel) and kind == "value_error":
         return f"dataset.yml under {'.'.join(where)}: expected {expected}."
-    found = "empty" if there is None else repr(there)
+    # Before it is cut: a cut address may have lost the sign that ends its password.
+    found = "empty" if there is None else masked(repr(there))
     found = found if len(found) < 60 else found[:57] + "..."
     return f"{place}: {key} is {found}; expected {expected}."
 
 
 def _place(steps: tuple[int | str, ...], given: Any) -> list[str]:
     """The keys that lead to a place; in a list, which entry, from 1."""
-    where = []
+    where: list[str] = []
     for step in steps:
         if isinstance(step, str):
             where.append(step)
@@ -81,7 +84,7 @@ def _place(steps: tuple[int | str, ...], given: Any) -> list[str]:
             given = given[step]
         elif isinstance(given, dict) and step in given:
             where.append(str(step))
-    return where
+    return [masked(key) for key in where]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ from matplotlib.colors import LinearSegmentedColormap
 
 from loyaltylab import plots
 from loyaltylab.contract import Thresholds
+from loyaltylab.dataset import GATE
 from loyaltylab.files import write_json
 from loyaltylab.language import counted
 from loyaltylab.numbers import Numbers
@@ -23,7 +24,6 @@ from loyaltylab.validation.findings import Findings
 from loyaltylab.validation.rules import Dimension
 
 DIMENSIONS = (*get_args(Dimension), "timeliness")
-GATE = "01_validation.gate.json"  # among the results: what `make report` stops for
 
 # From good, nearly white, to bad.
 _LACK = LinearSegmentedColormap.from_list("lack", ["#F3F8FC", "#F0A46B"])

@@ -245,7 +245,7 @@ def _unreadable(
 ) -> ir.ArrayValue:
     """Why raw values could not be typed, or why the whole row could not be read."""
     problem = raw["problem"]
-    if file.format in ("parquet", "excel"):  # they hold text, or none at all
+    if file.format in ("parquet", "excel", "database"):  # they hold text, or none at all
         broken = {}
     else:
         broken = {

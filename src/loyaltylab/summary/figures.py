@@ -1,0 +1,145 @@
+"""Key figures: which they are, how people write them, and where each was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from loyaltylab.dataset import Lab, notebook_stems
+from loyaltylab.numbers import Number
+from loyaltylab.pages import anchor, href, label
+
+KEY_FIGURES = {
+    "retention.customers": "customers",
+    "retention.repeat_rate": "came back for a second purchase",
+    "retention.returned_30_days": "returned within 30 days of the first purchase",
+    "retention.returned_365_days": "returned within 365 days of it",
+    "retention.median_gap_days": "median days between purchases of those who returned",
+    "retention.churn_rate": "of active customers go in a month",
+    "retention.top_decile_revenue_share": "of revenue from the tenth of customers who spent most",
+    "retention.repeat_revenue_share": "of revenue from customers who had bought before",
+    "retention.purchase_frequency": "purchases a year of a customer who buys",
+    "retention.cac": "acquisition spend a new customer",
+    "retention.payback_months": "until the margin covers that",
+    "satisfaction.nps": "NPS of those who answered",
+    "satisfaction.nps_response": "answered when asked for NPS",
+    "satisfaction.effect_nps": "chance of ordering again, a step of NPS, at equal behaviour",
+    "service.median_reply_hours": "half of support cases replied to within",
+    "service.reopened": "of solved cases reopened",
+    "lifetime_value.horizon_weeks": "the forecast looks ahead",
+    "lifetime_value.expected_orders": "orders expected",
+    "lifetime_value.expected_value": "revenue expected",
+    "lifetime_value.mean": "revenue expected of a customer",
+    "value.new_customer": "worth of a new customer",
+    "value.ltv_to_cac": "value of a customer over what winning one costs",
+    "lifetime_value.holdout_bias": "forecast of orders in unseen weeks, off by",
+    "lifetime_value.holdout_spend_bias": "forecast of revenue in unseen weeks, off by",
+}
+
+
+class Linked(Number):
+    """A number that leads to where it was recorded: in a sentence it is a link around its value."""
+
+    def __format__(self, spec: str) -> str:
+        return f"[{super().__format__(spec)}]({address(self)})"
+
+
+def by_name(lab: Lab) -> dict[str, Number]:
+    """The numbers that all other notebooks recorded, by name."""
+    records = lab.numbers(notebook_stems(lab.root))
+    return {record["name"]: Number(**record) for record in records}
+
+
+def known(numbers: Mapping[str, Number], *names: str) -> bool:
+    """Whether all of them were recorded and have a value."""
+    return all(name in numbers and numbers[name].value is not None for name in names)
+
+
+def linked(numbers: Mapping[str, Number], *names: str) -> dict[str, Any]:
+    """Numbers by the last part of their names, as a sentence takes them."""
+    return {name.rpartition(".")[2]: _linked(numbers[name]) for name in names}
+
+
+def _linked(number: Number) -> Linked:
+    fields: dict[str, Any] = vars(number)
+    lacking = {bound: _Unknown() for bound in ("low", "high") if fields[bound] is None}
+    return Linked(**fields | lacking)
+
+
+class _Unknown:
+    """In a sentence, what stands for a bound that is not known."""
+
+    def __format__(self, spec: str) -> str:
+        return "unknown"
+
+
+def address(number: Number) -> str:
+    """The place on its page where it was recorded."""
+    return f"{href(number.notebook)}#{anchor(number.name)}"
+
+
+def page_link(number: Number) -> str:
+    """Its page's name in Markdown, a link to where it was recorded."""
+    return f"[{label(number.notebook)}]({address(number)})"
+
+
+def key_figures(numbers: Mapping[str, Number]) -> pd.DataFrame:
+    """Grain: one key figure that was recorded. figure, value, interval, page; index the place on it."""
+    rows = [(words, numbers[name]) for name, words in KEY_FIGURES.items() if name in numbers]
+    return pd.DataFrame(
+        [
+            {
+                "figure": words,
+                "value": in_unit(number),
+                "95% interval": interval(number),
+                "page": label(number.notebook),
+            }
+            for words, number in rows
+        ],
+        index=[address(number) for _, number in rows],
+        columns=["figure", "value", "95% interval", "page"],
+    )
+
+
+def in_unit(number: Number) -> str:
+    """Its value as people write it: 48.9%, 2,500 USD, 34 days."""
+    value: Any = number.value
+    if value is None:
+        return "unknown"
+    if number.unit == "share":
+        return f"{value:.1%}"
+    if number.unit == "points":
+        return f"{value:+.{_digits(number)}f}"
+    return f"{value:,.{_digits(number)}f} {number.unit}"
+
+
+def _digits(number: Number) -> int:
+    """After the point. Days are whole ones, points below ten have one; what is small enough, two."""
+    value: Any = number.value
+    if number.unit == "points":
+        return int(abs(value) < 10)
+    return 0 if number.unit == "days" or abs(value) >= 100 or float(value).is_integer() else 2
+
+
+def interval(number: Number) -> str:
+    """Its interval as people write it: 41.4% to 42.1%; a dash without one."""
+    if number.low is None or number.high is None:
+        return "–"
+    digits = _digits(number)
+    if number.unit == "share":
+        return f"{number.low:.1%} to {number.high:.1%}"
+    if number.unit == "points":
+        return f"{number.low:+,.{digits}f} to {number.high:+,.{digits}f}"
+    return f"{number.low:,.{digits}f} to {number.high:,.{digits}f}"
+
+
+def change_of(change: float | None, unit: str) -> str:
+    """A difference of two values in their unit; of two shares, in points. A dash if there is none."""
+    if change is None or pd.isna(change):
+        return "–"
+    if unit == "share":
+        return f"{100 * change:+.1f} points"
+    whole = abs(change) >= 100 or float(round(change, 6)).is_integer()
+    return f"{change:+,.{0 if whole else 2}f}{'' if unit == 'points' else f' {unit}'}"
