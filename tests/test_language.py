@@ -127,7 +127,8 @@ def test_every_page_is_translated(catalogue):
 def test_no_text_is_glued_together(subject):
     paths = [path for path in messages.speaking() if messages.subject(path) == subject]
     glued = [line for path in paths for line in messages.glued(path)]
-    assert [line for line in glued if line not in messages.unsaid(subject)] == []
+    known = messages.unsaid(subject)
+    assert [line for line in glued if line.split(": ", 1)[1] not in known] == []
 
 
 def test_translations_have_the_fields_of_the_english(catalogue):

@@ -13,7 +13,7 @@ import gettext
 import io
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,17 @@ def phrase(template: str, /, **values: Any) -> str:
     return filled(template, **values) if values else template
 
 
+def rephrased(text: str, templates: Iterable[str]) -> str:
+    """An English text that the first of these templates to fit has made, in the language in use.
+
+    Its values stay as they are; so does a text that no template fits.
+    """
+    for template in templates:
+        if made := _pattern(template).fullmatch(text):
+            return phrase(template, **made.groupdict())
+    return text
+
+
 def filled(pattern: str, /, *args: Any, **values: Any) -> str:
     """A pattern of str.format with its values, as the language in use writes them."""
     return _Formatter().vformat(pattern, args, values)
@@ -60,11 +71,16 @@ def counted(count: int, one: str, more: str | None = None) -> str:
     """A count with its noun: "no days", "1 day", "1,200 days"."""
     more = more or f"{one}s"
     if not count:
-        return phrase(f"no {more}")
+        return phrase("no " + more)
     noun = one if count == 1 else more
     if _active != "en":
         noun = _catalogue(_active).ngettext(one, more, int(count))
     return f"{shown(count, ',')} {noun}"
+
+
+def capitalised(text: str) -> str:
+    """With a capital first letter, as a heading or a sentence begins; all others stay."""
+    return text[:1].upper() + text[1:]
 
 
 def shown(value: Any, spec: str) -> str:
@@ -97,6 +113,14 @@ class _Formatter(string.Formatter):
 
     def format_field(self, value: Any, format_spec: str) -> str:
         return shown(value, format_spec)
+
+
+@functools.cache
+def _pattern(template: str) -> re.Pattern[str]:
+    """What `template` makes, each value as a group of its field's name."""
+    parts = string.Formatter().parse(template)
+    fixed = [re.escape(text) + (f"(?P<{name}>.*)" if name else "") for text, name, *_ in parts]
+    return re.compile("".join(fixed), re.DOTALL)
 
 
 def _localised(figure: re.Match[str]) -> str:

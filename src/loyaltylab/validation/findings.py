@@ -20,12 +20,18 @@ import pandas as pd
 from loyaltylab import engine, schemas
 from loyaltylab.contract import Engine, File
 from loyaltylab.dataset import Lab
+from loyaltylab.language import rephrased
 from loyaltylab.sources import shape
-from loyaltylab.validation import coverage, tables
+from loyaltylab.validation import cleaning, coverage, tables
 from loyaltylab.validation.tables import Checked
 
 # What `validate` writes, each a folder of the dataset with a Parquet file a table.
 WRITTEN = ("validated", "quarantine", "audit")
+# How a file writes values, where it is not as everywhere.
+DATES = "date read as {format}"
+DECIMALS = 'number read with "{decimal}" before decimals'
+THOUSANDS = 'number read with "{thousands}" before thousands'
+BOTH = 'number read with "{decimal}" before decimals and "{thousands}" before thousands'
 # What tells whose revenue a row is about.
 _ABOUT = ("source", "record_id", "order_id", "amount", "currency")
 
@@ -197,10 +203,18 @@ def _changes(checked: Checked, labels: ir.Table, columns: pd.DataFrame) -> pd.Da
 def _format(file: File, dtype: dtypes.DataType) -> str:
     """How values of the type are written in a file, where it is not as everywhere; else empty."""
     if dtype.is_timestamp() and file.date_format:
-        return f"date read as {file.date_format}"
-    marks = [f'"{file.decimal}" before decimals'] if file.decimal != "." else []
-    marks += [f'"{file.thousands}" before thousands'] if file.thousands else []
-    return f"number read with {' and '.join(marks)}" if marks and dtype.is_numeric() else ""
+        return DATES.format(format=file.date_format)
+    if not dtype.is_numeric():
+        return ""
+    marks = DECIMALS if file.decimal != "." else ""
+    if file.thousands:
+        marks = BOTH if marks else THOUSANDS
+    return marks.format(decimal=file.decimal, thousands=file.thousands)
+
+
+def kind_in_words(kind: str) -> str:
+    """A kind of cleaning, as in `Findings.changes`, in the language in use."""
+    return rephrased(kind, (DATES, BOTH, DECIMALS, THOUSANDS, *cleaning.KINDS))
 
 
 def _told(checked: Checked, labels: ir.Table) -> ir.Table:
