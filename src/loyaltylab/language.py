@@ -132,14 +132,19 @@ def _localised(figure: re.Match[str]) -> str:
 
 
 def _date(date: dt.date, spec: str) -> str:
-    from babel.dates import format_skeleton
+    from babel.dates import format_date, format_skeleton
 
-    parts = re.findall(r"%-?[a-zA-Z]", spec)
     if spec == "%Y-%m-%d":
         return date.isoformat()[:10]
-    return format_skeleton(
-        "".join(_DATE_PARTS[part] for part in reversed(parts)), date, locale=_locale(_active)
-    )
+    parts = re.findall(r"%-?[a-zA-Z]", spec)
+    skeleton = "".join(_DATE_PARTS[part] for part in reversed(parts))
+    locale = _locale(_active)
+    short = locale.datetime_skeletons.get(skeleton.replace("MMMM", "MMM"))
+    if "MMMM" in skeleton and short is not None:
+        # CLDR often has the pattern with the short name of the month alone.
+        pattern = re.sub("MMM|LLL", lambda month: month[0] + month[0][0], short.pattern)
+        return format_date(date, pattern, locale=locale)
+    return format_skeleton(skeleton, date, locale=locale)
 
 
 @functools.cache
