@@ -117,12 +117,12 @@ def test_missing_file(project, check):
         (
             RIGHT.replace("12.5", '"12,5 €"'),
             'orders: amount is not a number anywhere in column "amount" of raw/sales.csv; its '
-            "values look like 99,9 €. Set decimal, or map another column, in dataset.yml.",
+            "values look like 99,9 €. Set decimal or sign, or map another column, in dataset.yml.",
         ),
         (
             RIGHT.replace("12.5", "Änne"),
             'orders: amount is not a number anywhere in column "amount" of raw/sales.csv; its '
-            "values look like xxxx. Set decimal, or map another column, in dataset.yml.",
+            "values look like xxxx. Set decimal or sign, or map another column, in dataset.yml.",
         ),
         (
             RIGHT.split("\n")[1],

@@ -304,6 +304,29 @@ def test_a_workbook(project):
 
 
 @pytest.mark.parametrize(
+    ("amount", "sign", "currency", "unsure"),
+    [
+        ("1.012,50 €", "€", "EUR", False),
+        ("€ 12,50", "€", "EUR", False),
+        ("-£12.50", "£", "GBP", False),
+        ("$12.50", "$", "USD", True),
+        ("1 012,50 kr", "kr", "NOK", True),
+        ("12.50 CHF", "CHF", "CHF", False),
+    ],
+)
+def test_signs_of_money_are_read(project, con, amount, sign, currency, unsure):
+    header = "Kundennummer;Bestelldatum;Betrag"
+    file, text = project.made(table(header, lambda i: f"k{i % 9};{day(i, '%d.%m.%Y')};{amount}"))
+    assert file.sign == sign
+    assert yaml.safe_load(text)["currency"] == currency
+    assert ("currency" in doubted(text)) == unsure
+    folder = project.root / "data" / "shop"
+    checked = validation.check(con, contract.load(folder / "dataset.yml"), folder, "orders")
+    amounts = {float(a) for a in checked.accepted.to_pyarrow()["amount"].to_pylist()}
+    assert amounts in ({12.5}, {-12.5}, {1012.5})
+
+
+@pytest.mark.parametrize(
     ("header", "rest", "code", "unsure"),
     [
         ("Betrag (CHF)", "", "CHF", False),
@@ -469,6 +492,7 @@ def test_any_name_is_written_so_that_it_is_read_again(column, left_out, unused):
     text = writing.dataset_yml("shop", Setting("currency", "EUR"), [entry])
     assert yaml.safe_load(text) == {
         "title": "Shop",
+        "language": "en",
         "currency": "EUR",
         "tables": {
             "orders": {

@@ -292,6 +292,17 @@ def test_numbers_against_a_literal_reading(con, texts, marks):
             assert found == pytest.approx(float(number), rel=1e-12), text
 
 
+def test_signs_of_money_stand_beside_a_number_and_nowhere_else(con):
+    texts = {"12,5 €": 12.5, "€12,5": 12.5, "-€ 1.200": -1200, "€ -3": -3, "7\u00a0€": 7, "8": 8}
+    texts |= {"€": None, "€5€": None, "1€2": None, "$5": None, "5 € ": None, "5  €": None}
+
+    def parse(text):
+        return engine.parse_number(text, MONEY, decimal=",", thousands=".", sign="€")
+
+    found = values(con, list(texts), parse)
+    assert [None if n is None else float(n) for n in found] == list(texts.values())
+
+
 def test_whole_numbers(con):
     texts = {"7": 7, "7.0": 7, "-7.": -7, "7.5": None, "7.00001": None, "1e3": None, "x": None}
     parse = engine.parse_number

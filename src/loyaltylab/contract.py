@@ -117,6 +117,7 @@ class File(Strict):
         for a file inside an installed package.
     source : name of the system it comes from, unless a column says so.
     names : the columns' names, for a file without a header; widths : of a fixed-width file.
+    sign : what may stand before or behind its amounts of money, such as € or kr.
     date_format : strptime pattern of every date and time in it; ISO 8601 if not given.
     country : ISO 3166 code of its phone numbers, where a row has no country of its own.
     owner : who can mend what is wrong with it.
@@ -135,6 +136,7 @@ class File(Strict):
     encoding: str = "utf-8"
     decimal: Literal[".", ","] = "."
     thousands: Literal["", ".", ",", " ", "'"] = ""
+    sign: Annotated[str, Field(pattern=r"^[^\d\s+.,'-][^\d+,'-]{0,9}$")] | None = None
     date_format: str | None = None
     sheet: str | None = None
     country: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None

@@ -134,17 +134,24 @@ def without_accents(con: Any, text: ir.StringValue) -> ir.StringValue:
 
 _ROOM = dt.Decimal(38, 20)  # for the digits that an exponent moves
 # What thousands marks look like: French exports write a space that does not break.
+_SPACE = "[ \u00a0\u202f]"
 _MARKS = {" ": "[ \u00a0\u202f]", "'": "['\u2019]"}
 
 
 def parse_number(
-    text: ir.StringValue, dtype: dt.DataType, *, decimal: str, thousands: str
+    text: ir.StringValue,
+    dtype: dt.DataType,
+    *,
+    decimal: str,
+    thousands: str,
+    sign: str | None = None,
 ) -> ir.NumericValue:
     """Text to a finite number of `dtype`; NULL where it is none, or has no place in the type.
 
     A number: digits, a sign before them, the decimal mark, an exponent. Thousands marks stand before
     each three digits or nowhere, so that 1.50 with dots for thousands is no number rather than 150.
-    2.0 is a whole number, 2.5 is not. Decimals are rounded to the scale of `dtype`. DuckDB only.
+    2.0 is a whole number, 2.5 is not. `sign`, such as €, may stand before or behind it.
+    Decimals are rounded to the scale of `dtype`. DuckDB only.
     """
     digits, mark, point = "[0-9]+", "", re.escape(decimal)
     if thousands:
@@ -154,7 +161,14 @@ def parse_number(
     number = rf"{digits}({fraction})?"
     if not dtype.is_integer():
         number = rf"({number}|{point}[0-9]+)([eE][+-]?[0-9]+)?"
-    text = text.re_search(rf"^[+-]?{number}$").ifelse(text, ibis.null("string"))
+    forms = rf"[+-]?{number}"
+    if sign:
+        said = re.escape(sign)
+        before, behind = rf"{said}{_SPACE}?", rf"{_SPACE}?{said}"
+        forms = rf"{forms}|{before}{forms}|[+-]{before}{number}|{forms}{behind}"
+    text = text.re_search(rf"^({forms})$").ifelse(text, ibis.null("string"))
+    if sign:
+        text = text.replace(sign, "").re_replace(rf"^([+-]?){_SPACE}|{_SPACE}$", r"\1")
     if mark:
         text = text.re_replace(mark, "")
     if dtype.is_integer():

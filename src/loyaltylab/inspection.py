@@ -138,7 +138,7 @@ def _unreadable_columns(
         found.append(
             f'{table}: {reasons[name]} anywhere in column "{column}" of {source.label}; its values '
             f"look like {_shape(raw, column)}"
-            + (f", expected {expected}. Set date_format" if is_date else ". Set decimal")
+            + (f", expected {expected}. Set date_format" if is_date else ". Set decimal or sign")
             + ", or map another column, in dataset.yml."
         )
     return found

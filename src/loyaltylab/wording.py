@@ -31,6 +31,7 @@ _EXPECTED = {
 _PATTERNS = {
     "currency": "three capital letters such as EUR",
     "memory_limit": "a size such as 2GB",
+    "sign": "a sign of money such as €, without figures",
     "country": "an ISO 3166 code such as DE",
 }
 

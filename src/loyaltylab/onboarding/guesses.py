@@ -263,7 +263,8 @@ def _steps_back(raw: ir.Table, name: str, reading: Reading) -> int:
 def _numbers(
     table: str, raw: ir.Table, columns: Mapping[str, Column], taken: Mapping[str, Choice]
 ) -> list[Setting]:
-    """The marks in the numbers of a file; those by which most of all its numbers can be read."""
+    """The sign beside the amounts of a file, and the marks in its numbers: those by which most of all
+    its numbers can be read."""
     types, there = schemas.column_types(table), raw["fields"].type()
     counted = [
         columns[c.name]
@@ -272,6 +273,8 @@ def _numbers(
     ]
     if not counted:
         return []
+    signs = [c.sign for c in counted if c.sign]
+    found = [Setting("sign", signs[0])] if signs else []
     read = {way: sum(_read(column, way) for column in counted) for way in values.MARKS}
     alike = [way for way in values.MARKS if read[way] == max(read.values())]
     marked = [column.name for column in counted if column.marked]
@@ -280,8 +283,8 @@ def _numbers(
     if marked and grouped and all(values.only_thousands(raw, name) for name in marked):
         best, doubt = grouped, "three digits behind every mark, which may be decimals"
     elif best == (".", ""):
-        return []
-    found = [Setting("decimal", best[0])]
+        return found
+    found.append(Setting("decimal", best[0]))
     return [*found, Setting("thousands", best[1], doubt)] if best[1] else found
 
 
@@ -326,9 +329,14 @@ def currency(raw: ir.Table, guessed: Guessed) -> Setting:
         said.append(values.commonest_code(raw, by_column["currency"]))
     for ours in ("amount", "margin", "returned_amount"):
         said.append(names.currency_in(by_column.get(ours, "")))
+    said += [values.SIGNS[s.value] for s in guessed.settings if s.key == "sign"]
     for code in said:
         if code == "$":
             return Setting("currency", "USD", "a dollar of the United States, perhaps of another")
+        if code == "kr":
+            return Setting(
+                "currency", "NOK", "a crown of Norway; of Sweden it is SEK, of Denmark DKK"
+            )
         if pycountry.currencies.get(alpha_3=signs.get(code, code) or "-"):
             return Setting("currency", signs.get(code, code))
     return Setting("currency", "EUR", "no column says it; any code of ISO 4217, such as NOK or USD")

@@ -6,7 +6,9 @@ that what is guessed here can be read there. No value leaves the engine.
 
 from __future__ import annotations
 
+import functools
 import itertools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +40,9 @@ PATTERNS: tuple[str | None, ...] = (
 )
 # decimal, thousands; of those that fit as well, the first is taken.
 MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (",", " "), (".", " "), (".", "'"))
+# What stands beside amounts, and the currency that it is of; a dollar, a crown: of any country.
+SIGNS = {"€": "EUR", "£": "GBP", "$": "$", "kr": "kr", "kr.": "kr"}
+SIGNS |= {code: code for code in ("EUR", "GBP", "USD", "NOK", "SEK", "DKK", "CHF", "PLN")}
 Way = str | tuple[str, str] | None
 _ODD = 0.5  # share of values that a way of reading must fit to be asked for at all
 
@@ -56,7 +61,8 @@ class Reading:
 @dataclass(frozen=True)
 class Column:
     """filled, distinct : values that are not empty, and different ones; dates, numbers : the ways in
-    which at least half of them can be read, the best first."""
+    which at least half of them can be read, the best first; marked : whether a number has a mark;
+    sign : of SIGNS, what stands beside at least half of them."""
 
     name: str
     filled: int
@@ -64,6 +70,7 @@ class Column:
     dates: tuple[Reading, ...] = ()
     numbers: tuple[Reading, ...] = ()
     marked: bool = False
+    sign: str = ""
 
     @property
     def is_dates(self) -> bool:
@@ -96,11 +103,26 @@ def _column(raw: ir.Table, first: ir.Table, name: str) -> Column:
     counted = _row(raw, {"filled": text.count(), "distinct": text.nunique()})
     filled, distinct = int(counted["filled"]), int(counted["distinct"])
     patterns = _sifted(first, name, _likely(first, name), _as_date)
-    marks = _sifted(first, name, MARKS, _as_number)
+    sign = _sign(first, name)
+    number = functools.partial(_as_number, sign=sign)
+    marks = _sifted(first, name, MARKS, number)
     dates = _counted(raw, name, patterns, _as_date)
-    numbers = _counted(raw, name, marks, _as_number)
+    numbers = _counted(raw, name, marks, number)
     marked = _row(raw, {"n": text.re_search(r"[0-9][.,][0-9]").sum()})["n"]
-    return Column(name, filled, distinct, dates, numbers, bool(marked))
+    return Column(name, filled, distinct, dates, numbers, bool(marked), sign)
+
+
+def _sign(first: ir.Table, name: str) -> str:
+    """The sign of money that stands beside most of the values; empty if none does."""
+    text = _text(first, name)
+    beside = {
+        f"s{i}": text.re_search(rf"^[+-]?{re.escape(s)}\W?[0-9]|[0-9]\W?{re.escape(s)}$").sum()
+        for i, s in enumerate(SIGNS)
+    }
+    row = _row(first, {"filled": text.count()} | beside)
+    times = {sign: row[f"s{i}"] or 0 for i, sign in enumerate(SIGNS)}
+    most = max(times, key=lambda sign: times[sign])
+    return most if times[most] and times[most] >= _ODD * row["filled"] else ""
 
 
 def _likely(first: ir.Table, name: str) -> list[Way]:
@@ -153,8 +175,11 @@ def _as_date(text: ir.StringValue, way: str | None) -> ir.BooleanValue:
     return sane
 
 
-def _as_number(text: ir.StringValue, way: tuple[str, str]) -> ir.BooleanValue:
-    return engine.parse_number(text, schemas.MONEY, decimal=way[0], thousands=way[1]).notnull()
+def _as_number(text: ir.StringValue, way: tuple[str, str], *, sign: str) -> ir.BooleanValue:
+    read = engine.parse_number(
+        text, schemas.MONEY, decimal=way[0], thousands=way[1], sign=sign or None
+    )
+    return read.notnull()
 
 
 def _sifted(first: ir.Table, name: str, ways: Sequence[Way], reads: Reads) -> list[Way]:

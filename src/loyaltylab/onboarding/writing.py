@@ -48,6 +48,7 @@ def dataset_yml(name: str, currency: Setting, entries: Sequence[Entry]) -> str:
     """The text of dataset.yml."""
     lines = [
         f"title: {scalar(title(name))}",
+        "language: en  # of its report; de: German, nb: Norwegian",
         _line(currency),
         "# observed_until: 2026-06-30  # the last day that the export covers, if not the last order's",
         "tables:",

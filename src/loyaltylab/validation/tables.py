@@ -285,7 +285,10 @@ def _parse(given: Any, dtype: dt.DataType, file: File) -> Any:
     if dtype.is_boolean():
         word = given.lower()
         return ibis.cases((word.isin(_YES), True), (word.isin(_NO), False), else_=None)
-    return engine.parse_number(given, dtype, decimal=file.decimal, thousands=file.thousands)
+    sign = file.sign if dtype.is_decimal() else None
+    return engine.parse_number(
+        given, dtype, decimal=file.decimal, thousands=file.thousands, sign=sign
+    )
 
 
 def check(
