@@ -17,6 +17,8 @@ TERMINAL = {
     *("__main__", "contract", "dataset", "engine", "errors", "execution", "files", "headers"),
     *("history", "inspection", "locations", "onboarding", "provenance", "records", "simulation"),
     *("sources", "wording", "workbooks", "world"),
+    # Beside errors they have the reasons of rules, which are worded in `reasons`.
+    *("validation/declared", "validation/rules", "validation/tables"),
 }
 SPEAKING = {"phrase", "sentence", "say", "counted"}
 ERRORS = {"LabError", "ValueError", "TypeError", "KeyError", "AssertionError", "compile"}
@@ -139,7 +141,8 @@ def glued(path: Path) -> list[str]:
 def _terminal(path: Path) -> bool:
     if path.suffix == ".ipynb":
         return False
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py") in TERMINAL
+    inner = path.relative_to(PACKAGE).with_suffix("")
+    return inner.parts[0] in TERMINAL or inner.as_posix() in TERMINAL
 
 
 def _nouns(call: ast.Call) -> set[str]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loyaltylab import contract, schemas
+from loyaltylab import contract, reasons, schemas
 from loyaltylab.errors import LabError
 from loyaltylab.validation import declared, rules
 from tests.shop import Shop, noted, orders, refused
@@ -267,11 +267,11 @@ def test_no_rule_loosens(con, mixed, given, until, put_aside):
         found.append(held_against(con, mixed, wanted))
     before, after = found
     late = {"ordered_at is after 2099-12-31"} if until else set()
-    keys = {key.words for key in wanted.keys} | {rules.REPEATS}
-    for row, reasons in before.items():
-        assert set(reasons) - keys - late <= set(after.get(row, []))
+    keys = {key.words for key in wanted.keys} | {reasons.REPEATS}
+    for row, said in before.items():
+        assert set(said) - keys - late <= set(after.get(row, []))
         # Of a key's rows another one may be the first that is right; otherwise none is accepted.
-        assert row in after or set(reasons) <= keys
+        assert row in after or set(said) <= keys
     assert len(after) >= len(before)
 
 

@@ -14,9 +14,10 @@ from pandera.api.parsers import Parser
 
 from loyaltylab import schemas
 from loyaltylab.errors import LabError
+from loyaltylab.reasons import REPEATS
 from loyaltylab.schemas import FLAG, MONEY, NUMBER, TEXT, TIME, WHOLE, Reference
 from loyaltylab.validation import declared, rules
-from loyaltylab.validation.rules import REPEATS, Key, Rule, Rules
+from loyaltylab.validation.rules import Key, Rule, Rules
 from tests.shop import as_table, day, judged, types_of
 
 # ---- Each rule of every table, broken once.

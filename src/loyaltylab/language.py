@@ -13,7 +13,7 @@ import gettext
 import io
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,17 @@ def phrase(template: str, /, **values: Any) -> str:
     return filled(template, **values) if values else template
 
 
+def rephrased(text: str, templates: Iterable[str]) -> str:
+    """An English text that the first of these templates to fit has made, in the language in use.
+
+    Its values stay as they are; so does a text that no template fits.
+    """
+    for template in templates:
+        if made := _pattern(template).fullmatch(text):
+            return phrase(template, **made.groupdict())
+    return text
+
+
 def filled(pattern: str, /, *args: Any, **values: Any) -> str:
     """A pattern of str.format with its values, as the language in use writes them."""
     return _Formatter().vformat(pattern, args, values)
@@ -60,11 +71,16 @@ def counted(count: int, one: str, more: str | None = None) -> str:
     """A count with its noun: "no days", "1 day", "1,200 days"."""
     more = more or f"{one}s"
     if not count:
-        return phrase(f"no {more}")
+        return phrase("no " + more)
     noun = one if count == 1 else more
     if _active != "en":
         noun = _catalogue(_active).ngettext(one, more, int(count))
     return f"{shown(count, ',')} {noun}"
+
+
+def capitalised(text: str) -> str:
+    """With a capital first letter, as a heading or a sentence begins; all others stay."""
+    return text[:1].upper() + text[1:]
 
 
 def shown(value: Any, spec: str) -> str:
@@ -99,6 +115,14 @@ class _Formatter(string.Formatter):
         return shown(value, format_spec)
 
 
+@functools.cache
+def _pattern(template: str) -> re.Pattern[str]:
+    """What `template` makes, each value as a group of its field's name."""
+    parts = string.Formatter().parse(template)
+    fixed = [re.escape(text) + (f"(?P<{name}>.*)" if name else "") for text, name, *_ in parts]
+    return re.compile("".join(fixed), re.DOTALL)
+
+
 def _localised(figure: re.Match[str]) -> str:
     locale = _locale(_active)
     symbols = locale.number_symbols["latn"]
@@ -108,14 +132,19 @@ def _localised(figure: re.Match[str]) -> str:
 
 
 def _date(date: dt.date, spec: str) -> str:
-    from babel.dates import format_skeleton
+    from babel.dates import format_date, format_skeleton
 
-    parts = re.findall(r"%-?[a-zA-Z]", spec)
     if spec == "%Y-%m-%d":
         return date.isoformat()[:10]
-    return format_skeleton(
-        "".join(_DATE_PARTS[part] for part in reversed(parts)), date, locale=_locale(_active)
-    )
+    parts = re.findall(r"%-?[a-zA-Z]", spec)
+    skeleton = "".join(_DATE_PARTS[part] for part in reversed(parts))
+    locale = _locale(_active)
+    short = locale.datetime_skeletons.get(skeleton.replace("MMMM", "MMM"))
+    if "MMMM" in skeleton and short is not None:
+        # CLDR often has the pattern with the short name of the month alone.
+        pattern = re.sub("MMM|LLL", lambda month: month[0] + month[0][0], short.pattern)
+        return format_date(date, pattern, locale=locale)
+    return format_skeleton(skeleton, date, locale=locale)
 
 
 @functools.cache

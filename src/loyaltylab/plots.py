@@ -12,9 +12,9 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.dates import AutoDateLocator, num2date
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, ScalarFormatter
 
-from loyaltylab.language import localised, phrase, shown
+from loyaltylab.language import active, localised, phrase, shown
 
 OBSERVED = "#0072B2"
 MODEL = "#C65100"  # Okabe and Ito's vermilion, darkened to a contrast of 4.5 on white
@@ -49,7 +49,7 @@ def new_axes(ax: Axes | None = None, *, width: float = 6.4, height: float = 3.4)
     if ax is not None:
         return ax
     with plt.rc_context(_STYLE):
-        return plt.subplots(figsize=(width, height), layout="constrained")[1]
+        return _localised(plt.subplots(figsize=(width, height), layout="constrained")[1])
 
 
 def panels(rows: int, columns: int = 1, *, width: float = 6.8, height: float = 1.7) -> list[Axes]:
@@ -64,7 +64,22 @@ def panels(rows: int, columns: int = 1, *, width: float = 6.8, height: float = 1
             sharex=True,
             squeeze=False,
         )[1]
-    return list(axes.flat)
+    return [_localised(ax) for ax in axes.flat]
+
+
+class _Figures(ScalarFormatter):
+    """Figures as matplotlib chooses them, as the language in use writes them."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        figures = super().__call__(x, pos)
+        return figures if active() == "en" else localised(figures.replace("\N{MINUS SIGN}", "-"))
+
+
+def _localised(ax: Axes) -> Axes:
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(_Figures())
+        axis.isDefault_majfmt = True  # names and days along an axis still bring their own
+    return ax
 
 
 percent = FuncFormatter(lambda share, _: localised(f"{round(100 * share, 1):g}%"))

@@ -15,6 +15,8 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pandera.ibis as pa
 
+from loyaltylab import reasons
+
 MONEY = dt.Decimal(18, 4)  # exact, so that a sum is the same whatever order threads add it in
 # One factor of a product of money: of two with 18 digits DuckDB makes one of 18, too few for 100,000².
 WIDE_MONEY = dt.Decimal(19, 4)
@@ -66,11 +68,13 @@ def _said(words: str, is_so: Any) -> pa.Check:
 
 
 def _not_before(later: str, earlier: str) -> pa.Check:
-    return _said(f"{later} is before {earlier}", lambda row: row[later] >= row[earlier])
+    return _said(
+        reasons.of(later, reasons.BEFORE, bound=earlier), lambda row: row[later] >= row[earlier]
+    )
 
 
 def _at_most(less: str, more: str) -> pa.Check:
-    return _said(f"{less} is above {more}", lambda row: row[less] <= row[more])
+    return _said(reasons.of(less, reasons.ABOVE, bound=more), lambda row: row[less] <= row[more])
 
 
 def _of_column(words: str, is_so: Any, *, note: bool = False) -> pa.Check:
@@ -93,16 +97,20 @@ def _name(*, may_lack: bool = False) -> pa.Column:
     """What people read as a name of a person or place: one line of plain text."""
     return _column(
         TEXT,
-        _of_column("holds HTML", lambda text: ~text.re_search(_HTML)),
-        _of_column("is a spreadsheet's formula", lambda text: ~text.re_search(_FORMULA)),
-        _of_column("has lost letters", lambda text: ~text.contains(_LOST)),
+        _of_column(reasons.HTML, lambda text: ~text.re_search(_HTML)),
+        _of_column(reasons.FORMULA, lambda text: ~text.re_search(_FORMULA)),
+        _of_column(reasons.LOST_LETTERS, lambda text: ~text.contains(_LOST)),
         may_lack=may_lack,
     )
 
 
 _RECORD = {"source": _column(TEXT, required=True), "record_id": _column(TEXT, required=True)}
 _OF_CUSTOMER = Reference(
-    ("source", "record_id"), "customers", "record_id is no customer's", within=True, note=True
+    ("source", "record_id"),
+    "customers",
+    reasons.of("record_id", reasons.NO_CUSTOMER),
+    within=True,
+    note=True,
 )
 
 # Each instrument's lowest and highest answer.
@@ -131,11 +139,11 @@ TABLES: Mapping[str, pa.DataFrameSchema] = {
         },
         checks=[
             _said(
-                "returned_amount is above amount",
+                reasons.of("returned_amount", reasons.ABOVE, bound="amount"),
                 lambda row: (row["returned_amount"] <= row["amount"]) | (row["amount"] < 0),
             ),
             _said(
-                "margin is above amount",
+                reasons.of("margin", reasons.ABOVE, bound="amount"),
                 lambda row: (row["margin"] <= row["amount"]) | (row["amount"] < 0),
             ),
         ],
@@ -150,7 +158,11 @@ TABLES: Mapping[str, pa.DataFrameSchema] = {
             "quantity": _column(NUMBER, pa.Check.ne(0), required=True),
             "unit_price": _column(MONEY, _NOT_NEGATIVE, required=True),
         },
-        metadata={"references": [Reference(("order_id",), "orders", "order_id is in no order")]},
+        metadata={
+            "references": [
+                Reference(("order_id",), "orders", reasons.of("order_id", reasons.NO_ORDER))
+            ]
+        },
     ),
     "customers": pa.DataFrameSchema(
         {
@@ -159,12 +171,12 @@ TABLES: Mapping[str, pa.DataFrameSchema] = {
             "family_name": _name(),
             "email": _column(
                 TEXT,
-                _of_column("is no address", lambda text: text.re_search(_ADDRESS), note=True),
+                _of_column(reasons.NO_ADDRESS, lambda text: text.re_search(_ADDRESS), note=True),
             ),
             "phone": _column(
                 TEXT,
                 _of_column(
-                    "is no number that can be dialled",
+                    reasons.NO_PHONE,
                     lambda text: text.re_search(r"^\+[1-9][0-9]{6,14}$"),
                     note=True,
                 ),
@@ -196,7 +208,7 @@ TABLES: Mapping[str, pa.DataFrameSchema] = {
         },
         checks=[
             _not_before("answered_at", "sent_at"),
-            _said("score is outside the instrument's scale", _on_scale),
+            _said(reasons.of("score", reasons.OFF_SCALE), _on_scale),
         ],
         unique=["source", "response_id"],
         metadata={"references": [_OF_CUSTOMER]},
@@ -314,5 +326,9 @@ def references(schema: pa.DataFrameSchema) -> list[Reference]:
 
 def unreadable(name: str, dtype: dt.DataType) -> str:
     """The reason given where a raw value is no value of its column's type."""
-    words = {"Timestamp": "a date", "Boolean": "a yes or no", "Int64": "a whole number"}
-    return f"{name} is not {words.get(type(dtype).__name__, 'a number')}"
+    words = {
+        "Timestamp": reasons.NOT_A_DATE,
+        "Boolean": reasons.NOT_A_FLAG,
+        "Int64": reasons.NOT_WHOLE,
+    }
+    return reasons.of(name, words.get(type(dtype).__name__, reasons.NOT_A_NUMBER))

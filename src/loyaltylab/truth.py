@@ -14,6 +14,7 @@ import pandas as pd
 from loyaltylab import engine
 from loyaltylab.dataset import Lab
 from loyaltylab.errors import LabError
+from loyaltylab.language import phrase
 from loyaltylab.numbers import Numbers
 
 
@@ -93,8 +94,15 @@ def keep_accuracy(
     """Record `accuracy` as <name>_precision, <name>_recall and <name>_f1. n : of `of`, how many truly
     are."""
     for rate, value in rates.items():
-        definition = f"{rate} of {of}, against the simulated truth"
+        definition = phrase(_RATES[rate], of=phrase(of))
         numbers.record(f"{name}_{rate}", value, unit="share", n=n, definition=definition)
+
+
+_RATES = {
+    "precision": "precision of {of}, against the simulated truth",
+    "recall": "recall of {of}, against the simulated truth",
+    "f1": "f1 of {of}, against the simulated truth",
+}
 
 
 def _pairs(rows: ir.Table, *keys: str) -> int:

@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 from sklearn.isotonic import IsotonicRegression
 
 from loyaltylab import plots
+from loyaltylab.language import phrase
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -132,14 +133,20 @@ def plot_reliability(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(plots.percent)
     ax.set(
-        xlabel="stated probability", ylabel="of one person in truth", xlim=(0, 1.02), ylim=(0, 1.02)
+        xlabel=phrase("stated probability"),
+        ylabel=phrase("of one person in truth"),
+        xlim=(0, 1.02),
+        ylim=(0, 1.02),
     )
     return ax
 
 
 def describe_reliability(table: pd.DataFrame) -> str:
     """What plot_reliability shows, in words."""
-    parts = ", ".join(
-        f"{row['stated']:.0%} stated and {row['true']:.0%} true" for row in table.to_dict("records")
+    bands = [
+        phrase("{stated:.0%} stated and {true:.0%} true", stated=stated, true=true)
+        for stated, true in zip(table["stated"], table["true"], strict=True)
+    ]
+    return phrase(
+        "Stated against true probability, by bands of it: {bands}.", bands=", ".join(bands)
     )
-    return f"Stated against true probability, by bands of it: {parts}."

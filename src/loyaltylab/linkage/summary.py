@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from loyaltylab import plots
 from loyaltylab.intervals import LEVEL
-from loyaltylab.language import counted
+from loyaltylab.language import counted, phrase, shown
 from loyaltylab.linkage import blocking, devices
 from loyaltylab.linkage.links import Links, found_by
 from loyaltylab.linkage.resolution import Resolution
@@ -58,23 +58,26 @@ def plot_sizes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = plots.new_axes(ax, height=2.4)
     bars = ax.bar([_label(n) for n in table["records"]], table["persons"], width=0.7,
                   color=plots.OBSERVED)  # fmt: skip
-    ax.bar_label(bars, fmt="{:,.0f}", padding=2)
+    ax.bar_label(bars, [shown(n, ",") for n in table["persons"]], padding=2)
     ax.grid(visible=False, axis="x")
     ax.yaxis.set_major_formatter(plots.thousands)
-    ax.set(xlabel="records of one person", ylabel="persons")
+    ax.set(xlabel=phrase("records of one person"), ylabel=phrase("persons"))
     return ax
 
 
 def describe_sizes(table: pd.DataFrame) -> str:
     """What plot_sizes shows, in words."""
-    parts = ", ".join(
-        f"{_label(n)}: {p:,}" for n, p in zip(table["records"], table["persons"], strict=True)
+    sizes = ", ".join(
+        f"{_label(n)}: {shown(p, ',')}"
+        for n, p in zip(table["records"], table["persons"], strict=True)
     )
-    return f"Bars of how many persons have how many records. {parts}."
+    return phrase("Bars of how many persons have how many records. {sizes}.", sizes=sizes)
 
 
 def _label(records: int) -> str:
-    return f"{records} or more" if records == MOST else counted(records, "record")
+    if records == MOST:
+        return phrase("{records} or more", records=records)
+    return counted(records, "record")
 
 
 def record_missed(numbers: Numbers, con: Any, links: Links) -> Number:
@@ -90,25 +93,32 @@ def record_missed(numbers: Numbers, con: Any, links: Links) -> Number:
         level=LEVEL,
         unit="share",
         n=sure,
-        definition="pairs of one person that no rule of blocking finds (Chapman's estimate)",
+        definition=phrase(
+            "pairs of one person that no rule of blocking finds (Chapman's estimate)"
+        ),
     )
 
 
 def missed_finding(links: Links, missed: Number) -> str:
     """How much was compared, and what that misses: a heading and a sentence."""
-    how = (
-        "How many true pairs none of them finds is estimated from how many both kinds of them find, "
-        "those that look at e-mail addresses and phone numbers and those that look at names, dates "
-        "and addresses: {low:.1%} to {high:.1%}, if a pair that one kind misses is not missed by the "
-        "other the more for it, and more otherwise."
+    told = (
+        "## Comparing {compared:,} of {every:,.0f} pairs misses an estimated {missed:.1%}\n\n"
+        "Only pairs that agree in a key are compared: the rules with the fewest pairs, {used} of "
+        "{rules} here, as long as there are at most {budget} pairs a record. How many true pairs none "
+        "of them finds is estimated from how many both kinds of them find, those that look at e-mail "
+        "addresses and phone numbers and those that look at names, dates and addresses: {low:.1%} to "
+        "{high:.1%}, if a pair that one kind misses is not missed by the other the more for it, and "
+        "more otherwise."
     )
     if missed.value is None:
-        how = "How many true pairs none of them finds cannot be estimated: it takes rules of two kinds."
-    share = "an unknown share" if missed.value is None else "an estimated {missed:.1%}"
+        told = (
+            "## Comparing {compared:,} of {every:,.0f} pairs misses an unknown share\n\n"
+            "Only pairs that agree in a key are compared: the rules with the fewest pairs, {used} of "
+            "{rules} here, as long as there are at most {budget} pairs a record. How many true pairs "
+            "none of them finds cannot be estimated: it takes rules of two kinds."
+        )
     return sentence(
-        f"## Comparing {{compared:,}} of {{every:,.0f}} pairs misses {share}\n\n"
-        "Only pairs that agree in a key are compared: the rules with the fewest pairs, {used} of "
-        f"{{rules}} here, as long as there are at most {{budget}} pairs a record. {how}",
+        told,
         compared=int(links.patterns["pairs"].sum()),
         every=links.records * (links.records - 1) / 2,
         missed=missed,
@@ -118,6 +128,14 @@ def missed_finding(links: Links, missed: Number) -> str:
         rules=len(links.scorer.rules),
         budget=links.scorer.budget,
     )
+
+
+def blocking_rules(links: Links) -> pd.DataFrame:
+    """The rules of blocking as a reader sees them. Grain: one rule; rule, pairs, left out, used."""
+    rules = links.scorer.rules
+    words = {True: phrase("yes"), False: phrase("no")}
+    told = rules.assign(rule=rules["rule"].map(phrase), used=rules["used"].map(words))
+    return told.rename(columns={"left_out": "left out"})
 
 
 def update_finding(found: Resolution) -> str:
@@ -136,13 +154,15 @@ def update_finding(found: Resolution) -> str:
 def history_finding(history: pd.DataFrame | None) -> str:
     """What became of persons since the last run: a heading and a sentence."""
     if history is None:
-        return (
+        return sentence(
             "## No earlier run on other data to compare with\n\n"
             "The next run on other data tells here which persons merged or split since, and why."
         )
     merged, split = (int((history["what"] == what).sum()) for what in ("merged", "split"))
     if not merged + split:
-        return "## Nobody merged or split since the last run\n\nPersons have the records they had."
+        return sentence(
+            "## Nobody merged or split since the last run\n\nPersons have the records they had."
+        )
     return sentence(
         "## {merged} merged and {split} split since the last run\n\n"
         "Of those that merged, {new:,} did so as new records came; the others as records are likelier "

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
+from loyaltylab.language import phrase
 from loyaltylab.linkage.comparison import FIELDS, NAMES, SYSTEMS, best, decoded, rarity, words
 from loyaltylab.linkage.links import Links
 from loyaltylab.linkage.model import PERSON, STRANGERS, Model
@@ -47,10 +48,10 @@ def plot_weights(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     colors = np.where(table["weight"] > 0, plots.OBSERVED, plots.MODEL)
     ax.barh(at, table["weight"], color=colors, height=0.75)
     ax.axvline(0, color=plots.INK, linewidth=0.8)
-    ax.set_yticks(at, table["field"] + ": " + table["level"])
+    ax.set_yticks(at, _labels(table))
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
-    ax.set_xlabel("against one person  ←  doublings of the odds  →  for one person")
+    ax.set_xlabel(phrase("against one person  ←  doublings of the odds  →  for one person"))
     return ax
 
 
@@ -58,11 +59,24 @@ def describe_weights(table: pd.DataFrame) -> str:
     """What plot_weights shows, in words."""
     ranked = table.sort_values(["weight", "field"]).to_dict("records")
     top, low = ranked[-1], ranked[0]
-    return (
-        f"Bars of how much {len(table)} kinds of agreement say. The most for one person: {top['field']} "
-        f"{top['level']} (the odds double {top['weight']:.0f} times); the most against: {low['field']} "
-        f"{low['level']} (halved {-low['weight']:.0f} times)."
+    return phrase(
+        "Bars of how much {kinds} kinds of agreement say. The most for one person: {field} {level} (the "
+        "odds double {times:.0f} times); the most against: {other} {other_level} (halved "
+        "{other_times:.0f} times).",
+        kinds=len(table),
+        field=phrase(top["field"]),
+        level=phrase(top["level"]),
+        times=top["weight"],
+        other=phrase(low["field"]),
+        other_level=phrase(low["level"]),
+        other_times=-low["weight"],
     )
+
+
+def _labels(table: pd.DataFrame) -> list[str]:
+    """What a bar is about: the field, and how it agrees."""
+    told = zip(table["field"], table["level"], strict=True)
+    return [f"{phrase(field)}: {phrase(level)}" for field, level in told]
 
 
 def examples(con: Any, links: Links, near: tuple[float, ...]) -> pd.DataFrame:
@@ -140,7 +154,7 @@ def plot_example(pair: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     start = pair["start"].iloc[0]
     ends = start + pair["weight"].cumsum()
     colors = np.where(pair["weight"] > 0, plots.OBSERVED, plots.MODEL)
-    labels = ["any two records", *(pair["field"] + ": " + pair["level"])]
+    labels = [phrase("any two records"), *_labels(pair)]
     ax.barh(0, start, color=plots.NEUTRAL, height=0.7)
     ax.barh(
         range(1, len(pair) + 1),
@@ -153,23 +167,30 @@ def plot_example(pair: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(len(labels)), labels)
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
-    ax.set_xlabel("doublings of the odds; at 0 one person and two are equally likely")
+    ax.set_xlabel(phrase("doublings of the odds; at 0 one person and two are equally likely"))
     return ax
 
 
 def describe_example(pair: pd.DataFrame) -> str:
     """What plot_example shows, in words."""
-    parts = ", ".join(
-        f"{row['field']} {row['level']} {row['weight']:+.0f}" for row in pair.to_dict("records")
-    )
-    return (
-        f"Waterfall of one pair: from {pair['start'].iloc[0]:.0f} doublings of the odds for any two "
-        f"records, by {parts}, to {pair['start'].iloc[0] + pair['weight'].sum():+.0f}, a probability "
-        f"of {pair['probability'].iloc[0]:.0%}."
+    steps = [
+        phrase(
+            "{field} {level} {weight:+.0f}", field=phrase(field), level=phrase(level), weight=weight
+        )
+        for field, level, weight in zip(pair["field"], pair["level"], pair["weight"], strict=True)
+    ]
+    return phrase(
+        "Waterfall of one pair: from {start:.0f} doublings of the odds for any two records, by {steps}, "
+        "to {end:+.0f}, a probability of {probability:.0%}.",
+        start=pair["start"].iloc[0],
+        steps=", ".join(steps),
+        end=pair["start"].iloc[0] + pair["weight"].sum(),
+        probability=pair["probability"].iloc[0],
     )
 
 
 def masked(table: pd.DataFrame) -> pd.DataFrame:
     """The pairs of `examples` side by side. Grain: one field of a pair, for the page's table."""
     told = table[~table["field"].isin([OTHERS, SYSTEMS])]
+    told = told.assign(field=told["field"].map(phrase), level=told["level"].map(phrase))
     return told[["pair", "probability", "field", "left", "right", "level"]].reset_index(drop=True)

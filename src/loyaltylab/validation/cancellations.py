@@ -10,10 +10,10 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from loyaltylab import engine
+from loyaltylab import engine, reasons
 
-CANCELS = "amount is below 0 and cancels an earlier order"
-CANCELLED = "amount is netted by a later cancellation"
+CANCELS = reasons.of("amount", reasons.CANCELS)
+CANCELLED = reasons.of("amount", reasons.CANCELLED)
 
 
 def mark(con: Any, rows: ir.Table, *, within: int) -> ir.Table:

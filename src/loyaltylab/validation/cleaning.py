@@ -26,6 +26,11 @@ MISREAD = "letters misread in another encoding"
 CONTROLS = "control characters or hard spaces"
 SPACES = "spaces around it"
 FORM = "letters composed in another way"
+CAPITALS = "capital letters"
+PHONE = "phone written in another way than E.164"
+COUNTRY = "country written in another way than ISO 3166"
+CURRENCY = "currency written in another way than ISO 4217"
+KINDS = (MISREAD, CONTROLS, SPACES, FORM, CAPITALS, PHONE, COUNTRY, CURRENCY)
 
 # UTF-8 read as Windows' Western letters: its first byte as a letter, the others as one of the signs
 # that stand for 80 to BF there. One such sequence is enough where it stands for a letter or sign of
@@ -61,17 +66,16 @@ _MACROS = {
     "within_space": f"regexp_replace(x, '{_ENDS}', '', 'g')",
     "composed": "nfc_normalize(x)",
     # Signs between may hide it: of a value without them too.
-    "suspect_line": f"""regexp_matches(x, '{_SUSPECT}')
-        OR regexp_matches(composed(trim(seen_line(x))), '{_SUSPECT}')""",
-    "suspect_text": f"""regexp_matches(x, '{_SUSPECT}')
-        OR regexp_matches(composed(within_space(seen_text(x))), '{_SUSPECT}')""",
+    "looks_misread": f"regexp_matches(x, '{_SUSPECT}')",
+    "suspect_line": "looks_misread(x) OR looks_misread(composed(trim(seen_line(x))))",
+    "suspect_text": "looks_misread(x) OR looks_misread(composed(within_space(seen_text(x))))",
 }
 
 
 def define(con: Any) -> None:
     """Give DuckDB the functions that `steps` uses."""
     for name, body in _MACROS.items():
-        con.raw_sql(f"CREATE OR REPLACE TEMP MACRO {name}(x) AS {body}")
+        con.raw_sql("CREATE OR REPLACE TEMP MACRO " + name + "(x) AS " + body)
 
 
 @ibis.udf.scalar.builtin(name="plain")  # type: ignore[untyped-decorator]
@@ -245,21 +249,19 @@ def steps(
     found.append(Step(FORM, plain.ifelse(given[name], _composed(found[-1].text))))
     text = found[-1].text
     if name == "email":
-        found.append(Step("capital letters", text.lower()))
+        found.append(Step(CAPITALS, text.lower()))
     elif name == "phone":
         home = ibis.literal(file.country or "")
         if "country" in given:
             known = _country_code(given["country"].strip())
             home = known.re_search("^[A-Z]{2}$").ifelse(known, home).coalesce(home)
-        found.append(Step("phone written in another way than E.164", _e164(text, home)))
+        found.append(Step(PHONE, _e164(text, home)))
     elif name == "country":
-        found.append(Step("country written in another way than ISO 3166", _country_code(text)))
+        found.append(Step(COUNTRY, _country_code(text)))
     elif name == "currency":
         code = text.upper()
         also = code.isin(currency_names(currency))
-        found.append(
-            Step("currency written in another way than ISO 4217", also.ifelse(currency, code))
-        )
+        found.append(Step(CURRENCY, also.ifelse(currency, code)))
     return found
 
 

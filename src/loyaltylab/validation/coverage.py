@@ -19,7 +19,7 @@ from matplotlib.dates import date2num
 from matplotlib.patches import Patch
 
 from loyaltylab import plots, schemas
-from loyaltylab.language import counted
+from loyaltylab.language import counted, phrase, shown
 
 MISSING = "missing "  # before the name of a column: how many of its values a week's rows lack
 
@@ -162,29 +162,29 @@ def plot_coverage(
     tables : name → weekly, in the order in which they stand from above; gaps : name → gaps, each
     framed, and widened to a width that can be seen. A week twice the median, or more, is darkest.
     """
-    shown = {name: weeks for name, weeks in tables.items() if len(weeks)}
-    if not shown:
+    strips = {name: weeks for name, weeks in tables.items() if len(weeks)}
+    if not strips:
         return plots.nothing_yet(plots.new_axes(ax, height=1.2))
-    ax = plots.new_axes(ax, height=1.1 + 0.3 * len(shown))
+    ax = plots.new_axes(ax, height=1.1 + 0.3 * len(strips))
     every = pd.date_range(
-        min(weeks["week"].min() for weeks in shown.values()),
-        max(weeks["week"].max() for weeks in shown.values()),
+        min(weeks["week"].min() for weeks in strips.values()),
+        max(weeks["week"].max() for weeks in strips.values()),
         freq="7D",
     )
-    strips = [_relative(weeks).reindex(every) for weeks in shown.values()]
+    cells = [_relative(weeks).reindex(every) for weeks in strips.values()]
     edges = date2num([every[0], every[-1] + 7 * _DAY])
     ax.imshow(
-        np.array(strips),
+        np.array(cells),
         cmap=plots.SEQUENCE,
         vmin=0,
         vmax=2,
         aspect="auto",
         interpolation="nearest",
-        extent=(edges[0], edges[1], len(shown) - 0.5, -0.5),
+        extent=(edges[0], edges[1], len(strips) - 0.5, -0.5),
     )
     least = (edges[1] - edges[0]) / 150
     ends = [edges[1]]
-    for row, name in enumerate(shown):
+    for row, name in enumerate(strips):
         found = gaps[name] if name in gaps else pd.DataFrame(columns=["first", "last"])
         for first, last in zip(found["first"], found["last"], strict=True):
             left, right = date2num([first, last + _DAY])
@@ -192,18 +192,18 @@ def plot_coverage(
             bar = [(left - spare, right - left + 2 * spare)]
             ax.broken_barh(bar, (row - 0.4, 0.8), facecolor="white", edgecolor=plots.MODEL, lw=1.4)
             ends.append(right)
-    ax.hlines(np.arange(len(shown) - 1) + 0.5, edges[0], max(ends), color="white", linewidth=4)
+    ax.hlines(np.arange(len(strips) - 1) + 0.5, edges[0], max(ends), color="white", linewidth=4)
     ax.set_xlim(edges[0], max(ends))
     ax.grid(visible=False)
-    ax.set_yticks(range(len(shown)), list(shown))
+    ax.set_yticks(range(len(strips)), list(strips))
     plots.date_axis(ax)
-    said = ["no rows", "a median week", "twice as many"]
+    said = [phrase("no rows"), phrase("a median week"), phrase("twice as many")]
     handles = [
         Patch(facecolor=c, edgecolor="#999999", lw=0.5) for c in plots.SEQUENCE([0, 0.5, 1.0])
     ]
-    if any(len(gaps[name]) for name in shown if name in gaps):
+    if any(len(gaps[name]) for name in strips if name in gaps):
         handles.append(Patch(facecolor="white", edgecolor=plots.MODEL, lw=1.4))
-        said.append("gap")
+        said.append(phrase("gap"))
     ax.legend(
         handles, said, ncols=4, frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1)
     )
@@ -221,26 +221,40 @@ def describe_coverage(
     tables: Mapping[str, pd.DataFrame], *, gaps: Mapping[str, pd.DataFrame]
 ) -> str:
     """What plot_coverage shows, in words."""
-    shown = {name: weeks for name, weeks in tables.items() if len(weeks)}
-    if not shown:
-        return "Strips without cells: no table has a row with a date."
-    said = [_strip(name, weeks, gaps.get(name)) for name, weeks in shown.items()]
-    return f"A strip for {counted(len(said), 'table')}, a cell a week: {'; '.join(said)}."
+    strips = {name: weeks for name, weeks in tables.items() if len(weeks)}
+    if not strips:
+        return phrase("Strips without cells: no table has a row with a date.")
+    said = [_strip(name, weeks, gaps.get(name)) for name, weeks in strips.items()]
+    return phrase(
+        "A strip for {tables}, a cell a week: {strips}.",
+        tables=counted(len(said), "table"),
+        strips="; ".join(said),
+    )
 
 
 def _strip(name: str, weeks: pd.DataFrame, found: pd.DataFrame | None) -> str:
-    first, last = weeks["week"].iloc[0], weeks["week"].iloc[-1]
-    words = f"{name} from the week of {_day(first)} to that of {_day(last)}, "
+    values = {"table": name, "first": weeks["week"].iloc[0], "last": weeks["week"].iloc[-1]}
     if found is None or found.empty:
-        return words + "no gap"
+        return phrase(_NO_GAP, **values)
     longest = found.iloc[int(found["days"].to_numpy().argmax())]
-    days = counted(int(longest["days"]), "day")
-    which = "" if len(found) == 1 else "the longest "
-    return words + f"{counted(len(found), 'gap')} ({which}{days} from {_day(longest['first'])})"
+    return phrase(
+        _ONE_GAP if len(found) == 1 else _GAPS,
+        gaps=shown(len(found), ","),
+        days=counted(int(longest["days"]), "day"),
+        since=longest["first"],
+        **values,
+    )
 
 
-def _day(day: pd.Timestamp) -> str:
-    return f"{day:%-d %B %Y}"
+_NO_GAP = "{table} from the week of {first:%-d %B %Y} to that of {last:%-d %B %Y}, no gap"
+_ONE_GAP = (
+    "{table} from the week of {first:%-d %B %Y} to that of {last:%-d %B %Y}, "
+    "{gaps} gap ({days} from {since:%-d %B %Y})"
+)
+_GAPS = (
+    "{table} from the week of {first:%-d %B %Y} to that of {last:%-d %B %Y}, "
+    "{gaps} gaps (the longest {days} from {since:%-d %B %Y})"
+)
 
 
 def joined(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

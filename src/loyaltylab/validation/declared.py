@@ -16,7 +16,7 @@ import ibis
 import ibis.expr.types as ir
 import pandera.ibis as pa
 
-from loyaltylab import schemas
+from loyaltylab import reasons, schemas
 from loyaltylab.contract import ColumnRule, Dataset
 from loyaltylab.errors import LabError
 from loyaltylab.validation import cancellations, rules
@@ -28,7 +28,7 @@ Choice = Literal["keep", "put aside"]
 
 def repeated_exports(table: str) -> Key:
     """That no file repeats rows of an earlier one, where rows have no key that would tell."""
-    return Key(rules.REPEATS, _whole_row(table), across_files=True)
+    return Key(reasons.REPEATS, _whole_row(table), across_files=True)
 
 
 def _same_day(rows: ir.Table) -> Mapping[str, ir.Value]:
@@ -44,12 +44,16 @@ def _whole_row(table: str) -> Callable[[ir.Table], Mapping[str, ir.Value]]:
 
 # What may be right or wrong: the page's parameters say what is done about it.
 CHOICES: Mapping[str, tuple[Rule | Key, ...]] = {
-    "exact_duplicates": (Key(rules.REPEATS, _whole_row("orders")),),
-    "same_day_orders": (Key("ordered_at is on the day of an earlier order", _same_day),),
-    "zero_amounts": (Rule("amount is 0", "validity", lambda rows: rows["amount"] == 0),),
+    "exact_duplicates": (Key(reasons.REPEATS, _whole_row("orders")),),
+    "same_day_orders": (Key(reasons.of("ordered_at", reasons.SAME_DAY), _same_day),),
+    "zero_amounts": (
+        Rule(
+            reasons.of("amount", reasons.IS, value=0), "validity", lambda rows: rows["amount"] == 0
+        ),
+    ),
     "negative_amounts": (
         Rule(
-            "amount is below 0",
+            reasons.of("amount", reasons.BELOW, bound=0),
             "validity",
             lambda rows: (rows["amount"] < 0) & ~rows["_cancels"],
         ),
@@ -86,7 +90,8 @@ def for_table(dataset: Dataset, table: str, *, put_aside: tuple[str, ...] = ()) 
         others = found.rules
         if until.isoformat() <= schemas.LATEST:
             # What comes after the last day that can be is also after that: one reason will do.
-            others = tuple(r for r in others if not r.words.endswith(f" is after {schemas.LATEST}"))
+            said = reasons.AFTER.format(bound=schemas.LATEST)
+            others = tuple(r for r in others if not r.words.endswith(f" {said}"))
         found = replace(found, rules=(*others, *_observed(table, until)))
     if table == "orders":
         chosen = [rule for name in put_aside for rule in CHOICES[name]]
@@ -99,7 +104,7 @@ def _observed(table: str, until: dt.date) -> list[Rule]:
 
     def rule(name: str) -> Rule:
         return Rule(
-            f"{name} is after observed_until, {until}",
+            reasons.of(name, reasons.AFTER_ALL, until=until),
             "validity",
             # Not of its day, so that the engine need not look where no time is as late.
             lambda rows: rows[name] >= ibis.timestamp(f"{until + dt.timedelta(days=1)} 00:00:00"),
@@ -112,7 +117,7 @@ def _observed(table: str, until: dt.date) -> list[Rule]:
 def _currency(dataset: Dataset) -> Rule:
     # Amounts are added up, and no rate of exchange is known.
     return Rule(
-        f"currency is not {dataset.currency}",
+        reasons.of("currency", reasons.IS_NOT, value=dataset.currency),
         "validity",
         lambda rows: rows["currency"] != dataset.currency,
     )
@@ -172,7 +177,7 @@ def _whole_match(pattern: str, **note: Any) -> pa.Check:
     # pandera's own would match the start alone, and an a|b with a $ behind it only b to its end.
     return pa.Check(
         lambda data: data.table[data.key].re_search(f"^(?:{pattern})$"),
-        name=f"does not match {pattern}",
+        name=reasons.OTHER_FORM.format(pattern=pattern),
         **note,
     )
 
@@ -201,13 +206,18 @@ def _bound(given: Any, declared: pa.Column, where: str) -> Any:
     raise LabError(f"{where} is {given!r}; expected {expected}.")
 
 
-def _between(rule: ColumnRule) -> list[tuple[str, str, Callable[[Any, Any], Any]]]:
-    """Of two columns: the other one, what a row does that breaks the rule, what it must keep."""
-    found: list[tuple[str, str, Callable[[Any, Any], Any]]] = []
+def _between(rule: ColumnRule) -> list[tuple[str, tuple[str, str], Callable[[Any, Any], Any]]]:
+    """Of two columns: the other one, what a row does that breaks the rule (of times, of numbers), what
+    it must keep."""
+    found: list[tuple[str, tuple[str, str], Callable[[Any, Any], Any]]] = []
     if rule.at_least:
-        found.append((rule.at_least, "is before|is below", lambda this, other: this >= other))
+        found.append(
+            (rule.at_least, (reasons.BEFORE, reasons.BELOW), lambda this, other: this >= other)
+        )
     if rule.at_most:
-        found.append((rule.at_most, "is after|is above", lambda this, other: this <= other))
+        found.append(
+            (rule.at_most, (reasons.AFTER, reasons.ABOVE), lambda this, other: this <= other)
+        )
     return found
 
 
@@ -215,7 +225,7 @@ def _pair(
     columns: Mapping[str, pa.Column],
     name: str,
     other: str,
-    words: str,
+    words: tuple[str, str],
     kept: Callable[[Any, Any], Any],
     where: str,
     note: bool,
@@ -226,8 +236,8 @@ def _pair(
     times = [kind.is_timestamp() for kind in kinds]
     if not (all(times) or all(kind.is_numeric() for kind in kinds)):
         raise LabError(f"{where}: expected two numbers or two times, found {name} and {other}.")
-    at_a_time, otherwise = words.split("|")
-    said = f"{name} {at_a_time if all(times) else otherwise} {other}"
+    at_a_time, otherwise = words
+    said = reasons.of(name, at_a_time if all(times) else otherwise, bound=other)
     return pa.Check(
         lambda data: kept(data.table[name], data.table[other]), name=said, raise_warning=note
     )
@@ -246,7 +256,9 @@ def _reference(dataset: Dataset, table: str, name: str, rule: ColumnRule) -> sch
             raise LabError(f"{said}; no table of the dataset can be asked for {name}. Remove it.")
         raise LabError(f"{said}; expected {' or '.join(able)}.")
     other = rule.references.partition(".")[0]
-    return schemas.Reference((name,), other, f"{name} is in no row of {other}", note=rule.note)
+    return schemas.Reference(
+        (name,), other, reasons.of(name, reasons.NO_ROW, table=other), note=rule.note
+    )
 
 
 def _comes_before(other: str, table: str) -> bool:

@@ -9,13 +9,14 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from loyaltylab import truth
+from loyaltylab import reasons, truth
 from loyaltylab.dataset import Lab
-from loyaltylab.validation import cleaning, rules
+from loyaltylab.language import phrase
+from loyaltylab.validation import cleaning
 
 # A kind of defect → how the reason or the cleaning begins or ends that is right for it.
 _RIGHT = {
-    "repeated_row": f"^{rules.REPEATS}$",
+    "repeated_row": f"^{reasons.REPEATS}$",
     "foreign_currency": "^currency is not ",
     "impossible_date": "^(ordered_at|birth_date) is (not a date|before |after )",
     "negative_amount": "^amount is below 0$",
@@ -24,6 +25,17 @@ _RIGHT = {
     "formula": "^given_name is a spreadsheet's formula$",
     "misread_letters": f"^{cleaning.MISREAD}$",
     "control_character": f"^{cleaning.CONTROLS}$",
+}
+_KINDS = {
+    "repeated_row": "repeated row",
+    "foreign_currency": "foreign currency",
+    "impossible_date": "impossible date",
+    "negative_amount": "negative amount",
+    "broken_bytes": "broken bytes",
+    "markup": "markup",
+    "formula": "formula",
+    "misread_letters": "misread letters",
+    "control_character": "control character",
 }
 # Cleaning that mends a defect; the other kinds bring what is right into one form.
 _MENDED = [cleaning.MISREAD, cleaning.CONTROLS]
@@ -60,6 +72,13 @@ def defects_found(lab: Lab) -> pd.DataFrame:
     ).to_pandas()
     table = pd.concat([found, clean.fillna(0)], ignore_index=True)
     return table.astype(dict.fromkeys(["defects", "put_aside", "mended", "right"], "Int64"))
+
+
+def readable(found: pd.DataFrame) -> pd.DataFrame:
+    """`defects_found` as a reader sees it, without the last row."""
+    known = found.dropna(subset="kind")
+    kinds = [phrase(_KINDS[kind]) for kind in known["kind"]]
+    return known.assign(kind=kinds).rename(columns={"put_aside": "put aside", "right": "rightly"})
 
 
 def recall_precision(found: pd.DataFrame) -> tuple[float, float]:

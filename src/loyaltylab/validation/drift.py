@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from loyaltylab.language import counted
+from loyaltylab.language import counted, phrase, shown
 from loyaltylab.validation.snapshot import OTHER, size_of
 
 MODERATE, LARGE = 0.1, 0.25  # population stability index
@@ -79,6 +79,9 @@ def compare(previous: Mapping[str, Any], current: Mapping[str, Any]) -> pd.DataF
     return ranked[list(COLUMNS)].reset_index(drop=True)
 
 
+# What a change is of; the name of a column stands behind.
+_LACKS, _MIXED, _SPREAD_OUT = "share missing of", "mix of", "distribution of"
+_ENDS = {"first": "first day", "last": "last day"}
 _RANK = ("table is", "rows", "first day", "last day", "share missing", "mix", "distribution")
 
 
@@ -149,10 +152,13 @@ def _rows(previous: Mapping[str, Any], current: Mapping[str, Any]) -> list[tuple
         if shorter:
             days = abs((pd.Timestamp(current[end]) - pd.Timestamp(previous[end])).days)
             detail = f"{previous[end]} → {current[end]}"
-            found.append((f"{end} day", detail, before, now, days, True))
+            found.append((_ENDS[end], detail, before, now, days, True))
     changed = rewritten(previous, current)
     if len(changed):
-        told = [f"{c.month} ({c.before:,} → {c.now:,})" for c in changed.itertuples()]
+        told = [
+            f"{c.month} ({shown(c.before, ',')} → {shown(c.now, ',')})"
+            for c in changed.itertuples()
+        ]
         totals = changed["before"].sum(), changed["now"].sum(), changed["share"].max()
         what = "rows of months that both runs cover"
         found.append((what, ", ".join(told), *totals, totals[2] >= HISTORY))
@@ -200,7 +206,7 @@ def _missing(column: str, before: _Counts, now: _Counts, limit: float) -> list[t
     change = shares[1] - shares[0]
     if chance > limit or not change:
         return []
-    return [(f"share missing of {column}", "", *shares, change, abs(change) >= POINTS)]
+    return [(f"{_LACKS} {column}", "", *shares, change, abs(change) >= POINTS)]
 
 
 def _mix(column: str, before: _Counts, now: _Counts, limit: float) -> list[tuple[Any, ...]]:
@@ -211,7 +217,7 @@ def _mix(column: str, before: _Counts, now: _Counts, limit: float) -> list[tuple
         return []
     shares = sides / sides.sum(axis=1, keepdims=True)
     most = int(np.argmax(np.abs(shares[1] - shares[0])))
-    return [(f"mix of {column}", keys[most], *shares[:, most], index, index >= MODERATE)]
+    return [(f"{_MIXED} {column}", keys[most], *shares[:, most], index, index >= MODERATE)]
 
 
 def _enough(sides: Any) -> Any:
@@ -235,7 +241,7 @@ def _distribution(
         return []
     reached = sides.cumsum(axis=1) / sides.sum(axis=1, keepdims=True) >= 0.5
     medians = [size_of(keys[int(at)]) for at in reached.argmax(axis=1)]
-    return [(f"distribution of {column}", "", *medians, index, index >= MODERATE)]
+    return [(f"{_SPREAD_OUT} {column}", "", *medians, index, index >= MODERATE)]
 
 
 _KINDS: dict[str, Callable[..., list[tuple[Any, ...]]]] = {
@@ -245,32 +251,57 @@ _KINDS: dict[str, Callable[..., list[tuple[Any, ...]]]] = {
 }
 
 
-def in_words(change: pd.Series) -> str:
+_MIX = {
+    "large": "{table}: mix of {column}, a large change (population stability index {index:.2f}): {name} "
+    "went from {before:.1%} to {now:.1%}.",
+    "moderate": "{table}: mix of {column}, a moderate change (population stability index {index:.2f}): "
+    "{name} went from {before:.1%} to {now:.1%}.",
+    "small": "{table}: mix of {column}, a small change (population stability index {index:.2f}): {name} "
+    "went from {before:.1%} to {now:.1%}.",
+}
+_SPREAD = {
+    "large": "{table}: distribution of {column}, a large change (population stability index "
+    "{index:.2f}): median from about {before} to {now}.",
+    "moderate": "{table}: distribution of {column}, a moderate change (population stability index "
+    "{index:.2f}): median from about {before} to {now}.",
+    "small": "{table}: distribution of {column}, a small change (population stability index "
+    "{index:.2f}): median from about {before} to {now}.",
+}
+_CHANGED = {
+    "rows": "{table}: rows changed, {before:,.0f} → {now:,.0f} rows.",
+    "first day": "{table}: first day changed, {before:,.0f} → {now:,.0f} rows: {detail}.",
+    "last day": "{table}: last day changed, {before:,.0f} → {now:,.0f} rows: {detail}.",
+    "rows of months that both runs cover": "{table}: rows of months that both runs cover changed, "
+    "{before:,.0f} → {now:,.0f} rows: {detail}.",
+}
+
+
+def in_words(change: Mapping[Any, Any]) -> str:
     """A row of `compare` as a sentence."""
     table, what, before, now = (change[key] for key in ("table", "what", "before", "now"))
     if what == "table is gone":
-        return f"{table}: the table is gone; it had {counted(int(before), 'row')}."
+        rows = counted(int(before), "row")
+        return phrase("{table}: the table is gone; it had {rows}.", table=table, rows=rows)
     if what == "table is new":
-        return f"{table}: the table is new, with {counted(int(now), 'row')}."
-    if what.startswith("share missing"):
-        return f"{table}: {what} went from {before:.1%} to {now:.1%}."
-    size = (
-        "a large"
-        if change["measure"] >= LARGE
-        else "a moderate"
-        if change["matters"]
-        else "a small"
-    )
-    index = f"{size} change (population stability index {change['measure']:.2f})"
+        rows = counted(int(now), "row")
+        return phrase("{table}: the table is new, with {rows}.", table=table, rows=rows)
+    if what in _CHANGED:
+        return phrase(_CHANGED[what], **change)
+    values = {"table": table, "column": what.rpartition(" ")[2], "index": change["measure"]}
+    size = "large" if change["measure"] >= LARGE else "moderate" if change["matters"] else "small"
     if what.startswith("mix"):
-        name = "the rare ones" if change["detail"] == OTHER else change["detail"]
-        return f"{table}: {what}, {index}: {name} went from {before:.1%} to {now:.1%}."
+        name = phrase("the rare ones") if change["detail"] == OTHER else change["detail"]
+        return phrase(_MIX[size], name=name, before=before, now=now, **values)
     if what.startswith("distribution"):
-        return f"{table}: {what}, {index}: median from about {_about(before)} to {_about(now)}."
-    detail = f": {change['detail']}" if change["detail"] else ""
-    return f"{table}: {what} changed, {before:,.0f} → {now:,.0f} rows{detail}."
+        return phrase(_SPREAD[size], before=_about(before), now=_about(now), **values)
+    return phrase(
+        "{table}: share missing of {column} went from {before:.1%} to {now:.1%}.",
+        before=before,
+        now=now,
+        **values,
+    )
 
 
 def _about(number: float) -> str:
     """Two digits, as a class of size is known no better."""
-    return f"{float(f'{number:.2g}'):,.10g}"
+    return shown(float(f"{number:.2g}"), ",.10g")

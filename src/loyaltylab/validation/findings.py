@@ -20,12 +20,19 @@ import pandas as pd
 from loyaltylab import engine, schemas
 from loyaltylab.contract import Engine, File
 from loyaltylab.dataset import Lab
+from loyaltylab.language import phrase, rephrased
 from loyaltylab.sources import shape
-from loyaltylab.validation import coverage, tables
+from loyaltylab.validation import cleaning, coverage, tables
 from loyaltylab.validation.tables import Checked
 
 # What `validate` writes, each a folder of the dataset with a Parquet file a table.
 WRITTEN = ("validated", "quarantine", "audit")
+# How a file writes values, where it is not as everywhere.
+DATES = "date read as {format}"
+NUMBERS = "number read with"
+DECIMALS = '"{sign}" before decimals'
+THOUSANDS = '"{sign}" before thousands'
+CURRENCY = '"{sign}" beside it'
 # What tells whose revenue a row is about.
 _ABOUT = ("source", "record_id", "order_id", "amount", "currency")
 
@@ -197,11 +204,22 @@ def _changes(checked: Checked, labels: ir.Table, columns: pd.DataFrame) -> pd.Da
 def _format(file: File, dtype: dtypes.DataType) -> str:
     """How values of the type are written in a file, where it is not as everywhere; else empty."""
     if dtype.is_timestamp() and file.date_format:
-        return f"date read as {file.date_format}"
-    marks = [f'"{file.decimal}" before decimals'] if file.decimal != "." else []
-    marks += [f'"{file.thousands}" before thousands'] if file.thousands else []
-    marks += [f'"{file.sign}" beside it'] if file.sign and dtype.is_decimal() else []
-    return f"number read with {' and '.join(marks)}" if marks and dtype.is_numeric() else ""
+        return DATES.format(format=file.date_format)
+    marks = [DECIMALS.format(sign=file.decimal)] if file.decimal != "." else []
+    marks += [THOUSANDS.format(sign=file.thousands)] if file.thousands else []
+    marks += [CURRENCY.format(sign=file.sign)] if file.sign and dtype.is_decimal() else []
+    return f"{NUMBERS} {' and '.join(marks)}" if marks and dtype.is_numeric() else ""
+
+
+def kind_in_words(kind: str) -> str:
+    """A kind of cleaning, as in `Findings.changes`, in the language in use."""
+    if not kind.startswith(f"{NUMBERS} "):
+        return rephrased(kind, (DATES, *cleaning.KINDS))
+    said = ""
+    for mark in kind.removeprefix(f"{NUMBERS} ").split(" and "):
+        more = rephrased(mark, (DECIMALS, THOUSANDS, CURRENCY))
+        said = phrase("{others} and {last}", others=said, last=more) if said else more
+    return f"{phrase(NUMBERS)} {said}"
 
 
 def _told(checked: Checked, labels: ir.Table) -> ir.Table:

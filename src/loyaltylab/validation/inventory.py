@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from loyaltylab.language import counted
+from loyaltylab.language import counted, phrase
 from loyaltylab.numbers import sentence
 from loyaltylab.validation.nature import KINDS, NATURE, ORIGINS, PERSONAL, USED, Nature
 
@@ -28,7 +28,11 @@ _ADVICE: Mapping[str, str] = {
 def glossary() -> pd.DataFrame:
     """The words of `holdings` and `unused`. Grain: one word. about, word, meaning."""
     words: dict[str, Mapping[Any, str]] = {"kind": KINDS, "origin": ORIGINS, "personal": PERSONAL}
-    rows = [(about, *word) for about, meanings in words.items() for word in meanings.items()]
+    rows = [
+        (phrase(about), phrase(word), phrase(meaning))
+        for about, meanings in words.items()
+        for word, meaning in meanings.items()
+    ]
     return pd.DataFrame(rows, columns=["about", "word", "meaning"])
 
 
@@ -50,8 +54,12 @@ def holdings(columns: pd.DataFrame) -> pd.DataFrame:
                 "table": table,
                 "export": export,
                 "columns": len(part),
-                "kinds": _words(kind for kind in KINDS if kind in {n.kind for n in natures}),
-                "origins": _words(way for way in ORIGINS if way in {n.origin for n in natures}),
+                "kinds": _words(
+                    phrase(kind) for kind in KINDS if kind in {n.kind for n in natures}
+                ),
+                "origins": _words(
+                    phrase(way) for way in ORIGINS if way in {n.origin for n in natures}
+                ),
                 "direct": sum(n.personal == "directly" for n in natures),
                 "by_record": sum(n.personal == "by its record" for n in natures),
                 "free_text": _words(part.loc[part["free_text"], "column"]),
@@ -68,7 +76,7 @@ def care(columns: pd.DataFrame) -> pd.DataFrame:
     table, export, column, canonical, why.
     """
     told = _told(columns)
-    table = told.assign(why=[nature.care if nature else "" for nature in told["nature"]])
+    table = told.assign(why=[phrase(nature.care) if nature else "" for nature in told["nature"]])
     chosen = table.loc[table["why"] != "", ["table", "export", "column", "canonical", "why"]]
     return chosen.reset_index(drop=True)
 
@@ -97,6 +105,7 @@ def by_advice(table: pd.DataFrame) -> pd.DataFrame:
     named = table.assign(name=table["canonical"].fillna(table["column"]))
     groups = named.groupby(["table", "advice"], sort=False)
     short = groups.agg(columns=("name", _words), exports=("export", _words)).reset_index()
+    short["advice"] = short["advice"].map(phrase)
     return short[["table", "columns", "exports", "advice"]]
 
 
@@ -132,7 +141,7 @@ def unused_finding(columns: pd.DataFrame) -> str:
     """How much of the exports nothing uses: a heading and its sentences."""
     table = unused(columns)
     if table.empty:
-        return "## Every column of the exports is used\n\nThere is nothing to drop."
+        return sentence("## Every column of the exports is used\n\nThere is nothing to drop.")
     personal = table["personal"].isin(["directly", "by its record"]).sum()
     return sentence(
         "## No page uses {unused:,} of the {columns:,} columns in the exports\n\n"

@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from loyaltylab.language import capitalised, counted, phrase, shown
+from loyaltylab.numbers import sentence
 from loyaltylab.validation.coverage import MISSING
 
 BASE = 8  # weeks that say what is usual; a change that lasts as long is the new usual
@@ -281,18 +283,46 @@ def _alike(change: float, earlier: float, *, ratio: bool) -> bool:
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """Jumps as a reader sees them: table (if there), measure, since, until, usual and observed (rows
     a week, the median amount, or a share in percent) and what the change was a year earlier."""
-    shown = table.copy()
+    told = table.copy()
     for column in ("usual", "observed"):
-        shown[column] = [
+        told[column] = [
             _written(measure, value)
             for measure, value in zip(table["measure"], table[column], strict=True)
         ]
-    shown["a year earlier"] = [
-        None if pd.isna(change) else f"{change:+.0%}" if _is_share(measure) else f"× {change:.2f}"
+    told["a year earlier"] = [
+        None if pd.isna(change) else _changed(measure, change)
         for measure, change in zip(table["measure"], table["a_year_earlier"], strict=True)
     ]
+    told["measure"] = [
+        phrase("missing {column}", column=measure.removeprefix(MISSING))
+        if _is_share(measure)
+        else phrase(measure)
+        for measure in table["measure"]
+    ]
     names = ["measure", "since", "until", "usual", "observed", "a year earlier"]
-    return shown[[*(["table"] if "table" in shown else []), *names]]
+    return told[[*(["table"] if "table" in told else []), *names]]
+
+
+def finding(table: pd.DataFrame) -> str:
+    """How many jumps of all tables no season explains: a heading and its sentences."""
+    odd = table[~table["seasonal"]]
+    told = sentence(
+        "### {odd} that no season explains\n\n"
+        "Weeks far from the eight before them, in rows, in the median amount or in the share of values "
+        "missing. {seasonal} there a year earlier as well, as a season is, and not listed.",
+        odd=capitalised(counted(len(odd), "sudden change")),
+        seasonal=capitalised(counted(int(table["seasonal"].sum()), "more was", "more were")),
+    )
+    unknown = int(odd["a_year_earlier"].isna().sum())
+    without = {
+        0: "Of those listed, all have a year before to look at.",
+        1: "Of those listed, one has no year before to look at.",
+    }.get(unknown, "Of those listed, {unknown:,} have no year before to look at.")
+    return f"{told} {sentence(without, unknown=unknown)}" if len(odd) else told
+
+
+def _changed(measure: str, change: float) -> str:
+    return shown(change, "+.0%") if _is_share(measure) else f"× {shown(change, '.2f')}"
 
 
 def _is_share(measure: str) -> bool:
@@ -301,5 +331,5 @@ def _is_share(measure: str) -> bool:
 
 def _written(measure: str, value: float) -> str:
     if _is_share(measure):
-        return f"{value:.1%}"
-    return f"{value:,.0f} a week" if measure == "rows" else f"{value:,.2f}"
+        return shown(value, ".1%")
+    return phrase("{rows:,.0f} a week", rows=value) if measure == "rows" else shown(value, ",.2f")

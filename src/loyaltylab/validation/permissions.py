@@ -66,6 +66,21 @@ def _consents(customers: ir.Table) -> ir.Table:
     return customers.group_by(_RECORD).agg(**given)
 
 
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """`consent` with headings as a reader sees them."""
+    return table.rename(columns=_HEADINGS)
+
+
+_HEADINGS = {
+    "analytics_granted": "analytics granted",
+    "analytics_declined": "analytics declined",
+    "analytics_unknown": "analytics unknown",
+    "marketing_granted": "marketing granted",
+    "marketing_declined": "marketing declined",
+    "marketing_unknown": "marketing unknown",
+}
+
+
 def erasures(tables: Mapping[str, ir.Table]) -> pd.DataFrame:
     """What is still held of those who asked to be forgotten. Grain as in `consent`.
 
@@ -123,13 +138,13 @@ def consent_finding(table: pd.DataFrame) -> str:
 def erasure_finding(table: pd.DataFrame) -> str:
     """What is still held of those who asked to be forgotten, from `erasures`: heading, sentence."""
     if table["held"].isna().all():
-        return (
+        return sentence(
             "## Nothing says who asked to be forgotten\n\n"
             "This dataset has no requests; whether all were met cannot be checked here."
         )
     held = table[table["held"] > 0]
     if held.empty:
-        return (
+        return sentence(
             "## Nothing is held of records whose owner asked to be forgotten\n\n"
             "No row of any table carries the number of such a record."
         )

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from loyaltylab import plots, schemas
 from loyaltylab.dataset import Lab
-from loyaltylab.language import counted
+from loyaltylab.language import counted, phrase
 from loyaltylab.validation import declared
 
 
@@ -110,7 +110,7 @@ def oddities(
     "put aside". name, what, rows (accepted or put aside for it), share (of orders accepted),
     treatment, definition.
     """
-    far = f"{profile['far_limit']:,.2f} {currency}"
+    far = {"limit": profile["far_limit"], "currency": currency}
     kinds = [
         (
             "exact_duplicates",
@@ -145,11 +145,12 @@ def oddities(
         (
             "far_amounts",
             "",
-            f"orders above {far}, far beyond the usual",
+            phrase("orders above {limit:,.2f} {currency}, far beyond the usual", **far),
             "kept: look at the largest by hand",
         ),
     ]
     table = pd.DataFrame(kinds, columns=["name", "choice", "what", "treatment"])
+    table[["what", "treatment"]] = table[["what", "treatment"]].map(phrase)
     refused = reasons[(reasons["table"] == "orders") & (reasons["treatment"] == "put aside")]
     counted_ = refused.groupby("reason")["rows"].sum()
     aside = [
@@ -161,12 +162,20 @@ def oddities(
     ]
     table["share"] = table["rows"] / profile["orders"]
     done = table["choice"].map(lambda choice: choices.get(choice) == "put aside")
-    table["treatment"] = table["treatment"].mask(done, "put aside")
+    table["treatment"] = table["treatment"].mask(done, phrase("put aside"))
     both = pd.Series(aside) > 0
     table["treatment"] = table["treatment"].mask(
-        both & ~done, "put aside where the order number is the same; else " + table["treatment"]
+        both & ~done,
+        [
+            phrase("put aside where the order number is the same; else {treatment}", treatment=kept)
+            for kept in table["treatment"]
+        ],
     )
-    fence = f"orders above {far}: the third quartile plus three times the interquartile range"
+    fence = phrase(
+        "orders above {limit:,.2f} {currency}: the third quartile plus three times the interquartile "
+        "range",
+        **far,
+    )
     table["definition"] = table["what"].where(table["name"] != "far_amounts", fence)
     return table.drop(columns="choice")
 
@@ -198,7 +207,7 @@ def plot_weeks(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_ylim(bottom=0)
     ax.yaxis.set_major_formatter(plots.thousands)
     plots.date_axis(ax)
-    ax.set(ylabel="orders a week")
+    ax.set(ylabel=phrase("orders a week"))
     return ax
 
 
@@ -206,11 +215,15 @@ def describe_weeks(table: pd.DataFrame) -> str:
     """What plot_weeks shows, in words."""
     whole = table[table["whole"]]
     if whole.empty:
-        return "Line without points: no whole week was observed."
+        return phrase("Line without points: no whole week was observed.")
     ranked = whole.sort_values(["orders", "week"])
     least, most = ranked.iloc[0], ranked.iloc[-1]
-    return (
-        f"Line of orders a week over {counted(len(whole), 'whole week')}: most in the week of "
-        f"{most['week']:%-d %B %Y} ({most['orders']:,}), fewest in the week of "
-        f"{least['week']:%-d %B %Y} ({least['orders']:,})."
+    return phrase(
+        "Line of orders a week over {weeks}: most in the week of {busiest:%-d %B %Y} ({most:,}), fewest "
+        "in the week of {quietest:%-d %B %Y} ({least:,}).",
+        weeks=counted(len(whole), "whole week"),
+        busiest=most["week"],
+        most=most["orders"],
+        quietest=least["week"],
+        least=least["orders"],
     )

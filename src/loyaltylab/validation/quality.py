@@ -6,6 +6,7 @@ Grain in: `Findings`. Grain out: one export, or one reason of one.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
@@ -14,12 +15,12 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 
-from loyaltylab import plots
+from loyaltylab import plots, reasons
 from loyaltylab.contract import Thresholds
 from loyaltylab.dataset import GATE
 from loyaltylab.files import write_json
-from loyaltylab.language import counted
-from loyaltylab.numbers import Numbers
+from loyaltylab.language import counted, phrase, shown
+from loyaltylab.numbers import Numbers, sentence
 from loyaltylab.validation.findings import Findings
 from loyaltylab.validation.rules import Dimension
 
@@ -57,7 +58,7 @@ def score_card(findings: Findings) -> pd.DataFrame:
 
 def plot_score_card(card: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Heat map of exports and dimensions; the darker, the more is wrong."""
-    shares = card.set_index("export")[[*DIMENSIONS, "score"]]
+    shares = card.set_index("export")[[*DIMENSIONS, "score"]].rename(columns=phrase)
     ax = plots.new_axes(ax, width=6.8, height=1.1 + 0.3 * len(shares))
     sns.heatmap(
         1 - shares,
@@ -82,7 +83,7 @@ def plot_score_card(card: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 def _percent(share: float) -> str:
     """In percent, and 100 only where nothing is lacking."""
-    return "100%" if share == 1 else f"{min(share, 0.999):.1%}"
+    return shown(1, ".0%") if share == 1 else shown(min(share, 0.999), ".1%")
 
 
 def describe_score_card(card: pd.DataFrame) -> str:
@@ -92,9 +93,10 @@ def describe_score_card(card: pd.DataFrame) -> str:
         f"{export} {_percent(score)}"
         for export, score in zip(rows["export"], rows["score"], strict=True)
     ]
-    return (
-        f"Heat map of {counted(len(card), 'export')} by five dimensions; scores from the lowest: "
-        f"{', '.join(told)}."
+    return phrase(
+        "Heat map of {exports} by five dimensions; scores from the lowest: {scores}.",
+        exports=counted(len(card), "export"),
+        scores=", ".join(told),
     )
 
 
@@ -124,24 +126,78 @@ def fix_first(findings: Findings) -> pd.DataFrame:
     return ranked[[*names, "revenue"]].reset_index(drop=True)
 
 
-def failures(findings: Findings, card: pd.DataFrame, thresholds: Thresholds) -> list[str]:
-    """What is beyond the thresholds, a sentence each; empty if the report may go on."""
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """`fix_first` as a reader sees it, without columns of which nothing is known."""
+    words = {True: phrase("yes"), False: phrase("no")}
+    return table.dropna(axis=1, how="all").assign(
+        reason=table["reason"].map(reasons.in_words),
+        treatment=table["treatment"].map(phrase),
+        still=table["still"].map(words),
+    )
+
+
+def accepted_finding(findings: Findings, beyond: list[str]) -> str:
+    """How many rows were accepted, and whether that is enough; beyond : `failures`, for the page."""
+    rows = findings.exports[["read", "accepted", "quarantined"]].sum()
+    told = (
+        "**{accepted:,} of {read:,} rows in {tables} were accepted.** {aside} put aside, with the "
+        "reasons. In every table, the rows accepted and the rows put aside add up to the rows read."
+        if rows["quarantined"]
+        else "**All {read:,} rows in {tables} were accepted.** {aside} put aside, with the reasons. In "
+        "every table, the rows accepted and the rows put aside add up to the rows read."
+    )
+    told = sentence(
+        told,
+        accepted=rows["accepted"],
+        read=rows["read"],
+        tables=counted(findings.exports["table"].nunique(), "table"),
+        aside=counted(rows["quarantined"], "row was", "rows were"),
+    )
+    gate = (
+        "Beyond the thresholds of dataset.yml: {beyond}"
+        if beyond
+        else "The data are good enough to go on: nothing is beyond the thresholds of dataset.yml."
+    )
+    return f"{told}\n\n{sentence(gate, beyond=' '.join(beyond))}"
+
+
+def failures(
+    findings: Findings,
+    card: pd.DataFrame,
+    thresholds: Thresholds,
+    *,
+    write: Callable[..., str] = str.format,
+) -> list[str]:
+    """What is beyond the thresholds, a sentence each; empty if the report may go on.
+
+    write : makes a sentence of a template and its values; `phrase` for a page, and otherwise English.
+    """
     found = []
     tables = findings.exports.groupby("table", sort=False)[["read", "quarantined"]].sum()
     limit = thresholds.put_aside
     for table, row in tables.iterrows():
         if limit is not None and row["quarantined"] > limit * row["read"]:
-            share = row["quarantined"] / row["read"]
             found.append(
-                f"{table}: {share:.1%} of {row['read']:,} rows were put aside; at most {limit:.1%} "
-                "may be (thresholds.put_aside)."
+                write(
+                    "{table}: {share:.1%} of {read:,} rows were put aside; at most {limit:.1%} may be "
+                    "(thresholds.put_aside).",
+                    table=table,
+                    share=row["quarantined"] / row["read"],
+                    read=row["read"],
+                    limit=limit,
+                )
             )
     lowest = thresholds.score
     for score in card.to_dict("records"):
         if lowest is not None and score["score"] < lowest:
             found.append(
-                f"{score['export']}: the data-quality score is {_percent(score['score'])}; at least "
-                f"{lowest:.1%} is asked for (thresholds.score)."
+                write(
+                    "{export}: the data-quality score is {score:.1%}; at least {lowest:.1%} is asked "
+                    "for (thresholds.score).",
+                    export=score["export"],
+                    score=min(score["score"], 0.999),
+                    lowest=lowest,
+                )
             )
     return found
 
@@ -168,12 +224,14 @@ def record(numbers: Numbers, findings: Findings, card: pd.DataFrame) -> None:
     for table, row in tables.iterrows():
         for part, meaning in meanings.items():
             name = f"validation.rows_{part}.{table}"
-            numbers.record(name, row[part], unit="rows", n=row["read"], definition=meaning)
+            numbers.record(name, row[part], unit="rows", n=row["read"], definition=phrase(meaning))
     for score in card.to_dict("records"):
         numbers.record(
             f"validation.score.{score['export']}",
             score["score"],
             unit="share",
             n=score["read"],
-            definition="mean of completeness, validity, uniqueness, consistency and timeliness",
+            definition=phrase(
+                "mean of completeness, validity, uniqueness, consistency and timeliness"
+            ),
         )

@@ -18,14 +18,10 @@ import pandera.ibis as pa
 from pandera.api.function_dispatch import Dispatcher
 from pandera.api.ibis.types import IbisData
 
-from loyaltylab import engine, schemas
+from loyaltylab import engine, reasons, schemas
 from loyaltylab.errors import LabError
 
 Dimension = Literal["completeness", "validity", "uniqueness", "consistency"]
-
-# Who reads a row's reasons is told first that it could not be read at all.
-CANNOT_BE_READ = "row cannot be read"
-REPEATS = "repeats an earlier row"
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ class Rules:
         found: dict[str, Dimension] = {rule.words: rule.dimension for rule in self.rules}
         found |= {reference.words: "consistency" for reference in self.references}
         found |= {key.words: "uniqueness" for key in self.keys}
-        return found | ({REPEATS: "uniqueness"} if self.keys else {})
+        return found | ({reasons.REPEATS: "uniqueness"} if self.keys else {})
 
 
 def _typed(column: ir.Column, bound: Any) -> ir.Value:
@@ -111,59 +107,65 @@ def _length(column: ir.Column, statistics: Mapping[str, Any]) -> tuple[str, ir.B
     exact, least, most = (statistics.get(f"{name}_value") for name in ("exact", "min", "max"))
     length = column.length()
     if exact is not None:
-        return f"has not {exact} characters", length == exact
+        return reasons.OTHER_LENGTH.format(exact=exact), length == exact
     if most is None:
-        return f"has fewer than {least} characters", length >= least
+        return reasons.SHORTER.format(least=least), length >= least
     if least is None:
-        return f"has more than {most} characters", length <= most
-    return f"has not {least} to {most} characters", length.between(least, most)
+        return reasons.LONGER.format(most=most), length <= most
+    return reasons.LENGTH_OUTSIDE.format(least=least, most=most), length.between(least, most)
 
 
 # A check → (what a value does that fails it, the condition that a present value must meet), by
 # pandera's name of the check and those of its statistics.
 _Compiled = Callable[[ir.Column, Mapping[str, Any]], tuple[str, ir.BooleanValue]]
 _CHECKS: dict[str, _Compiled] = {
-    "equal_to": lambda c, s: (f"is not {s['value']}", c == _typed(c, s["value"])),
-    "not_equal_to": lambda c, s: (f"is {s['value']}", c != _typed(c, s["value"])),
+    "equal_to": lambda c, s: (reasons.IS_NOT.format(value=s["value"]), c == _typed(c, s["value"])),
+    "not_equal_to": lambda c, s: (reasons.IS.format(value=s["value"]), c != _typed(c, s["value"])),
     "greater_than_or_equal_to": lambda c, s: (
-        f"is {_when(c, 'before', 'below')} {s['min_value']}",
+        _when(c, reasons.BEFORE, reasons.BELOW).format(bound=s["min_value"]),
         c >= _typed(c, s["min_value"]),
     ),
     "greater_than": lambda c, s: (
-        f"is not {_when(c, 'after', 'above')} {s['min_value']}",
+        _when(c, reasons.NOT_AFTER, reasons.NOT_ABOVE).format(bound=s["min_value"]),
         c > _typed(c, s["min_value"]),
     ),
     "less_than_or_equal_to": lambda c, s: (
-        f"is {_when(c, 'after', 'above')} {s['max_value']}",
+        _when(c, reasons.AFTER, reasons.ABOVE).format(bound=s["max_value"]),
         _until(c, s["max_value"]) <= _typed(c, s["max_value"]),
     ),
     "less_than": lambda c, s: (
-        f"is not {_when(c, 'before', 'below')} {s['max_value']}",
+        _when(c, reasons.NOT_BEFORE, reasons.NOT_BELOW).format(bound=s["max_value"]),
         c < _typed(c, s["max_value"]),
     ),
     "in_range": lambda c, s: (
-        f"is not within {s['min_value']} to {s['max_value']}",
+        reasons.OUTSIDE.format(low=s["min_value"], high=s["max_value"]),
         _sided(s, "min", c) & _sided(s, "max", c),
     ),
     "isin": lambda c, s: (
-        f"is none of {_listed(s['allowed_values'])}",
+        reasons.NONE_OF.format(values=_listed(s["allowed_values"])),
         c.isin([_typed(c, value) for value in s["allowed_values"]]),
     ),
     "notin": lambda c, s: (
-        f"is one of {_listed(s['forbidden_values'])}",
+        reasons.ONE_OF.format(values=_listed(s["forbidden_values"])),
         c.notin([_typed(c, value) for value in s["forbidden_values"]]),
     ),
     # From the start, as pandera matches; in brackets, or of a|b only a would stand there.
     "str_matches": lambda c, s: (
-        f"does not match {_pattern(s)}",
+        reasons.OTHER_FORM.format(pattern=_pattern(s)),
         c.re_search(f"^({_pattern(s)})"),
     ),
-    "str_contains": lambda c, s: (f"does not contain {_pattern(s)}", c.re_search(_pattern(s))),
+    "str_contains": lambda c, s: (
+        reasons.NOT_WITHIN_IT.format(pattern=_pattern(s)),
+        c.re_search(_pattern(s)),
+    ),
     "str_startswith": lambda c, s: (
-        f"does not start with {s['string']}",
+        reasons.OTHER_START.format(text=s["string"]),
         c.startswith(s["string"]),
     ),
-    "str_endswith": lambda c, s: (f"does not end with {s['string']}", c.endswith(s["string"])),
+    "str_endswith": lambda c, s: (
+        reasons.OTHER_END.format(text=s["string"]),
+        c.endswith(s["string"]),
+    ),
     "str_length": _length,
 }
 
@@ -286,12 +288,12 @@ def _presence(name: str, declared: pa.Column) -> Rule:
     def breaks(rows: ir.Table) -> ir.BooleanValue:
         return rows[name].isnull() & ~rows["_unreadable"].contains(unreadable)
 
-    return Rule(f"{name} is missing", "completeness", breaks)
+    return Rule(reasons.of(name, reasons.MISSING), "completeness", breaks)
 
 
 def _key(names: Sequence[str]) -> Key:
     return Key(
-        f"{names[-1]} appears again, with other values",
+        reasons.of(names[-1], reasons.AGAIN),
         lambda rows: {name: rows[name] for name in names},
     )
 
@@ -316,10 +318,10 @@ def found(
         suspect |= breaks
     for number in range(len(rules.keys)):
         suspect |= rows[f"_again_{number}"]
-    reasons = rows["_unreadable"].concat(where_true(refusing))
+    refused = rows["_unreadable"].concat(where_true(refusing))
     # A row that could not be read is not also blamed for the values that it therefore lacks.
     wanted = rows.filter(suspect).mutate(
-        _reasons=rows["_whole"].ifelse(reasons, rows["_unreadable"]),
+        _reasons=rows["_whole"].ifelse(refused, rows["_unreadable"]),
         _notes=rows["_whole"].ifelse(where_true(noting), ibis.literal([], type="array<string>")),
     )
     held = engine.keep(con, wanted, "suspects")
@@ -398,13 +400,13 @@ def _repetitions(held: ir.Table, rules: Rules) -> dict[str, ir.BooleanValue]:
             values = [*values, held[f"_place_{number}"]]
         later = ibis.row_number().over(group_by=[*values, marked], order_by=best_first) > 0
         later &= marked
-        if key.words == REPEATS:
+        if key.words == reasons.REPEATS:
             is_repetition |= later
             continue
         alike = ibis.row_number().over(group_by=[*content, marked], order_by=best_first) > 0
         is_repetition |= later & alike
         again[key.words] = again.get(key.words, ibis.literal(False)) | (later & ~alike)
-    return ({REPEATS: is_repetition} if rules.keys else {}) | again
+    return ({reasons.REPEATS: is_repetition} if rules.keys else {}) | again
 
 
 def where_true(conditions: Mapping[str, ir.BooleanValue]) -> ir.ArrayColumn:

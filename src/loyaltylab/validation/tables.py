@@ -17,7 +17,7 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pandas as pd
 
-from loyaltylab import engine, schemas, sources
+from loyaltylab import engine, reasons, schemas, sources
 from loyaltylab.contract import Dataset, File, TableName
 from loyaltylab.errors import LabError
 from loyaltylab.files import written_whole
@@ -249,11 +249,11 @@ def _unreadable(
         broken = {}
     else:
         broken = {
-            f"{name} holds bytes that are not {file.encoding}": (problem == _NOT_TEXT)
+            reasons.of(name, reasons.OTHER_BYTES, encoding=file.encoding): (problem == _NOT_TEXT)
             & raw["fields"][column].cast("string").re_search(r"\\x[0-9a-f]{2}")
             for name, column in columns.items()
         }
-    said = ibis.array([rules.CANNOT_BE_READ + ": " + problem])
+    said = ibis.array([reasons.CANNOT_BE_READ.format(problem="") + problem])
     return _is_whole(raw).ifelse(where_true(dict(unread) | broken), said)
 
 
