@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 
 from loyaltylab import plots
 from loyaltylab.intervals import LEVEL, count_interval
+from loyaltylab.language import phrase
 from loyaltylab.numbers import Number, Numbers, sentence
 
 UNKNOWN = "not known"
@@ -165,8 +166,10 @@ def record_cac(numbers: Numbers, cells: pd.DataFrame, *, currency: str) -> Numbe
         level=LEVEL,
         unit=currency,
         n=told["customers"],
-        definition="acquisition spend over new customers, all channels together, those without spend "
-        "included; of the spend, the share of customers who may be analysed",
+        definition=phrase(
+            "acquisition spend over new customers, all channels together, those without spend "
+            "included; of the spend, the share of customers who may be analysed"
+        ),
     )
 
 
@@ -174,28 +177,31 @@ def cac_finding(cells: pd.DataFrame, *, currency: str) -> str:
     """What a new customer costs, and which channel is dearest: a heading and its sentences."""
     told, channels = totals(cells), by_channel(cells).dropna(subset="cac")
     if np.isnan(told["cac"]):
-        return (
+        return phrase(
             "## Nothing says what a new customer costs\n\n"
             "In the months that the spend covers there were no new customers, or there was no spend."
         )
-    text = (
+    said = [
         "## A new customer costs {cac:,.2f} {currency}\n\n"
         "That is all acquisition spend over all {customers:,.0f} new customers ({low:,.2f} to "
         "{high:,.2f}, 95% confidence, for the chance in how many came)."
-    )
+    ]
     if len(channels) > 1:
         dear, cheap = (channels.sort_values("cac").iloc[end] for end in (-1, 0))
-        text += (
-            " Over the customers that a channel won itself, **{dear} costs {dear_cac:,.2f}** and "
+        said.append(
+            "Over the customers that a channel won itself, **{dear} costs {dear_cac:,.2f}** and "
             "**{cheap} {cheap_cac:,.2f}**."
         )
         told |= {"dear": dear["channel"], "dear_cac": dear["cac"]}
         told |= {"cheap": cheap["channel"], "cheap_cac": cheap["cac"]}
-    text += " {unpaid:.1%} came through channels without spend"
-    text += "; of {unknown:.1%} the channel is not known." if told["unknown"] else "."
+    said.append(
+        "{unpaid:.1%} came through channels without spend; of {unknown:.1%} the channel is not known."
+        if told["unknown"]
+        else "{unpaid:.1%} came through channels without spend."
+    )
     if told["idle_months"]:
-        text += " {idle:,.2f} {currency} were spent in months in which the channel won nobody."
-    return sentence(text, currency=currency, **told)
+        said.append("{idle:,.2f} {currency} were spent in months in which the channel won nobody.")
+    return " ".join(sentence(template, currency=currency, **told) for template in said)
 
 
 def plot_cac(cells: pd.DataFrame, *, currency: str, ax: Axes | None = None) -> Axes:
@@ -215,7 +221,7 @@ def plot_cac(cells: pd.DataFrame, *, currency: str, ax: Axes | None = None) -> A
         )
     ax.legend(frameon=False, ncols=2, loc="upper left", bbox_to_anchor=(0, -0.14))
     ax.set_ylim(0, 1.15 * float(shown["high"].quantile(0.95)))
-    ax.set(ylabel=f"{currency} a new customer")
+    ax.set(ylabel=phrase("{currency} a new customer", currency=currency))
     plots.date_axis(ax)
     return ax
 
@@ -234,9 +240,18 @@ def describe_cac(cells: pd.DataFrame, *, currency: str) -> str:
     """What plot_cac shows, in words."""
     shown = _shown(cells).dropna(subset="cac")
     if shown.empty:
-        return "Lines without points: no month with spend and new customers is over yet."
+        return phrase("Lines without points: no month with spend and new customers is over yet.")
     parts = [
-        f"{channel} between {rows['cac'].min():,.2f} and {rows['cac'].max():,.2f}"
+        phrase(
+            "{channel} between {least:,.2f} and {most:,.2f}",
+            channel=channel,
+            least=rows["cac"].min(),
+            most=rows["cac"].max(),
+        )
         for channel, rows in shown.groupby("channel", sort=False)
     ]
-    return f"Lines of what a new customer cost by month, in {currency}: {'; '.join(parts)}."
+    return phrase(
+        "Lines of what a new customer cost by month, in {currency}: {channels}.",
+        currency=currency,
+        channels="; ".join(parts),
+    )

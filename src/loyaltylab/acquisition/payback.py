@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from loyaltylab import plots
 from loyaltylab.intervals import LEVEL, Z
-from loyaltylab.language import counted
+from loyaltylab.language import counted, phrase
 from loyaltylab.numbers import Number, Numbers, sentence
 
 
@@ -173,48 +173,49 @@ def record_payback(numbers: Numbers, curve: pd.DataFrame) -> Number:
         level=LEVEL if bounded else None,
         unit="months",
         n=curve["customers"].max() if len(curve) else 0,
-        definition="months from the first purchase until the margin of new customers covers what was "
-        "spent to win them, all channels together; 0: with the first purchase; missing: not yet",
+        definition=phrase(
+            "months from the first purchase until the margin of new customers covers what was spent to "
+            "win them, all channels together; 0: with the first purchase; missing: not yet"
+        ),
     )
 
 
 def payback_finding(curve: pd.DataFrame, *, currency: str) -> str:
     """When new customers have paid for themselves, from `payback_curve`: heading and sentence."""
     if curve["net"].isna().all():
-        return (
+        return phrase(
             "## Nothing says when new customers pay for themselves\n\n"
             "No cohort has spend, customers and margins that were observed together."
         )
     found, last = payback(curve), curve.iloc[-1]
     month = found["month"]
+    at = last if np.isnan(month) else curve[curve["month"] == month].iloc[0]
     if np.isnan(month):
-        text = (
-            "## New customers have not paid for themselves within {months}\n\n"
-            "By then each brought {margin:,.2f} {currency} of margin, and cost {cac:,.2f} to win."
-        )
-        at = last
+        heading = "## New customers have not paid for themselves within {months}"
+    elif month == 0:
+        heading = "## New customers pay for themselves with their first purchase"
     else:
-        at = curve[curve["month"] == month].iloc[0]
-        when = "with their first purchase" if month == 0 else "within {months}"
-        text = (
-            f"## New customers pay for themselves {when}\n\n"
-            "By then each brought {margin:,.2f} {currency} of margin, and cost {cac:,.2f} to win."
+        heading = "## New customers pay for themselves within {months}"
+    heading = sentence(heading, months=counted(int(at["month"]), "month"))
+    said = [
+        sentence(
+            "By then each brought {margin:,.2f} {currency} of margin, and cost {cac:,.2f} to win.",
+            margin=at["margin"],
+            cac=at["cac"],
+            currency=currency,
         )
-        if np.isnan(found["high"]):
-            text += " Chance could make it much later: no month observed is beyond doubt."
-        elif found["low"] < found["high"]:
-            text += (
-                " Chance could move that to month {low:.0f} or month {high:.0f} (95% confidence)."
+    ]
+    if not np.isnan(month) and np.isnan(found["high"]):
+        said.append(phrase("Chance could make it much later: no month observed is beyond doubt."))
+    elif found["low"] < found["high"]:
+        said.append(
+            sentence(
+                "Chance could move that to month {low:.0f} or month {high:.0f} (95% confidence).",
+                low=found["low"],
+                high=found["high"],
             )
-    return sentence(
-        text,
-        months=counted(int(at["month"]), "month"),
-        margin=at["margin"],
-        cac=at["cac"],
-        currency=currency,
-        low=found["low"],
-        high=found["high"],
-    )
+        )
+    return f"{heading}\n\n{' '.join(said)}"
 
 
 def plot_payback(curve: pd.DataFrame, *, currency: str, ax: Axes | None = None) -> Axes:
@@ -223,15 +224,18 @@ def plot_payback(curve: pd.DataFrame, *, currency: str, ax: Axes | None = None) 
         return plots.nothing_yet(plots.new_axes(ax, height=1.2))
     ax = plots.new_axes(ax)
     ax.plot(curve["month"], curve["margin"], color=plots.OBSERVED, linewidth=2,
-            label="margin so far")  # fmt: skip
+            label=phrase("margin so far"))  # fmt: skip
     ax.fill_between(curve["month"], curve["low"] + curve["cac"], curve["high"] + curve["cac"],
                     color=plots.OBSERVED, alpha=0.2, linewidth=0)  # fmt: skip
     ax.plot(curve["month"], curve["cac"], color=plots.INK, linestyle="--", linewidth=1.5,
-            label="cost to win")  # fmt: skip
+            label=phrase("cost to win"))  # fmt: skip
     ax.legend(frameon=False)
     ax.set_ylim(bottom=min(0, curve["margin"].min()))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set(xlabel="months since the first purchase", ylabel=f"{currency} a customer")
+    ax.set(
+        xlabel=phrase("months since the first purchase"),
+        ylabel=phrase("{currency} a customer", currency=currency),
+    )
     return ax
 
 
@@ -239,9 +243,14 @@ def describe_payback(curve: pd.DataFrame, *, currency: str) -> str:
     """What plot_payback shows, in words."""
     seen = curve.dropna(subset="margin")
     if seen.empty:
-        return "Curve without points: no cohort's margin was observed yet."
+        return phrase("Curve without points: no cohort's margin was observed yet.")
     points = seen.iloc[sorted({0, len(seen) // 2, len(seen) - 1})]
     said = ", ".join(
-        f"{p.margin:,.2f} against {p.cac:,.2f} in month {p.month}" for p in points.itertuples()
+        phrase("{p.margin:,.2f} against {p.cac:,.2f} in month {p.month}", p=p)
+        for p in points.itertuples()
     )
-    return f"Curve of margin a customer so far against the cost to win one, in {currency}: {said}."
+    return phrase(
+        "Curve of margin a customer so far against the cost to win one, in {currency}: {points}.",
+        currency=currency,
+        points=said,
+    )

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab.intervals import LEVEL, mean_interval
+from loyaltylab.language import phrase
 from loyaltylab.numbers import Number, Numbers, sentence
 from loyaltylab.periods import UNITS
 from loyaltylab.retention.cohorts import SUMS, Period, in_periods
@@ -105,8 +106,12 @@ def record_repeat_share(
         level=LEVEL,
         unit="share",
         n=found["customers"],
-        definition=f"share of revenue from {since} to {until} from purchases that were not the "
-        "customer's first",
+        definition=phrase(
+            "share of revenue from {since:%Y-%m-%d} to {until:%Y-%m-%d} from purchases that were not "
+            "the customer's first",
+            since=since,
+            until=until,
+        ),
     )
 
 
@@ -116,27 +121,30 @@ def base_finding(table: pd.DataFrame, *, share: Number) -> str:
     share : retention.repeat_revenue_share.
     """
     if share.value is None:
-        return "## No revenue yet\n\nNobody's orders of the period brought any."
+        return phrase("## No revenue yet\n\nNobody's orders of the period brought any.")
     years = table[table["complete"]].groupby("cohort")["amount"].sum()
-    text = "## {share:.0%} of revenue is repeat business\n\n"
+    heading = sentence("## {share:.0%} of revenue is repeat business", share=share)
+    said = []
     if share.low != share.high:
-        text += "Between {share.low:.1%} and {share.high:.1%} with 95% confidence. "
-    text += (
-        "Nobody bought for the first time."
+        said.append(
+            sentence(
+                "Between {share.low:.1%} and {share.high:.1%} with 95% confidence.", share=share
+            )
+        )
+    said.append(
+        phrase("Nobody bought for the first time.")
         if share.value == 1
-        else "The rest came with customers' first purchases."
+        else phrase("The rest came with customers' first purchases.")
     )
     last = table.loc[table["complete"] & (table["at"] == table.loc[table["complete"], "at"].max())]
     if len(years) > 1 and last["amount"].sum() > 0:
         old = last.loc[last["cohort"] < last["cohort"].max(), "amount"].sum()
-        text += (
-            " In the last complete period {old:.0%} of revenue came from customers won before "
-            "{newest}."
+        said.append(
+            sentence(
+                "In the last complete period {old:.0%} of revenue came from customers won before "
+                "{newest:%B %Y}.",
+                old=old / last["amount"].sum(),
+                newest=last["cohort"].max(),
+            )
         )
-        return sentence(
-            text,
-            share=share,
-            old=old / last["amount"].sum(),
-            newest=f"{last['cohort'].max():%B %Y}",
-        )
-    return sentence(text, share=share)
+    return f"{heading}\n\n{' '.join(said)}"

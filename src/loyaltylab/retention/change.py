@@ -17,6 +17,7 @@ import pandas as pd
 from statsmodels.tools.numdiff import approx_fprime_cs
 
 from loyaltylab.intervals import LEVEL, Z
+from loyaltylab.language import phrase
 from loyaltylab.numbers import Numbers, sentence
 
 GROUPS = ("kept", "lost", "won", "won back")
@@ -239,8 +240,11 @@ def record_change(numbers: Numbers, table: pd.DataFrame, *, months: int, currenc
         level=LEVEL,
         unit=currency,
         n=table["customers"].sum(),
-        definition=f"revenue of the last {months} months less that of the {months} before; the "
-        "interval says how much it could vary by who happens to buy",
+        definition=phrase(
+            "revenue of the last {months} months less that of the {months} before; the interval says "
+            "how much it could vary by who happens to buy",
+            months=months,
+        ),
     )
 
 
@@ -253,24 +257,20 @@ def change_finding(table: pd.DataFrame, *, months: int, currency: str) -> str:
     """How revenue changed and why, from `changes`: a heading and its sentence."""
     before, after = table["amount_1"].sum(), table["amount_2"].sum()
     if before <= 0 or months == 0:
-        return "## Too early to compare two periods\n\nThe data do not hold two of equal length."
+        return phrase(
+            "## Too early to compare two periods\n\nThe data do not hold two of equal length."
+        )
     change, half = _total(table)
     parts = factors(table).set_index("factor")["amount"]
-    text = (
-        "## Revenue {verb} by {share:.0%} over the {months} months before\n\n"
+    rose = "## Revenue rose by {share:.0%} over the {months} months before"
+    fell = "## Revenue fell by {share:.0%} over the {months} months before"
+    heading = sentence(rose if change >= 0 else fell, share=abs(change) / before, months=months)
+    text = sentence(
         "It went from {before:,.0f} to {after:,.0f} {currency}, by {change:+,.0f} ({low:+,.0f} to "
         "{high:+,.0f} with 95% confidence). With every customer counted as an average one, those won "
         "made {won:+,.0f} of the change, those won back {back:+,.0f}, and those lost {lost:+,.0f}; how "
         "often customers bought made {frequency:+,.0f}, and what they spent each time "
-        "{basket:+,.0f}."
-    )
-    if months % 12:
-        text += " The two periods are not of the same season, which may explain a part."
-    return sentence(
-        text,
-        verb="rose" if change >= 0 else "fell",
-        share=abs(change) / before,
-        months=months,
+        "{basket:+,.0f}.",
         before=before,
         after=after,
         currency=currency,
@@ -283,3 +283,7 @@ def change_finding(table: pd.DataFrame, *, months: int, currency: str) -> str:
         frequency=parts["frequency"],
         basket=parts["basket"],
     )
+    if months % 12:
+        season = phrase("The two periods are not of the same season, which may explain a part.")
+        text = f"{text} {season}"
+    return f"{heading}\n\n{text}"

@@ -14,13 +14,19 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from loyaltylab.intervals import LEVEL, ratio_with_interval, share_with_interval
-from loyaltylab.language import counted
+from loyaltylab.language import counted, phrase
 from loyaltylab.numbers import Number, Numbers, sentence
 from loyaltylab.periods import UNITS, of_ordinals, ordinal
 
 ChurnPeriod = Literal["month", "quarter"]
 _LONGEST = {"month": 31, "quarter": 92}  # days
 MONTHS = 12  # whole ones that the churn rate is of
+_WENT = {
+    "month": "In the last month that is over, {churned:,.0f} of {active:,.0f} went; {won:,.0f} were won "
+    "and {back:,.0f} won back.",
+    "quarter": "In the last quarter that is over, {churned:,.0f} of {active:,.0f} went; {won:,.0f} were "
+    "won and {back:,.0f} won back.",
+}
 
 
 def churn_by_period(
@@ -160,40 +166,39 @@ def record_churn(numbers: Numbers, rate: Rate) -> Number:
         level=LEVEL,
         unit="share",
         n=rate.customers,
-        definition="share of active customers who go in a month, over the last "
-        f"{counted(rate.months, 'whole month')} (to go: to be silent for longer than nine in ten of "
-        "those who returned had been after as many purchases)",
+        definition=phrase(
+            "share of active customers who go in a month, over the last {months} (to go: to be silent "
+            "for longer than nine in ten of those who returned had been after as many purchases)",
+            months=counted(rate.months, "whole month"),
+        ),
     )
 
 
 def churn_finding(table: pd.DataFrame, rate: Rate, *, period: ChurnPeriod) -> str:
     """How many active customers go, from `churn_by_period` and `churn_rate`: heading and sentence."""
     if not rate.months:
-        return (
+        return phrase(
             "## Too early to say how many customers go\n\n"
             "The data are younger than the silence after which a customer counts as gone."
         )
     seen = table.dropna(subset="churn")
-    text = (
+    text = sentence(
         "## {share:.1%} of active customers go in a month\n\n"
         "So many did in each of the last {months}, taken together ({low:.1%} to {high:.1%} with 95% "
-        "confidence)."
-    )
-    if not seen.empty:
-        text += (
-            " In the last {period} that is over, {churned:,.0f} of {active:,.0f} went; {won:,.0f} "
-            "were won and {back:,.0f} won back."
-        )
-    last = seen.iloc[-1] if len(seen) else table.iloc[0]
-    return sentence(
-        text,
+        "confidence).",
         share=rate.share,
         low=rate.low,
         high=rate.high,
         months=counted(rate.months, "whole month"),
-        period=period,
+    )
+    if seen.empty:
+        return text
+    last = seen.iloc[-1]
+    went = sentence(
+        _WENT[period],
         churned=last["churned"],
         active=last["active"],
         won=last["won"],
         back=last["won_back"],
     )
+    return f"{text} {went}"

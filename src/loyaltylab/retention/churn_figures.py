@@ -8,7 +8,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
+from loyaltylab.language import phrase, shown
 from loyaltylab.retention.churn import ChurnPeriod
+
+_WHO_GO = {
+    "month": "active customers who go,\nby month",
+    "quarter": "active customers who go,\nby quarter",
+}
+_CURVE = {
+    "month": "Curve of the share of active customers who go in a month: {first[churn]:.1%} in that of "
+    "{first[start]:%B %Y}, {last[churn]:.1%} ({last[low]:.1%} to {last[high]:.1%}) in that of "
+    "{last[start]:%B %Y}; the most, {top[churn]:.1%}, in that of {top[start]:%B %Y}.",
+    "quarter": "Curve of the share of active customers who go in a quarter: {first[churn]:.1%} in that "
+    "of {first[start]:%B %Y}, {last[churn]:.1%} ({last[low]:.1%} to {last[high]:.1%}) in that of "
+    "{last[start]:%B %Y}; the most, {top[churn]:.1%}, in that of {top[start]:%B %Y}.",
+}
 
 
 def plot_churn(table: pd.DataFrame, *, period: ChurnPeriod, ax: Axes | None = None) -> Axes:
@@ -24,7 +38,7 @@ def plot_churn(table: pd.DataFrame, *, period: ChurnPeriod, ax: Axes | None = No
     ax.yaxis.set_major_formatter(plots.percent)
     ax.set_ylim(bottom=0)
     plots.date_axis(ax)
-    ax.set(ylabel=f"active customers who go,\nby {period}")
+    ax.set(ylabel=phrase(_WHO_GO[period]))
     return ax
 
 
@@ -32,14 +46,10 @@ def describe_churn(table: pd.DataFrame, *, period: ChurnPeriod) -> str:
     """What plot_churn shows, in words."""
     seen = table.dropna(subset="churn")
     if seen.empty:
-        return "Curve without points: nobody could be counted as gone yet."
+        return phrase("Curve without points: nobody could be counted as gone yet.")
     first, last = seen.iloc[0], seen.iloc[-1]
     top = seen.nlargest(1, "churn").iloc[0]
-    return (
-        f"Curve of the share of active customers who go in a {period}: {first['churn']:.1%} in that of "
-        f"{first['start']:%B %Y}, {last['churn']:.1%} ({last['low']:.1%} to {last['high']:.1%}) in "
-        f"that of {last['start']:%B %Y}; the most, {top['churn']:.1%}, in that of {top['start']:%B %Y}."
-    )
+    return phrase(_CURVE[period], first=first, last=last, top=top)
 
 
 def plot_active(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -50,22 +60,22 @@ def plot_active(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = plots.new_axes(ax)
     width = 0.8 * (seen["start"].diff().median() if len(seen) > 1 else pd.Timedelta(days=30))
     bars: Any = {"width": width, "align": "edge"}
-    ax.bar(seen["start"], seen["won"], color=plots.OBSERVED, label="won", **bars)
+    ax.bar(seen["start"], seen["won"], color=plots.OBSERVED, label=phrase("won"), **bars)
     ax.bar(
         seen["start"],
         seen["won_back"],
         bottom=seen["won"],
         color="#4C9BD6",
-        label="won back",
+        label=phrase("won back"),
         **bars,
     )
-    ax.bar(seen["start"], -seen["churned"], color=plots.NEUTRAL, label="gone", **bars)
+    ax.bar(seen["start"], -seen["churned"], color=plots.NEUTRAL, label=phrase("gone"), **bars)
     ax.axhline(0, color=plots.INK, linewidth=0.8)
     ax.legend(frameon=False, ncols=3, fontsize=9)
-    ax.yaxis.set_major_formatter(lambda count, _: f"{abs(count):,.0f}")
+    ax.yaxis.set_major_formatter(lambda count, _: shown(abs(count), ",.0f"))
     plots.date_axis(ax)
     ax.grid(visible=False, axis="x")
-    ax.set(ylabel="customers")
+    ax.set(ylabel=phrase("customers"))
     return ax
 
 
@@ -73,11 +83,13 @@ def describe_active(table: pd.DataFrame) -> str:
     """What plot_active shows, in words."""
     seen = table.dropna(subset="churned")
     if seen.empty:
-        return "Bars without height: no period is over yet."
+        return phrase("Bars without height: no period is over yet.")
     sums = seen[["won", "won_back", "churned"]].sum()
-    return (
-        f"Bars by period from {seen['start'].iloc[0]:%B %Y} to {seen['start'].iloc[-1]:%B %Y}: "
-        f"{sums['won']:,.0f} customers won, {sums['won_back']:,.0f} won back and "
-        f"{sums['churned']:,.0f} gone in all; in the last {seen['won'].iloc[-1]:,.0f}, "
-        f"{seen['won_back'].iloc[-1]:,.0f} and {seen['churned'].iloc[-1]:,.0f}."
+    return phrase(
+        "Bars by period from {since:%B %Y} to {last[start]:%B %Y}: {sums[won]:,.0f} customers won, "
+        "{sums[won_back]:,.0f} won back and {sums[churned]:,.0f} gone in all; in the last "
+        "{last[won]:,.0f}, {last[won_back]:,.0f} and {last[churned]:,.0f}.",
+        since=seen["start"].iloc[0],
+        sums=sums,
+        last=seen.iloc[-1],
     )

@@ -13,13 +13,50 @@ import pandas as pd
 from scipy.stats import chi2_contingency
 
 from loyaltylab.intervals import LEVEL, share_with_interval
-from loyaltylab.language import counted
+from loyaltylab.language import counted, phrase
 from loyaltylab.numbers import Number, Numbers, chance, sentence
 from loyaltylab.periods import UNITS, Span, of_ordinals, ordinal, whole
 
 Period = Literal["week", "month", "quarter"]
 FAR = 6  # periods between purchases that are told apart: months enough to tell the quarter before
 SUMS = ["purchases", "orders", "amount", "margin"]
+_TOO_EARLY = {
+    "week": "No week after a first purchase is over.",
+    "month": "No month after a first purchase is over.",
+    "quarter": "No quarter after a first purchase is over.",
+}
+_NEXT = {
+    "week": "## Only {first:.0%} buy in the calendar week after that of their first purchase",
+    "month": "## Only {first:.0%} buy in the calendar month after that of their first purchase",
+    "quarter": "## Only {first:.0%} buy in the calendar quarter after that of their first purchase",
+}
+_LATER = {
+    "week": "{age} weeks on, {last:.0%} of the {customers:,} observed so long buy.",
+    "month": "{age} months on, {last:.0%} of the {customers:,} observed so long buy.",
+    "quarter": "{age} quarters on, {last:.0%} of the {customers:,} observed so long buy.",
+}
+_FEWER_THAN_TWO = {
+    "week": "Fewer than two have been observed for a week after their first.",
+    "month": "Fewer than two have been observed for a month after their first.",
+    "quarter": "Fewer than two have been observed for a quarter after their first.",
+}
+_DIFFER = {
+    "week": "Cohorts differ in how many buy one week later",
+    "month": "Cohorts differ in how many buy one month later",
+    "quarter": "Cohorts differ in how many buy one quarter later",
+}
+_HARDLY_DIFFER = {
+    "week": "Cohorts hardly differ in how many buy one week later",
+    "month": "Cohorts hardly differ in how many buy one month later",
+    "quarter": "Cohorts hardly differ in how many buy one quarter later",
+}
+_ONLY_THAT = {
+    "week": "Only that week is tested: along a row, a busy season shows in each cohort at another age.",
+    "month": "Only that month is tested: along a row, a busy season shows in each cohort at another "
+    "age.",
+    "quarter": "Only that quarter is tested: along a row, a busy season shows in each cohort at another "
+    "age.",
+}
 
 
 def purchase_counts(purchases: ir.Table, *, gap: float = 0) -> pd.DataFrame:
@@ -205,7 +242,7 @@ def record_repeat_rate(numbers: Numbers, people: pd.DataFrame) -> Number:
         customers,
         unit="customers",
         n=customers,
-        definition="people with at least one purchase",
+        definition=phrase("people with at least one purchase"),
     )
     return numbers.record(
         "retention.repeat_rate",
@@ -215,8 +252,11 @@ def record_repeat_rate(numbers: Numbers, people: pd.DataFrame) -> Number:
         level=LEVEL,
         unit="share",
         n=customers,
-        definition=f"share of customers with purchases on two or more days until {numbers.as_of}; "
-        "customers won late have had less time for the second",
+        definition=phrase(
+            "share of customers with purchases on two or more days until {until}; customers won late "
+            "have had less time for the second",
+            until=numbers.as_of,
+        ),
     )
 
 
@@ -232,8 +272,11 @@ def record_ages(numbers: Numbers, monthly: pd.DataFrame, *, ages: Sequence[int])
             level=LEVEL,
             unit="share",
             n=row["customers"],
-            definition=f"share of customers who bought in the {age}. calendar month after that of "
-            "their first purchase, all cohorts observed so long together",
+            definition=phrase(
+                "share of customers who bought in the {age}. calendar month after that of their first "
+                "purchase, all cohorts observed so long together",
+                age=age,
+            ),
         )
 
 
@@ -241,27 +284,24 @@ def loss_finding(cells: pd.DataFrame, *, period: Period) -> str:
     """Where most customers are lost, from `triangle`: a heading and its sentence."""
     table = pooled(cells[cells["age"] > 0])
     if table.empty:
-        return (
-            "## Too early to say where customers are lost\n\n"
-            f"No {period} after a first purchase is over."
-        )
+        heading = phrase("## Too early to say where customers are lost")
+        return f"{heading}\n\n{phrase(_TOO_EARLY[period])}"
     first, last = table.iloc[0], table.iloc[-1]
-    text = (
-        "## Only {first:.0%} buy in the calendar {period} after that of their first purchase\n\n"
-        "Of all cohorts together, {low:.1%} to {high:.1%} do (95% confidence)."
-    )
-    if len(table) > 1:
-        text += " {age} {period}s on, {last:.0%} of the {customers:,} observed so long buy."
-    return sentence(
-        text,
-        first=first["share"],
+    heading = sentence(_NEXT[period], first=first["share"])
+    text = sentence(
+        "Of all cohorts together, {low:.1%} to {high:.1%} do (95% confidence).",
         low=first["low"],
         high=first["high"],
-        period=period,
-        age=int(last["age"]),
-        last=last["share"],
-        customers=int(last["customers"]),
     )
+    if len(table) > 1:
+        later = sentence(
+            _LATER[period],
+            age=int(last["age"]),
+            last=last["share"],
+            customers=int(last["customers"]),
+        )
+        text = f"{text} {later}"
+    return f"{heading}\n\n{text}"
 
 
 def cohort_finding(cells: pd.DataFrame, *, period: Period) -> str:
@@ -271,27 +311,27 @@ def cohort_finding(cells: pd.DataFrame, *, period: Period) -> str:
     """
     first = cells[cells["age"] == 1].dropna(subset="share")
     if len(first) < 2 or first["active"].sum() in (0, first["customers"].sum()):
-        return (
-            "## Too early to compare cohorts\n\n"
-            f"Fewer than two have been observed for a {period} after their first."
-        )
+        heading = phrase("## Too early to compare cohorts")
+        return f"{heading}\n\n{phrase(_FEWER_THAN_TWO[period])}"
     lost = first["customers"] - first["active"]
     test = chi2_contingency(np.array([first["active"], lost]), correction=False)
     if test.pvalue < 1 - LEVEL:
-        heading = "Cohorts differ in how many buy one {period} later"
-        verdict = "That is more than chance would explain"
+        heading = _DIFFER[period]
+        verdict = (
+            "Between {low:.1%} and {high:.1%} of a cohort do. That is more than chance would explain "
+            "({p}, chi-square test over {cohorts})."
+        )
     else:
-        heading = "Cohorts hardly differ in how many buy one {period} later"
-        verdict = "Chance alone could explain that"
-    return sentence(
-        f"## {heading}\n\n"
-        "Between {low:.1%} and {high:.1%} of a cohort do. {verdict} ({p}, chi-square test over "
-        "{cohorts}). Only that {period} is tested: along a row, a busy season shows in each cohort at "
-        "another age.",
+        heading = _HARDLY_DIFFER[period]
+        verdict = (
+            "Between {low:.1%} and {high:.1%} of a cohort do. Chance alone could explain that "
+            "({p}, chi-square test over {cohorts})."
+        )
+    text = sentence(
+        verdict,
         low=first["share"].min(),
         high=first["share"].max(),
-        period=period,
-        verdict=verdict,
         p=chance(test.pvalue),
         cohorts=counted(len(first), "cohort"),
     )
+    return f"## {phrase(heading)}\n\n{text} {phrase(_ONLY_THAT[period])}"

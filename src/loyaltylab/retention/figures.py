@@ -9,11 +9,37 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from loyaltylab import plots
+from loyaltylab.language import phrase, shown
 from loyaltylab.retention.cohorts import Period, pooled
 from loyaltylab.retention.returns import MILESTONES, gap_quantile
 from loyaltylab.retention.survival import return_curve, returned_within
 
-_NONE = "no {period} after a first purchase is over yet, or no cohort is large enough to show."
+AFTER_FIRST = {
+    "week": "weeks after the first purchase",
+    "month": "months after the first purchase",
+    "quarter": "quarters after the first purchase",
+}
+_NONE = {
+    "week": "no week after a first purchase is over yet, or no cohort is large enough to show.",
+    "month": "no month after a first purchase is over yet, or no cohort is large enough to show.",
+    "quarter": "no quarter after a first purchase is over yet, or no cohort is large enough to show.",
+}
+_HEAT_MAP = {
+    "week": "Heat map of {cohorts} cohorts by weeks since the first purchase: of all cohorts together "
+    "{first[share]:.1%} bought again {first[age]:.0f} week later and {last[share]:.1%} did "
+    "{last[age]:.0f} weeks later.",
+    "month": "Heat map of {cohorts} cohorts by months since the first purchase: of all cohorts together "
+    "{first[share]:.1%} bought again {first[age]:.0f} month later and {last[share]:.1%} did "
+    "{last[age]:.0f} months later.",
+    "quarter": "Heat map of {cohorts} cohorts by quarters since the first purchase: of all cohorts "
+    "together {first[share]:.1%} bought again {first[age]:.0f} quarter later and {last[share]:.1%} did "
+    "{last[age]:.0f} quarters later.",
+}
+_CURVES = {
+    "week": "Curve of the share of customers who buy by weeks since the first purchase: {points}.",
+    "month": "Curve of the share of customers who buy by months since the first purchase: {points}.",
+    "quarter": "Curve of the share of customers who buy by quarters since the first purchase: {points}.",
+}
 _ANNOTATED = 240  # cells of a heat map that still have room for their figure
 
 
@@ -38,7 +64,7 @@ def plot_triangle(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None
         fmt="",
         annot_kws={"size": 8, "color": plots.INK},
         linewidths=0.5,
-        cbar_kws={"format": plots.percent, "label": "of the cohort"},
+        cbar_kws={"format": plots.percent, "label": phrase("of the cohort")},
     )
     so_far = (later["so_far"] / later["customers"]).dropna()
     cohorts, ages = list(later["cohort"].drop_duplicates()), list(shares.columns)
@@ -55,28 +81,24 @@ def plot_triangle(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None
     ax.grid(visible=False)
     ax.tick_params(length=0)
     ax.tick_params(axis="y", rotation=0)
-    ax.set(xlabel=f"{period}s after the first purchase", ylabel="first purchase in")
+    ax.set(xlabel=phrase(AFTER_FIRST[period]), ylabel=phrase("first purchase in"))
     return ax
 
 
 def _label(cohort: pd.Timestamp, period: Period) -> str:
     if period == "quarter":
-        return f"{cohort.year} Q{cohort.quarter}"
-    return f"{cohort:%b %Y}" if period == "month" else f"{cohort:%d %b %Y}"
+        return phrase("{year} Q{quarter}", year=cohort.year, quarter=cohort.quarter)
+    return shown(cohort, "%b %Y" if period == "month" else "%d %b %Y")
 
 
 def describe_triangle(cells: pd.DataFrame, *, period: Period) -> str:
     """What the heat map shows, in words."""
     table = pooled(cells[cells["age"] > 0])
     if table.empty:
-        return f"Heat map without cells: {_NONE.format(period=period)}"
+        return phrase("Heat map without cells: {why}", why=phrase(_NONE[period]))
     first, last = table.iloc[0], table.iloc[-1]
     cohorts = cells.dropna(subset="share")["cohort"].nunique()
-    return (
-        f"Heat map of {cohorts} cohorts by {period}s since the first purchase: of all cohorts together "
-        f"{first['share']:.1%} bought again {first['age']:.0f} {period} later and "
-        f"{last['share']:.1%} did {last['age']:.0f} {period}s later."
-    )
+    return phrase(_HEAT_MAP[period], cohorts=cohorts, first=first, last=last)
 
 
 def plot_curves(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None) -> Axes:
@@ -95,14 +117,14 @@ def plot_curves(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None) 
         table["band_high"],
         color=plots.OBSERVED,
         alpha=0.1,
-        label="95% band of the whole curve",
+        label=phrase("95% band of the whole curve"),
     )
-    ax.plot([], [], color=plots.NEUTRAL, linewidth=0.8, label="each cohort")
-    ax.plot([], [], color=plots.OBSERVED, linewidth=2, label="all cohorts, 95% interval")
+    ax.plot([], [], color=plots.NEUTRAL, linewidth=0.8, label=phrase("each cohort"))
+    ax.plot([], [], color=plots.OBSERVED, linewidth=2, label=phrase("all cohorts, 95% interval"))
     ax.legend(frameon=False)
     ax.yaxis.set_major_formatter(plots.percent)
     ax.set_ylim(bottom=0)
-    ax.set(xlabel=f"{period}s after the first purchase", ylabel="share who buy")
+    ax.set(xlabel=phrase(AFTER_FIRST[period]), ylabel=phrase("share who buy"))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
 
@@ -111,12 +133,13 @@ def describe_curves(cells: pd.DataFrame, *, period: Period) -> str:
     """What the curves show, in words."""
     table = pooled(cells[cells["age"] > 0])
     if table.empty:
-        return f"Curves without points: {_NONE.format(period=period)}"
+        return phrase("Curves without points: {why}", why=phrase(_NONE[period]))
     points = table.iloc[sorted({0, min(2, len(table) - 1), len(table) // 2, len(table) - 1})]
     said = ", ".join(
-        f"{p.share:.1%} ({p.low:.1%} to {p.high:.1%}) at age {p.age}" for p in points.itertuples()
+        phrase("{p.share:.1%} ({p.low:.1%} to {p.high:.1%}) at age {p.age}", p=p)
+        for p in points.itertuples()
     )
-    return f"Curve of the share of customers who buy by {period}s since the first purchase: {said}."
+    return phrase(_CURVES[period], points=said)
 
 
 def plot_returns(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -130,7 +153,7 @@ def plot_returns(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         curve["days"], curve["low"], curve["high"], step="post", color=plots.OBSERVED, alpha=0.2
     )
     ax.yaxis.set_major_formatter(plots.percent)
-    ax.set(xlabel="days since the first purchase", ylabel="share who have returned")
+    ax.set(xlabel=phrase("days since the first purchase"), ylabel=phrase("share who have returned"))
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
     return ax
@@ -140,15 +163,23 @@ def describe_returns(table: pd.DataFrame) -> str:
     """What plot_returns shows, in words."""
     curve = return_curve(table)
     if curve.empty:
-        return "Curve without points: nobody bought on two days."
+        return phrase("Curve without points: nobody bought on two days.")
     said = []
     for within in (w for w in MILESTONES if w <= table["days"].max()):
         at = returned_within(table, within)
-        said.append(f"{at['share']:.1%} ({at['low']:.1%} to {at['high']:.1%}) by day {within}")
+        said.append(
+            phrase(
+                "{at[share]:.1%} ({at[low]:.1%} to {at[high]:.1%}) by day {within}",
+                at=at,
+                within=within,
+            )
+        )
     said.append(
-        f"{curve['share'].iloc[-1]:.1%} by day {curve['days'].iloc[-1]:.0f}, the last return"
+        phrase("{last[share]:.1%} by day {last[days]:.0f}, the last return", last=curve.iloc[-1])
     )
-    return f"Curve of the share of customers with a second purchase: {', '.join(said)}."
+    return phrase(
+        "Curve of the share of customers with a second purchase: {points}.", points=", ".join(said)
+    )
 
 
 def plot_gaps(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -161,7 +192,7 @@ def plot_gaps(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     median = gap_quantile(table, 0.5)
     ax.axvline(median, color=plots.MODEL, linewidth=1.5)
     ax.annotate(
-        f"half within {median:.0f} days",
+        phrase("half within {median:.0f} days", median=median),
         (median, ax.get_ylim()[1] * 0.96),
         xytext=(6, 0),
         textcoords="offset points",
@@ -170,17 +201,21 @@ def plot_gaps(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     )
     ax.grid(visible=False, axis="x")
     ax.yaxis.set_major_formatter(plots.thousands)
-    ax.set(xlabel="days from one purchase to the next", ylabel="purchases, by week")
+    ax.set(xlabel=phrase("days from one purchase to the next"), ylabel=phrase("purchases, by week"))
     return ax
 
 
 def describe_gaps(table: pd.DataFrame) -> str:
     """What the histogram of gaps shows, in words."""
     if table.empty:
-        return "Histogram without bars: nobody bought on two days."
+        return phrase("Histogram without bars: nobody bought on two days.")
     quarter, half, most = (gap_quantile(table, share) for share in (0.25, 0.5, 0.9))
-    return (
-        f"Histogram of {table['gaps'].sum():,} gaps between purchases: a quarter end within "
-        f"{quarter:.0f} days, half within {half:.0f}, nine in ten within {most:.0f}; the longest "
-        f"took {table['days'].max()} days."
+    return phrase(
+        "Histogram of {gaps:,} gaps between purchases: a quarter end within {quarter:.0f} days, half "
+        "within {half:.0f}, nine in ten within {most:.0f}; the longest took {longest} days.",
+        gaps=table["gaps"].sum(),
+        quarter=quarter,
+        half=half,
+        most=most,
+        longest=table["days"].max(),
     )

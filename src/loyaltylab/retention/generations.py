@@ -10,8 +10,25 @@ from statsmodels.stats.contingency_tables import Table
 from statsmodels.stats.multitest import multipletests
 
 from loyaltylab.intervals import LEVEL, Z, share_with_interval
+from loyaltylab.language import phrase
 from loyaltylab.numbers import chance, sentence
 from loyaltylab.retention.cohorts import Period
+
+_FEWER_THAN_TWO = {
+    "week": "Fewer than two cohorts have been observed for a week after their first.",
+    "month": "Fewer than two cohorts have been observed for a month after their first.",
+    "quarter": "Fewer than two cohorts have been observed for a quarter after their first.",
+}
+_AT_AGE_ONE = {
+    "week": "{age} week after the first, {change:+.1f} points ({low:+.1f} to {high:+.1f}, {p})",
+    "month": "{age} month after the first, {change:+.1f} points ({low:+.1f} to {high:+.1f}, {p})",
+    "quarter": "{age} quarter after the first, {change:+.1f} points ({low:+.1f} to {high:+.1f}, {p})",
+}
+_AT_AGE = {
+    "week": "{age} weeks after the first, {change:+.1f} points ({low:+.1f} to {high:+.1f}, {p})",
+    "month": "{age} months after the first, {change:+.1f} points ({low:+.1f} to {high:+.1f}, {p})",
+    "quarter": "{age} quarters after the first, {change:+.1f} points ({low:+.1f} to {high:+.1f}, {p})",
+}
 
 
 def generations(cells: pd.DataFrame) -> pd.DataFrame:
@@ -73,10 +90,8 @@ def trend_finding(table: pd.DataFrame, *, period: Period) -> str:
     """Whether newer cohorts are better, from `trends`: a heading and its sentence."""
     tested = table.dropna(subset="p")
     if tested.empty:
-        return (
-            "## Too early to say whether newer customers are better\n\n"
-            f"Fewer than two cohorts have been observed for a {period} after their first."
-        )
+        heading = phrase("## Too early to say whether newer customers are better")
+        return f"{heading}\n\n{phrase(_FEWER_THAN_TWO[period])}"
     sure = tested[tested["p_holm"] < 1 - LEVEL]
     if sure.empty:
         heading = "Newer cohorts are neither better nor worse than chance allows"
@@ -88,9 +103,8 @@ def trend_finding(table: pd.DataFrame, *, period: Period) -> str:
         heading = "Newer cohorts come back more often at one age, less often at another"
     said = "; ".join(
         sentence(
-            "{age} {unit} after the first, {change:+.1f} points ({low:+.1f} to {high:+.1f}, {p})",
+            (_AT_AGE_ONE if row["age"] == 1 else _AT_AGE)[period],
             age=row["age"],
-            unit=period if row["age"] == 1 else f"{period}s",
             change=100 * row["change"],
             low=100 * row["low"],
             high=100 * row["high"],
@@ -98,9 +112,10 @@ def trend_finding(table: pd.DataFrame, *, period: Period) -> str:
         )
         for row in tested.to_dict("records")
     )
-    return (
-        f"## {heading}\n\nFrom the oldest cohort to the newest, the share who buy changes by: "
-        f"{said}. Compared are cohorts at the same age, so the time they had is the same; the season at "
-        "that age is not. p is of the Cochran–Armitage test of a trend, corrected for the number of "
-        "ages (Holm)."
+    text = phrase(
+        "From the oldest cohort to the newest, the share who buy changes by: {changes}. Compared are "
+        "cohorts at the same age, so the time they had is the same; the season at that age is not. p is "
+        "of the Cochran–Armitage test of a trend, corrected for the number of ages (Holm).",
+        changes=said,
     )
+    return f"## {phrase(heading)}\n\n{text}"

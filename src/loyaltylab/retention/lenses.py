@@ -9,13 +9,47 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from loyaltylab import plots
+from loyaltylab.language import listed, phrase
+from loyaltylab.numbers import spanned
 from loyaltylab.retention.base import health
 from loyaltylab.retention.change import ABSENT, factors
 from loyaltylab.retention.cohorts import Period
+from loyaltylab.retention.figures import AFTER_FIRST
 from loyaltylab.retention.spread import gini, lorenz, top_share
 
 _COLOURS = (plots.OBSERVED, plots.INK, "#00795A", plots.NEUTRAL)
 _LINES = ["-", "--", ":", "-."]
+_NO_GENERATION = {
+    "week": "Curves without points: no year's cohorts all have a week after their first.",
+    "month": "Curves without points: no year's cohorts all have a month after their first.",
+    "quarter": "Curves without points: no year's cohorts all have a quarter after their first.",
+}
+_GENERATIONS = {
+    "week": "Curves of the share who buy by weeks since the first, by year: {years}.",
+    "month": "Curves of the share who buy by months since the first, by year: {years}.",
+    "quarter": "Curves of the share who buy by quarters since the first, by year: {years}.",
+}
+_CUSTOMERS = {
+    "week": "customers a week",
+    "month": "customers a month",
+    "quarter": "customers a quarter",
+}
+_NOT_OVER = {
+    "week": "Areas without height: no week is over yet.",
+    "month": "Areas without height: no month is over yet.",
+    "quarter": "Areas without height: no quarter is over yet.",
+}
+_AREAS = {
+    "week": "Areas of customers by week, {since:%b %Y} to {until:%b %Y}. In the last one "
+    "{last[active]:,} bought: {last[new]:,} new, {last[retained]:,} who had bought in the week before, "
+    "{last[won_back]:,} back after a break",
+    "month": "Areas of customers by month, {since:%b %Y} to {until:%b %Y}. In the last one "
+    "{last[active]:,} bought: {last[new]:,} new, {last[retained]:,} who had bought in the month before, "
+    "{last[won_back]:,} back after a break",
+    "quarter": "Areas of customers by quarter, {since:%b %Y} to {until:%b %Y}. In the last one "
+    "{last[active]:,} bought: {last[new]:,} new, {last[retained]:,} who had bought in the quarter "
+    "before, {last[won_back]:,} back after a break",
+}
 
 
 def plot_lorenz(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -24,13 +58,15 @@ def plot_lorenz(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     if curve.empty:
         return plots.nothing_yet(plots.new_axes(ax, height=1.2))
     ax = plots.new_axes(ax)
-    ax.plot([0, 1], [0, 1], color=plots.NEUTRAL, linestyle="--", label="if all spent the same")
-    ax.plot(
-        curve["customers"], curve["amount"], color=plots.OBSERVED, linewidth=2, label="observed"
-    )
+    ax.plot([0, 1], [0, 1], color=plots.NEUTRAL, linestyle="--",
+            label=phrase("if all spent the same"))  # fmt: skip
+    ax.plot(curve["customers"], curve["amount"], color=plots.OBSERVED, linewidth=2,
+            label=phrase("observed"))  # fmt: skip
     ax.xaxis.set_major_formatter(plots.percent)
     ax.yaxis.set_major_formatter(plots.percent)
-    ax.set(xlabel="customers, those who spent least first", ylabel="share of revenue")
+    ax.set(
+        xlabel=phrase("customers, those who spent least first"), ylabel=phrase("share of revenue")
+    )
     ax.legend(frameon=False)
     return ax
 
@@ -39,12 +75,14 @@ def describe_lorenz(table: pd.DataFrame) -> str:
     """The Lorenz curve in words."""
     curve = lorenz(table)
     if curve.empty:
-        return "Curve without points: the period has no revenue."
+        return phrase("Curve without points: the period has no revenue.")
     half = curve["amount"].iloc[len(curve) // 2]
-    return (
-        f"Curve of revenue by customers, the lowest spenders first: the lower half brings {half:.1%} "
-        f"of revenue, the highest tenth {top_share(table)[0]:.1%}; the Gini coefficient is "
-        f"{gini(table)[0]:.2f}."
+    return phrase(
+        "Curve of revenue by customers, the lowest spenders first: the lower half brings {half:.1%} of "
+        "revenue, the highest tenth {top:.1%}; the Gini coefficient is {gini:.2f}.",
+        half=half,
+        top=top_share(table)[0],
+        gini=gini(table)[0],
     )
 
 
@@ -56,26 +94,33 @@ def plot_change(table: pd.DataFrame, *, currency: str, ax: Axes | None = None) -
     parts = factors(table).dropna(subset="amount").round(2)
     ax = plots.new_axes(ax)
     half = parts["amount_high"] - parts["amount"]
-    ax.barh(parts["factor"], parts["amount"], xerr=half, color=plots.OBSERVED, ecolor=plots.INK)
+    names = parts["factor"].map(phrase)
+    ax.barh(names, parts["amount"], xerr=half, color=plots.OBSERVED, ecolor=plots.INK)
     ax.axvline(0, color=plots.NEUTRAL, linewidth=0.8)
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     ax.xaxis.set_major_locator(MaxNLocator(6))
     ax.xaxis.set_major_formatter(plots.thousands)
-    ax.set(xlabel=f"change of revenue, {currency}")
+    ax.set(xlabel=phrase("change of revenue, {currency}", currency=currency))
     return ax
 
 
 def describe_change(table: pd.DataFrame, *, currency: str) -> str:
     """The bars of the change in words."""
     if not (table["amount_1"].sum() > 0 and table["customers"].sum()):
-        return "Bars without lengths: the data do not hold two periods."
+        return phrase("Bars without lengths: the data do not hold two periods.")
     parts = factors(table).dropna(subset="amount")
     said = "; ".join(
-        f"{row.factor} {row.amount:+,.0f} ({row.amount_low:+,.0f} to {row.amount_high:+,.0f})"
-        for row in parts.itertuples()
+        f"{phrase(factor)} {spanned(part, low, high, '+,.0f')}"
+        for factor, part, low, high in parts[
+            ["factor", "amount", "amount_low", "amount_high"]
+        ].to_numpy()
     )
-    return f"Bars of what changed revenue, in {currency}, with 95% intervals: {said}."
+    return phrase(
+        "Bars of what changed revenue, in {currency}, with 95% intervals: {parts}.",
+        currency=currency,
+        parts=said,
+    )
 
 
 def plot_migration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -94,14 +139,17 @@ def plot_migration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         fmt="",
         annot_kws={"size": 8, "color": plots.INK},
         linewidths=0.5,
-        cbar_kws={"format": plots.percent, "label": "of the decile before"},
+        cbar_kws={"format": plots.percent, "label": phrase("of the decile before")},
     )
     ax.grid(visible=False)
     ax.tick_params(length=0)
     ax.tick_params(axis="y", rotation=0)
     ax.tick_params(axis="x", rotation=0)
-    ax.set(xlabel="decile of spend in the later period", ylabel="decile in the earlier period")
-    ax.set_xticklabels([*shares.columns[:-1], "not\nthere"])
+    ax.set(
+        xlabel=phrase("decile of spend in the later period"),
+        ylabel=phrase("decile in the earlier period"),
+    )
+    ax.set_xticklabels([*shares.columns[:-1], phrase(ABSENT).replace(" ", "\n")])
     return ax
 
 
@@ -109,17 +157,22 @@ def describe_migration(table: pd.DataFrame) -> str:
     """The heat map of migration in words."""
     there = table.drop(index=ABSENT)
     if not there.to_numpy().sum():
-        return "Heat map without cells: nobody bought in the earlier period."
+        return phrase("Heat map without cells: nobody bought in the earlier period.")
     gone = there[ABSENT].sum() / there.to_numpy().sum()
     best = there.loc["1"].sum()
     kept, lost = (there.loc["1", [name]].sum() for name in ("1", ABSENT))
-    said = (
-        f"of the highest tenth before, {kept / best:.0%} are in the highest tenth after and "
-        f"{lost / best:.0%} did not buy; "
-        if best
-        else ""
+    if not best:
+        return phrase(
+            "Heat map of deciles of spend, before and after: of all, {gone:.0%} did not buy.",
+            gone=gone,
+        )
+    return phrase(
+        "Heat map of deciles of spend, before and after: of the highest tenth before, {kept:.0%} are in "
+        "the highest tenth after and {lost:.0%} did not buy; of all, {gone:.0%} did not buy.",
+        kept=kept / best,
+        lost=lost / best,
+        gone=gone,
     )
-    return f"Heat map of deciles of spend, before and after: {said}of all, {gone:.0%} did not buy."
 
 
 def plot_generations(table: pd.DataFrame, *, period: Period, ax: Axes | None = None) -> Axes:
@@ -136,14 +189,14 @@ def plot_generations(table: pd.DataFrame, *, period: Period, ax: Axes | None = N
             color=color,
             linestyle=_LINES[i % len(_LINES)],
             marker="o" if len(line) == 1 else None,
-            label=f"won in {year}",
+            label=phrase("won in {year}", year=year),
         )
         ax.fill_between(line["age"], line["low"], line["high"], color=color, alpha=0.15)
     ax.legend(frameon=False)
     ax.yaxis.set_major_formatter(plots.percent)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_ylim(bottom=0)
-    ax.set(xlabel=f"{period}s after the first purchase", ylabel="share who buy")
+    ax.set(xlabel=phrase(AFTER_FIRST[period]), ylabel=phrase("share who buy"))
     return ax
 
 
@@ -151,13 +204,15 @@ def describe_generations(table: pd.DataFrame, *, period: Period) -> str:
     """The curves by year in words."""
     later = table[table["age"] > 0]
     if later.empty:
-        return f"Curves without points: no year's cohorts all have a {period} after their first."
+        return phrase(_NO_GENERATION[period])
     parts = []
     for year, line in later.groupby("year"):
         ends = line.iloc[sorted({0, len(line) - 1})]
-        said = " and ".join(f"{row.share:.1%} at age {row.age}" for row in ends.itertuples())
+        said = listed(
+            [phrase("{row.share:.1%} at age {row.age}", row=row) for row in ends.itertuples()]
+        )
         parts.append(f"{year} {said}")
-    return f"Curves of the share who buy by {period}s since the first, by year: {'; '.join(parts)}."
+    return phrase(_GENERATIONS[period], years="; ".join(parts))
 
 
 def plot_base(table: pd.DataFrame, *, currency: str, ax: Axes | None = None) -> Axes:
@@ -191,31 +246,40 @@ def plot_base(table: pd.DataFrame, *, currency: str, ax: Axes | None = None) -> 
     plots.date_axis(ax)
     ax.yaxis.set_major_formatter(plots.thousands)
     ax.grid(visible=False, axis="x")
-    ax.set(ylabel=f"revenue, {currency}")
-    ax.legend(
-        frameon=False, reverse=True, title="won in", loc="center left", bbox_to_anchor=(1, 0.5)
-    )
+    ax.set(ylabel=phrase("revenue, {currency}", currency=currency))
+    ax.legend(frameon=False, reverse=True, title=phrase("won in"), loc="center left",
+              bbox_to_anchor=(1, 0.5))  # fmt: skip
     return ax
 
 
 def _named(cohorts: pd.DatetimeIndex, cohort: pd.Timestamp) -> str:
-    return f"{cohort.year}" if (cohorts.month == 1).all() else f"{cohort.year} Q{cohort.quarter}"
+    if (cohorts.month == 1).all():
+        return f"{cohort.year}"
+    return phrase("{year} Q{quarter}", year=cohort.year, quarter=cohort.quarter)
 
 
 def describe_base(table: pd.DataFrame, *, currency: str) -> str:
     """The stacked bars in words."""
     over = table[table["complete"]]
     if over.empty:
-        return "Stacked bars without height: no period is over yet."
+        return phrase("Stacked bars without height: no period is over yet.")
     cohorts = pd.DatetimeIndex(table["cohort"].unique())
     last = over[over["at"] == over["at"].max()]
     said = "; ".join(
-        f"customers won in {_named(cohorts, row.cohort)} brought {row.amount:,.0f}"
+        phrase(
+            "customers won in {cohort} brought {amount:,.0f}",
+            cohort=_named(cohorts, row.cohort),
+            amount=row.amount,
+        )
         for row in last.itertuples()
     )
-    return (
-        f"Stacked bars of revenue in {currency} by period, {over['at'].min():%b %Y} to "
-        f"{over['at'].max():%b %Y}. In the last complete period {said}."
+    return phrase(
+        "Stacked bars of revenue in {currency} by period, {since:%b %Y} to {until:%b %Y}. In the last "
+        "complete period {brought}.",
+        currency=currency,
+        since=over["at"].min(),
+        until=over["at"].max(),
+        brought=said,
     )
 
 
@@ -227,17 +291,17 @@ def plot_health(table: pd.DataFrame, *, period: Period, ax: Axes | None = None) 
         return plots.nothing_yet(plots.new_axes(ax, height=1.2))
     ax = plots.new_axes(ax)
     of = {
-        "new": "new",
-        "retained": "bought in the one before too",
-        "won_back": "back after a break",
+        "new": phrase("new"),
+        "retained": phrase("bought in the one before too"),
+        "won_back": phrase("back after a break"),
     }
     colours = [plots.OBSERVED, "#4C9BD6", "#A9CDE8"]
     ax.stackplot(by["at"], [by[name] for name in of], labels=list(of.values()), colors=colours)
-    ax.plot(by["at"], -by["lapsed"], color=plots.MODEL, linewidth=2, label="lapsed")
+    ax.plot(by["at"], -by["lapsed"], color=plots.MODEL, linewidth=2, label=phrase("lapsed"))
     ax.axhline(0, color=plots.NEUTRAL, linewidth=0.8)
     plots.date_axis(ax)
     ax.yaxis.set_major_formatter(plots.thousands)
-    ax.set(ylabel=f"customers a {period}")
+    ax.set(ylabel=phrase(_CUSTOMERS[period]))
     ax.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
     return ax
 
@@ -247,14 +311,12 @@ def describe_health(table: pd.DataFrame, *, period: Period) -> str:
     by = health(table, period=period)
     by = by[by["complete"]]
     if by.empty:
-        return f"Areas without height: no {period} is over yet."
+        return phrase(_NOT_OVER[period])
     last = by.iloc[-1]
-    lapsed = "" if pd.isna(last["lapsed"]) else f", and {last['lapsed']:,.0f} lapsed"
-    return (
-        f"Areas of customers by {period}, {by['at'].min():%b %Y} to {by['at'].max():%b %Y}. In the last "
-        f"one {last['active']:,} bought: {last['new']:,} new, {last['retained']:,} who had bought in "
-        f"the {period} before, {last['won_back']:,} back after a break{lapsed}."
-    )
+    said = phrase(_AREAS[period], since=by["at"].min(), until=by["at"].max(), last=last)
+    if pd.notna(last["lapsed"]):
+        said = phrase("{said}, and {lapsed:,.0f} lapsed", said=said, lapsed=last["lapsed"])
+    return f"{said}."
 
 
 def _shades(count: int) -> list[tuple[float, ...]]:

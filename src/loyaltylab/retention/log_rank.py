@@ -13,6 +13,7 @@ from scipy.stats import chi2
 from statsmodels.stats.multitest import multipletests
 
 from loyaltylab.intervals import LEVEL
+from loyaltylab.language import phrase
 from loyaltylab.numbers import chance, sentence
 from loyaltylab.retention.survival import HORIZON, returned_within
 
@@ -94,29 +95,33 @@ def segment_finding(table: pd.DataFrame, *, by: str, name: str, horizon: int = H
     if np.isnan(p) or len(shares) < 2:
         return sentence(
             "## Too early to compare {name}\n\nFewer than two have been observed for {horizon} days.",
-            name=name,
+            name=phrase(name),
             horizon=horizon,
         )
     pairs = log_rank_pairs(table, by=by)
     best, worst = shares.iloc[0], shares.iloc[-1]
     if p < 1 - LEVEL:
-        heading = "Customers of some {name} return more readily than of others"
-        verdict = "more than chance would explain"
+        template = (
+            "## Customers of some {name} return more readily than of others\n\n"
+            "Within {horizon} days {high:.1%} of *{best}* are back and {low:.1%} of *{worst}*: more "
+            "than chance would explain ({p}, log-rank test over all days). Of {pairs} pairs {differ} "
+            "differ when all are compared at once (Holm)."
+        )
     else:
-        heading = "The {name} hardly differ in how readily customers return"
-        verdict = "no more than chance could explain"
+        template = (
+            "## The {name} hardly differ in how readily customers return\n\n"
+            "Within {horizon} days {high:.1%} of *{best}* are back and {low:.1%} of *{worst}*: no more "
+            "than chance could explain ({p}, log-rank test over all days). Of {pairs} pairs {differ} "
+            "differ when all are compared at once (Holm)."
+        )
     return sentence(
-        f"## {heading}\n\n"
-        "Within {horizon} days {high:.1%} of *{best}* are back and {low:.1%} of *{worst}*: {verdict} "
-        "({p}, log-rank test over all days). Of {pairs} pairs {differ} differ when all are "
-        "compared at once (Holm).",
-        name=name,
+        template,
+        name=phrase(name),
         horizon=horizon,
         high=best["share"],
         best=str(best["segment"]),
         low=worst["share"],
         worst=str(worst["segment"]),
-        verdict=verdict,
         p=chance(p),
         pairs=len(pairs),
         differ=int(pairs["differ"].sum()),

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab.intervals import LEVEL, Z, ratio_with_interval
+from loyaltylab.language import phrase
 from loyaltylab.numbers import Number, Numbers, sentence
 from loyaltylab.periods import of_ordinals, ordinal
 
@@ -55,15 +56,19 @@ def record_frequency(numbers: Numbers, table: pd.DataFrame) -> Number:
         level=LEVEL,
         unit="purchases a year",
         n=table["customers"].sum(),
-        definition=f"purchases in the {YEAR} days until {numbers.as_of} of a customer who bought in "
-        "them; of customers won in these days, only those since then",
+        definition=phrase(
+            "purchases in the {year} days until {until} of a customer who bought in them; of customers "
+            "won in these days, only those since then",
+            year=YEAR,
+            until=numbers.as_of,
+        ),
     )
 
 
 def frequency_finding(table: pd.DataFrame, number: Number) -> str:
     """How often an active customer buys, from `year_purchases`: a heading and its sentence."""
     if table.empty:
-        return (
+        return phrase(
             "## Too early to say how often customers buy in a year\n\n"
             "The first purchase was less than a year ago."
         )
@@ -158,7 +163,7 @@ def membership_finding(cells: pd.DataFrame, *, currency: str) -> str:
     table = membership(cells).set_index("measure")
     repeat, spend = table.loc["repeat rate"], table.loc["spend of a customer"]
     if np.isnan(repeat["difference"]):
-        return (
+        return phrase(
             "## Members cannot be compared with others\n\n"
             "No cohort has customers known to be members and customers known not to be."
         )
@@ -169,8 +174,7 @@ def membership_finding(cells: pd.DataFrame, *, currency: str) -> str:
     else:
         heading = "Members of the loyalty programme come back about as often as others"
     sizes = cells.groupby("member")["customers"].sum()
-    return sentence(
-        f"## {heading}\n\n"
+    text = sentence(
         "Of {members:,} members {one:.1%} bought again, of {others:,} others {other:.1%}. Of customers "
         "won in the same quarter the difference is {difference:+.1f} percentage points ({low:+.1f} to "
         "{high:+.1f}, 95% confidence), and {spend:+,.2f} {currency} spent by each ({spend_low:+,.2f} to "
@@ -188,3 +192,4 @@ def membership_finding(cells: pd.DataFrame, *, currency: str) -> str:
         spend_high=spend["high"],
         currency=currency,
     )
+    return f"## {phrase(heading)}\n\n{text}"

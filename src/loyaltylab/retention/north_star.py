@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 
 from loyaltylab import plots
 from loyaltylab.intervals import LEVEL, Z, count_interval
+from loyaltylab.language import phrase, shown
 from loyaltylab.numbers import Number, Numbers, sentence
 from loyaltylab.periods import of_ordinals, ordinal
 
@@ -21,6 +22,31 @@ _WORDS = {
     "active_customers": "customers who bought",
     "repeat_revenue": "revenue from customers won in an earlier month",
     "purchases_per_customer": "purchases of a customer who bought",
+}
+_DEFINITIONS = {
+    "active_customers": "customers who bought in the last whole month until {until}",
+    "repeat_revenue": "revenue from customers won in an earlier month in the last whole month until "
+    "{until}",
+    "purchases_per_customer": "purchases of a customer who bought in the last whole month until {until}",
+}
+_NOT_YET = {
+    "active_customers": "The North Star is customers who bought.",
+    "repeat_revenue": "The North Star is {currency} from customers won in an earlier month.",
+    "purchases_per_customer": "The North Star is purchases of a customer who bought.",
+}
+_HEADINGS = {
+    "active_customers": "North Star: {value} customers who bought in {month:%B %Y}",
+    "repeat_revenue": "North Star: {value} {currency} from customers won in an earlier month in "
+    "{month:%B %Y}",
+    "purchases_per_customer": "North Star: {value} purchases of a customer who bought in {month:%B %Y}",
+}
+_MONTHLY = {
+    "active_customers": "Curve of customers who bought by month: {first} in {since:%B %Y}, {last} in "
+    "{until:%B %Y}; between {least} and {most} in all.",
+    "repeat_revenue": "Curve of revenue from customers won in an earlier month by month: {first} in "
+    "{since:%B %Y}, {last} in {until:%B %Y}; between {least} and {most} in all.",
+    "purchases_per_customer": "Curve of purchases of a customer who bought by month: {first} in "
+    "{since:%B %Y}, {last} in {until:%B %Y}; between {least} and {most} in all.",
 }
 
 
@@ -95,35 +121,34 @@ def record_north_star(
         high=last["high"],
         level=LEVEL,
         unit=units.get(metric, "purchases"),
-        definition=f"{_WORDS[metric]} in the last whole month until {numbers.as_of}",
+        definition=phrase(_DEFINITIONS[metric], until=numbers.as_of),
     )
 
 
 def north_star_finding(table: pd.DataFrame, *, metric: NorthStar, currency: str) -> str:
     """How the metric moved in a year, from `north_star_by_month`: a heading and its sentence."""
     seen = table.dropna(subset=["value", "low"]).set_index("month")
-    name = _WORDS[metric].replace("revenue", currency)
     if seen.empty:
-        return sentence("## No month is over yet\n\nThe North Star is {name}.", name=name)
+        return f"{phrase('## No month is over yet')}\n\n{sentence(_NOT_YET[metric], currency=currency)}"
     last, month = seen.iloc[-1], seen.index.max()
     digits = ",.2f" if metric == "purchases_per_customer" else ",.0f"
-    values = {key: format(last[key], digits) for key in ("value", "low", "high")}
-    before = month - pd.DateOffset(years=1)
-    if before not in seen.index:
-        heading, compared = "North Star: {value} {name} in {month}", ""
-    else:
-        then = seen.loc[before]
-        more, less = last["low"] > then["high"], last["high"] < then["low"]
-        verdict = "more than" if more else "less than" if less else "about as much as"
-        heading = f"North Star: {{value}} {{name}} in {{month}}, {verdict} a year before"
-        values |= {f"then_{key}": format(then[key], digits) for key in ("value", "low", "high")}
-        compared = " A year before it was {then_value} ({then_low} to {then_high})."
-    return sentence(
-        f"## {heading}\n\nBetween {{low}} and {{high}} with 95% confidence.{compared}",
-        name=name,
-        month=f"{month:%B %Y}",
-        **values,
+    heading = sentence(
+        _HEADINGS[metric], value=shown(last["value"], digits), currency=currency, month=month
     )
+    ends = {key: shown(last[key], digits) for key in ("low", "high")}
+    said = sentence("Between {low} and {high} with 95% confidence.", **ends)
+    before = month - pd.DateOffset(years=1)
+    if before in seen.index:
+        then = seen.loc[before]
+        if last["low"] > then["high"]:
+            heading = phrase("{star}, more than a year before", star=heading)
+        elif last["high"] < then["low"]:
+            heading = phrase("{star}, less than a year before", star=heading)
+        else:
+            heading = phrase("{star}, about as much as a year before", star=heading)
+        ends = {key: shown(then[key], digits) for key in ("value", "low", "high")}
+        said = f"{said} {sentence('A year before it was {value} ({low} to {high}).', **ends)}"
+    return f"## {heading}\n\n{said}"
 
 
 def plot_north_star(table: pd.DataFrame, *, metric: NorthStar, ax: Axes | None = None) -> Axes:
@@ -140,7 +165,7 @@ def plot_north_star(table: pd.DataFrame, *, metric: NorthStar, ax: Axes | None =
         ax.yaxis.set_major_formatter(plots.thousands)
         ax.set_ylim(bottom=min(0, seen["low"].min()))
     plots.date_axis(ax)
-    ax.set(ylabel=textwrap.fill(_WORDS[metric], 28))
+    ax.set(ylabel=textwrap.fill(phrase(_WORDS[metric]), 28))
     return ax
 
 
@@ -148,11 +173,15 @@ def describe_north_star(table: pd.DataFrame, *, metric: NorthStar) -> str:
     """What plot_north_star shows, in words."""
     seen = table.dropna(subset="value")
     if seen.empty:
-        return "Curve without points: no month is over yet."
+        return phrase("Curve without points: no month is over yet.")
     digits = ",.2f" if metric == "purchases_per_customer" else ",.0f"
     first, last = seen.iloc[0], seen.iloc[-1]
-    return (
-        f"Curve of {_WORDS[metric]} by month: {first['value']:{digits}} in {first['month']:%B %Y}, "
-        f"{last['value']:{digits}} in {last['month']:%B %Y}; between {seen['value'].min():{digits}} and "
-        f"{seen['value'].max():{digits}} in all."
+    return phrase(
+        _MONTHLY[metric],
+        first=shown(first["value"], digits),
+        since=first["month"],
+        last=shown(last["value"], digits),
+        until=last["month"],
+        least=shown(seen["value"].min(), digits),
+        most=shown(seen["value"].max(), digits),
     )

@@ -6,12 +6,18 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab.intervals import LEVEL
-from loyaltylab.language import counted
+from loyaltylab.language import counted, phrase
 from loyaltylab.numbers import sentence
 from loyaltylab.retention.posterior import Projected, draws
 from loyaltylab.retention.renewals import fit, log_survival, observed, parameters
 
 MODELS: tuple[Projected, ...] = ("sBG", "BdW", "hierarchical BdW")
+_TOO_EARLY = {
+    "week": "No cohort has been observed for enough weeks after its start.",
+    "month": "No cohort has been observed for enough months after its start.",
+    "quarter": "No cohort has been observed for enough quarters after its start.",
+    "year": "No cohort has been observed for enough years after its start.",
+}
 
 
 def project(cells: pd.DataFrame, *, model: Projected, ages: int, seed: int = 0) -> pd.DataFrame:
@@ -118,27 +124,26 @@ def projection_finding(table: pd.DataFrame, *, period: str) -> str:
     """How much of the newest cohort projected will be left, from `project`: heading and sentence."""
     known = table.dropna(subset="share")
     if known.empty:
-        return (
-            "## Too early to project how many stay\n\n"
-            f"No cohort has been observed for enough {period}s after its start."
-        )
+        heading = phrase("## Too early to project how many stay")
+        return f"{heading}\n\n{phrase(_TOO_EARLY[period])}"
     row = known[known["cohort"] == known["cohort"].max()].iloc[-1]
-    text = (
+    text = sentence(
         "## {share:.0%} of the newest cohort is expected to stay for {age}\n\n"
         "Between {low:.1%} and {high:.1%} of its {customers} (95% confidence, if customers go on to "
-        "leave as the model says)."
-    )
-    first = table.groupby("cohort").first()
-    vague = int((~first["settled"]).sum())
-    if vague:
-        text += " {vague} of {cohorts} have no clear fit: read their projections with care."
-    return sentence(
-        text,
+        "leave as the model says).",
         share=row["share"],
         low=row["low"],
         high=row["high"],
         age=counted(int(row["age"]), period),
         customers=counted(int(row["customers"]), "customer"),
+    )
+    first = table.groupby("cohort").first()
+    vague = int((~first["settled"]).sum())
+    if not vague:
+        return text
+    care = sentence(
+        "{vague} of {cohorts} have no clear fit: read their projections with care.",
         vague=vague,
         cohorts=counted(len(first), "cohort"),
     )
+    return f"{text} {care}"

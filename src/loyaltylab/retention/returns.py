@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab.intervals import LEVEL, Z
+from loyaltylab.language import phrase
 from loyaltylab.numbers import Number, Numbers, sentence
 from loyaltylab.retention.survival import returned_within
 
@@ -79,8 +80,11 @@ def record_returns(numbers: Numbers, table: pd.DataFrame, *, days: Sequence[int]
             level=LEVEL,
             unit="share",
             n=table[["returned", "waiting"]].to_numpy().sum(),
-            definition=f"share of customers with a second purchase within {within} days of their "
-            "first (Kaplan-Meier, so that customers observed for less count for what was seen)",
+            definition=phrase(
+                "share of customers with a second purchase within {within} days of their first "
+                "(Kaplan-Meier, so that customers observed for less count for what was seen)",
+                within=within,
+            ),
         )
 
 
@@ -95,25 +99,34 @@ def record_median_gap(numbers: Numbers, table: pd.DataFrame, people: pd.DataFram
         level=LEVEL,
         unit="days",
         n=table["gaps"].sum(),
-        definition="median days from one purchase to the next, of purchases that had a next one",
+        definition=phrase(
+            "median days from one purchase to the next, of purchases that had a next one"
+        ),
     )
 
 
 def return_finding(table: pd.DataFrame) -> str:
     """How soon customers come back, from `waits` after the first: a heading and its sentence."""
     if not table["returned"].any():
-        return "## Nobody has returned yet\n\nNo customer has bought on two days."
+        return phrase("## Nobody has returned yet\n\nNo customer has bought on two days.")
     seen = [within for within in MILESTONES if within <= table["days"].max()]
     if not seen:
-        return "## Too early to say how soon customers return\n\nNobody was observed for a month."
+        return phrase(
+            "## Too early to say how soon customers return\n\nNobody was observed for a month."
+        )
     first, last = returned_within(table, seen[0]), returned_within(table, seen[-1])
-    heading = "## {first:.0%} return within {soon} days"
-    text = "Between {low:.1%} and {high:.1%} do, with 95% confidence."
+    template = (
+        "## {first:.0%} return within {soon} days\n\n"
+        "Between {low:.1%} and {high:.1%} do, with 95% confidence."
+    )
     if len(seen) > 1:
-        heading += ", {last:.0%} within {late}"
-        text += " Of those who return within {late} days, {early:.0%} do so in the first {soon}."
+        template = (
+            "## {first:.0%} return within {soon} days, {last:.0%} within {late}\n\n"
+            "Between {low:.1%} and {high:.1%} do, with 95% confidence. Of those who return within "
+            "{late} days, {early:.0%} do so in the first {soon}."
+        )
     return sentence(
-        f"{heading}\n\n{text}",
+        template,
         first=first["share"],
         soon=seen[0],
         low=first["low"],
@@ -127,7 +140,7 @@ def return_finding(table: pd.DataFrame) -> str:
 def gap_finding(table: pd.DataFrame) -> str:
     """The rhythm of customers who return, from `gaps`: a sentence."""
     if table.empty:
-        return "There are no gaps between purchases yet."
+        return phrase("There are no gaps between purchases yet.")
     return sentence(
         "Customers who came back did so, in half of the cases, within **{median:.0f} days** of the "
         "purchase before, and nine times in ten within {most:.0f}. Frequent customers make most of "

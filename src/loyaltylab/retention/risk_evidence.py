@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 
 from loyaltylab import plots
 from loyaltylab.intervals import LEVEL, share_with_interval
-from loyaltylab.language import counted
-from loyaltylab.numbers import Number, Numbers, sentence
+from loyaltylab.language import counted, phrase
+from loyaltylab.numbers import Number, Numbers, sentence, spanned
 from loyaltylab.retention.risk import ALARM, YEAR, buying_rates, falls, histories, silences
 
 AHEAD = 180  # days in which those flagged are followed
@@ -111,21 +111,27 @@ def risk_holdout(
 def record_risk(numbers: Numbers, bands: pd.DataFrame, *, currency: str) -> tuple[Number, Number]:
     """Record retention.at_risk_customers and retention.at_risk_value, from `risk_bands`."""
     n = bands["customers"].sum()
-    which = "customers whose silence is unusual for their own rhythm, or who use the company less"
     return (
         numbers.record(
             "retention.at_risk_customers",
             bands["flagged"].sum(),
             unit="customers",
             n=n,
-            definition=f"{which}; of those with two purchases or more, the last within a year",
+            definition=phrase(
+                "customers whose silence is unusual for their own rhythm, or who use the company less; "
+                "of those with two purchases or more, the last within a year"
+            ),
         ),
         numbers.record(
             "retention.at_risk_value",
             bands["value"].sum(),
             unit=currency,
             n=n,
-            definition=f"spent in the last {YEAR} days by {which}",
+            definition=phrase(
+                "spent in the last {year} days by customers whose silence is unusual for their own "
+                "rhythm, or who use the company less",
+                year=YEAR,
+            ),
         ),
     )
 
@@ -141,8 +147,11 @@ def record_holdout(numbers: Numbers, table: pd.DataFrame, *, days: int = AHEAD) 
         level=LEVEL,
         unit="share",
         n=flagged["customers"],
-        definition=f"share of customers flagged {days} days before the end, from what was known then, "
-        "who bought nothing in those days",
+        definition=phrase(
+            "share of customers flagged {days} days before the end, from what was known then, who "
+            "bought nothing in those days",
+            days=days,
+        ),
     )
 
 
@@ -152,34 +161,32 @@ def risk_finding(
     """How many customers are at risk, and what the flag was worth earlier: heading and sentences."""
     flagged = int(bands["flagged"].sum())
     if not flagged:
-        return (
+        return phrase(
             "## Nobody's silence is unusual\n\n"
             "Of customers with two purchases or more none has been silent for longer than their own "
             "rhythm explains."
         )
-    text = (
+    text = sentence(
         "## {flagged} who spent {value:,.0f} {currency} in the last year may be leaving\n\n"
-        "They are {share:.0%} of those with two purchases or more, the last within a year."
+        "They are {share:.0%} of those with two purchases or more, the last within a year.",
+        flagged=counted(flagged, "customer"),
+        value=bands["value"].sum(),
+        currency=currency,
+        share=flagged / bands["customers"].sum(),
     )
     groups = holdout.set_index("group")
     then, others, longest = (
         groups.loc[g] for g in ("flagged", "not flagged", "as many with the longest silence")
     )
-    if then["customers"] and others["customers"]:
-        text += (
-            " What the flag is worth can be seen in the past: of {then:,.0f} flagged {days} days "
-            "before the end **{lost:.1%}** bought nothing since ({low:.1%} to {high:.1%}, 95% "
-            "confidence), of those not flagged {other:.1%} ({other_low:.1%} to {other_high:.1%}). Of "
-            "as many with the longest silence, whatever their rhythm, {longest:.1%} did; those had "
-            "spent {longest_value:,.0f} {currency} in the year before, the flagged ones who were lost "
-            "{value_lost:,.0f}."
-        )
-    return sentence(
-        text,
-        flagged=counted(flagged, "customer"),
-        value=bands["value"].sum(),
+    if not then["customers"] or not others["customers"]:
+        return text
+    past = sentence(
+        "What the flag is worth can be seen in the past: of {then:,.0f} flagged {days} days before the "
+        "end **{lost:.1%}** bought nothing since ({low:.1%} to {high:.1%}, 95% confidence), of those "
+        "not flagged {other:.1%} ({other_low:.1%} to {other_high:.1%}). Of as many with the longest "
+        "silence, whatever their rhythm, {longest:.1%} did; those had spent {longest_value:,.0f} "
+        "{currency} in the year before, the flagged ones who were lost {value_lost:,.0f}.",
         currency=currency,
-        share=flagged / bands["customers"].sum(),
         then=then["customers"],
         days=days,
         lost=then["share"],
@@ -192,6 +199,7 @@ def risk_finding(
         longest_value=longest["value"],
         value_lost=then["value"],
     )
+    return f"{text} {past}"
 
 
 def plot_holdout(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -201,12 +209,13 @@ def plot_holdout(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         return plots.nothing_yet(plots.new_axes(ax, height=1.2))
     ax = plots.new_axes(ax, height=2.2)
     around = [seen["share"] - seen["low"], seen["high"] - seen["share"]]
-    ax.errorbar(seen["share"], seen["group"], xerr=around, fmt="o", color=plots.OBSERVED, capsize=3)
+    groups = seen["group"].map(phrase)
+    ax.errorbar(seen["share"], groups, xerr=around, fmt="o", color=plots.OBSERVED, capsize=3)
     ax.invert_yaxis()
     ax.margins(y=0.3)
     ax.xaxis.set_major_formatter(plots.percent)
     ax.set_xlim(0, 1)
-    ax.set(xlabel="share who bought nothing since")
+    ax.set(xlabel=phrase("share who bought nothing since"))
     return ax
 
 
@@ -214,9 +223,9 @@ def describe_holdout(table: pd.DataFrame) -> str:
     """What plot_holdout shows, in words."""
     seen = table.dropna(subset="share")
     if seen.empty:
-        return "Points without groups: nobody could be flagged then."
+        return phrase("Points without groups: nobody could be flagged then.")
     said = ", ".join(
-        f"{row.group} {row.share:.1%} ({row.low:.1%} to {row.high:.1%})"
-        for row in seen.itertuples()
+        f"{phrase(group)} {spanned(share, low, high, '.1%')}"
+        for group, share, low, high in seen[["group", "share", "low", "high"]].to_numpy()
     )
-    return f"Points of the share who bought nothing since: {said}."
+    return phrase("Points of the share who bought nothing since: {groups}.", groups=said)

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab.intervals import Z
+from loyaltylab.language import phrase
 from loyaltylab.numbers import sentence
 from loyaltylab.retention.survival import kaplan_meier
 
@@ -151,27 +152,30 @@ def silence_finding(thresholds: pd.DataFrame, *, false_alarm: float = FALSE_ALAR
     """After how long a silence customers count as gone, from `thresholds`: heading and sentence."""
     known = thresholds.dropna(subset="days")
     if known.empty:
-        return (
+        return phrase(
             "## Nobody has returned yet, so no silence can be told from leaving\n\n"
             "A customer counts as gone after a silence that hardly anybody who came back had kept."
         )
     first, last = known.iloc[0], known.iloc[-1]
-    heading = "After {days:.0f} days of silence a customer counts as gone"
-    if len(known) > 1:
-        heading = (
-            "A one-time buyer counts as gone after {days:.0f} days, a frequent one after {late:.0f}"
-        )
-    text = (
-        f"## {heading}\n\n"
+    template = (
+        "## After {days:.0f} days of silence a customer counts as gone\n\n"
         "Of customers who return within {within:.0f} days of their first purchase, at most "
         "{false_alarm:.0%} had been silent for longer than {days:.0f} days ({low:.0f} to {high:.0f} "
-        "with 95% confidence)"
+        "with 95% confidence). So of those who are still customers some are counted as gone, and "
+        "win-backs show it."
     )
     if len(known) > 1:
-        text += "; after {rank} purchases, than {late:.0f} ({late_low:.0f} to {late_high:.0f})"
+        template = (
+            "## A one-time buyer counts as gone after {days:.0f} days, a frequent one after "
+            "{late:.0f}\n\n"
+            "Of customers who return within {within:.0f} days of their first purchase, at most "
+            "{false_alarm:.0%} had been silent for longer than {days:.0f} days ({low:.0f} to "
+            "{high:.0f} with 95% confidence); after {rank} purchases, than {late:.0f} "
+            "({late_low:.0f} to {late_high:.0f}). So of those who are still customers some are counted "
+            "as gone, and win-backs show it."
+        )
     return sentence(
-        text
-        + ". So of those who are still customers some are counted as gone, and win-backs show it.",
+        template,
         days=first["days"],
         low=first["low"],
         high=first["high"],

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab.intervals import LEVEL, mean_interval
-from loyaltylab.language import counted
+from loyaltylab.language import counted, phrase
 from loyaltylab.numbers import Numbers, sentence
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -50,14 +50,14 @@ def measures(people: ir.Table) -> pd.DataFrame:
         "basket": people["amount"].cast("float64") / people["purchases"],
         "margin": people["margin"].cast("float64"),
     }
-    asked = {f"{name} mean": value.mean() for name, value in of.items()}
-    asked |= {f"{name} quantiles": value.quantile(QUANTILES) for name, value in of.items()}
+    asked = {f"{name}_mean": value.mean() for name, value in of.items()}
+    asked |= {f"{name}_quantiles": value.quantile(QUANTILES) for name, value in of.items()}
     found = people.aggregate(**asked).to_pandas().iloc[0]
     nothing = [np.nan] * len(QUANTILES)
     rows = []
     for name in of:
-        quantiles = found[f"{name} quantiles"]
-        rows.append([name, found[f"{name} mean"], *(nothing if quantiles is None else quantiles)])
+        quantiles = found[f"{name}_quantiles"]
+        rows.append([name, found[f"{name}_mean"], *(nothing if quantiles is None else quantiles)])
     return pd.DataFrame(rows, columns=["measure", "mean", *(f"{q:.0%}" for q in QUANTILES)])
 
 
@@ -198,17 +198,18 @@ def top_share(table: pd.DataFrame) -> tuple[float, float, float]:
 
 def record_spread(numbers: Numbers, table: pd.DataFrame, *, since: dt.date, until: dt.date) -> None:
     """Record retention.top_decile_revenue_share and retention.gini from `spread`."""
-    period = f"customers with an order from {since} to {until}"
     for name, (value, low, high), definition in (
         (
             "top_decile_revenue_share",
             top_share(table),
-            f"share of revenue from the tenth of customers who spent most, of {period}",
+            "share of revenue from the tenth of customers who spent most, of customers with an order "
+            "from {since:%Y-%m-%d} to {until:%Y-%m-%d}",
         ),
         (
             "gini",
             gini(table),
-            f"Gini coefficient of spend (0 all alike, 1 one spends all), {period}",
+            "Gini coefficient of spend (0 all alike, 1 one spends all), customers with an order from "
+            "{since:%Y-%m-%d} to {until:%Y-%m-%d}",
         ),
     ):
         numbers.record(
@@ -219,7 +220,7 @@ def record_spread(numbers: Numbers, table: pd.DataFrame, *, since: dt.date, unti
             level=LEVEL,
             unit="share",
             n=table["customers"].sum(),
-            definition=definition,
+            definition=phrase(definition, since=since, until=until),
         )
 
 
@@ -227,23 +228,30 @@ def spread_finding(table: pd.DataFrame) -> str:
     """How much of the revenue few customers bring, from `spread`: a heading and its sentence."""
     value, low, high = top_share(table)
     if np.isnan(value):
-        return "## No revenue to divide\n\nNobody's orders of the period brought any."
+        return phrase("## No revenue to divide\n\nNobody's orders of the period brought any.")
     tenths = deciles(table)
     half = tenths["share"].iloc[5:].sum()
-    text = (
-        "## A tenth of the customers bring {value:.0%} of the revenue\n\n"
-        "The half who spend least bring {half:.0%} of it. {customers} bought in the period."
-    )
+    said = [
+        sentence(
+            "## A tenth of the customers bring {value:.0%} of the revenue\n\n"
+            "The half who spend least bring {half:.0%} of it. {customers} bought in the period.",
+            value=value,
+            half=half,
+            customers=counted(int(table["customers"].sum()), "customer"),
+        )
+    ]
     if not np.isnan(low):
-        text += " With 95% confidence the share of the highest tenth is {low:.1%} to {high:.1%}."
-    nothing = table.loc[table["lowest"] <= 0, "customers"]
-    if len(nothing):
-        text += " Some of them brought nothing, or got back more than they spent; they count too."
-    return sentence(
-        text,
-        value=value,
-        half=half,
-        low=low,
-        high=high,
-        customers=counted(int(table["customers"].sum()), "customer"),
-    )
+        said.append(
+            sentence(
+                "With 95% confidence the share of the highest tenth is {low:.1%} to {high:.1%}.",
+                low=low,
+                high=high,
+            )
+        )
+    if (table["lowest"] <= 0).any():
+        said.append(
+            phrase(
+                "Some of them brought nothing, or got back more than they spent; they count too."
+            )
+        )
+    return " ".join(said)

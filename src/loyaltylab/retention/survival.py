@@ -14,6 +14,7 @@ import pandas as pd
 
 from loyaltylab.durations import share_ended, survival
 from loyaltylab.intervals import LEVEL, Z, count_interval
+from loyaltylab.language import phrase
 from loyaltylab.numbers import Numbers, sentence
 
 RANKS = 6  # purchases after which waits are told apart; those after later ones are taken together
@@ -163,8 +164,11 @@ def record_waits(numbers: Numbers, summary: pd.DataFrame, *, horizon: int = HORI
             level=LEVEL,
             unit="share",
             n=row.customers,
-            definition=f"share with a next purchase within {horizon} days of purchase {row.rank} "
-            "(Kaplan-Meier)",
+            definition=phrase(
+                "share with a next purchase within {horizon} days of purchase {rank} (Kaplan-Meier)",
+                horizon=horizon,
+                rank=row.rank,
+            ),
         )
 
 
@@ -172,35 +176,54 @@ def wait_finding(summary: pd.DataFrame, *, horizon: int = HORIZON) -> str:
     """Whether each purchase makes the next more likely, from `wait_summary`: heading and sentence."""
     known = summary.dropna(subset="share")
     if len(known) < 2:
-        return (
+        return sentence(
             "## Too early to compare first purchases with later ones\n\n"
-            f"Too few purchases have been followed for {horizon} days."
+            "Too few purchases have been followed for {horizon} days.",
+            horizon=horizon,
         )
     first, last = known.iloc[0], known.iloc[-1]
     more, less = last["low"] > first["high"], last["high"] < first["low"]
-    verdict = "more likely" if more else "less likely" if less else "about as likely"
-    text = (
-        "## After {rank} purchases another is {verdict}: {late:.0%} make it within {horizon} days, "
-        "{early:.0%} after the first\n\n"
-        "With 95% confidence {late_low:.1%} to {late_high:.1%} after purchase {rank}, "
-        "{early_low:.1%} to {early_high:.1%} after the first. "
+    if more:
+        heading = (
+            "## After {rank} purchases another is more likely: {late:.0%} make it within {horizon} "
+            "days, {early:.0%} after the first"
+        )
+    elif less:
+        heading = (
+            "## After {rank} purchases another is less likely: {late:.0%} make it within {horizon} "
+            "days, {early:.0%} after the first"
+        )
+    else:
+        heading = (
+            "## After {rank} purchases another is about as likely: {late:.0%} make it within "
+            "{horizon} days, {early:.0%} after the first"
+        )
+    rank = int(last["rank"])
+    heading = sentence(
+        heading, rank=rank, late=last["share"], early=first["share"], horizon=horizon
     )
+    said = [
+        sentence(
+            "With 95% confidence {late_low:.1%} to {late_high:.1%} after purchase {rank}, "
+            "{early_low:.1%} to {early_high:.1%} after the first.",
+            rank=rank,
+            late_low=last["low"],
+            late_high=last["high"],
+            early_low=first["low"],
+            early_high=first["high"],
+        )
+    ]
     if pd.notna(last["median"]):
-        text += "Half of the former have bought again after {median:.0f} days. "
-    text += (
-        "Frequent buyers are all that is left at late purchases: it need not be the purchases that "
-        "make customers loyal."
+        said.append(
+            sentence(
+                "Half of the former have bought again after {median:.0f} days.",
+                median=last["median"],
+            )
+        )
+    said.append(
+        phrase(
+            "Frequent buyers are all that is left at late purchases: it need not be the purchases "
+            "that make customers loyal."
+        )
     )
-    return sentence(
-        text,
-        rank=int(last["rank"]),
-        verdict=verdict,
-        late=last["share"],
-        late_low=last["low"],
-        late_high=last["high"],
-        early=first["share"],
-        early_low=first["low"],
-        early_high=first["high"],
-        horizon=horizon,
-        median=last["median"],
-    )
+    return f"{heading}\n\n{' '.join(said)}"

@@ -8,6 +8,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
+from loyaltylab.language import phrase
+from loyaltylab.numbers import spanned
 from loyaltylab.retention.returns import MILESTONES
 from loyaltylab.retention.survival import hazard, return_curve, returned_within
 
@@ -26,11 +28,11 @@ def plot_waits(table: pd.DataFrame, *, by: str = "rank", ax: Axes | None = None)
         share, low, high = (np.concatenate([[0], curve[c]]) for c in ("share", "low", "high"))
         ax.step(days, share, where="post", color=colour, linewidth=1.6, label=str(name))
         ax.fill_between(days, low, high, step="post", color=colour, alpha=0.2, linewidth=0)
-    ax.legend(frameon=False, title="purchase" if by == "rank" else None, fontsize=9, loc="upper left",
-              bbox_to_anchor=(1, 1))  # fmt: skip
+    title = phrase("purchase") if by == "rank" else None
+    ax.legend(frameon=False, title=title, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
     ax.yaxis.set_major_formatter(plots.percent)
-    since = "this purchase" if by == "rank" else "the purchase"
-    ax.set(xlabel=f"days since {since}", ylabel="share who bought again")
+    since = "days since this purchase" if by == "rank" else "days since the purchase"
+    ax.set(xlabel=phrase(since), ylabel=phrase("share who bought again"))
     ax.set_xlim(left=0)
     ax.set_ylim(0, 1)
     return ax
@@ -44,13 +46,16 @@ def describe_waits(table: pd.DataFrame, *, by: str = "rank") -> str:
         if not some["returned"].any() or not seen:
             continue
         at = returned_within(some, seen[-1])
-        which = f"after purchase {name}" if by == "rank" else str(name)
-        share = "none" if np.isnan(at["share"]) else f"{at['share']:.1%}"
-        bounds = "" if np.isnan(at["share"]) else f" ({at['low']:.1%} to {at['high']:.1%})"
-        said.append(f"{which} {share}{bounds} within {seen[-1]} days")
+        which = phrase("after purchase {rank}", rank=name) if by == "rank" else str(name)
+        if np.isnan(at["share"]):
+            template, share = "{which} none within {days} days", ""
+        else:
+            template = "{which} {share} within {days} days"
+            share = spanned(at["share"], at["low"], at["high"], ".1%")
+        said.append(phrase(template, which=which, share=share, days=seen[-1]))
     if not said:
-        return "Curves without points: nobody was seen to buy again."
-    return f"Curves of the share who bought again: {', '.join(said)}."
+        return phrase("Curves without points: nobody was seen to buy again.")
+    return phrase("Curves of the share who bought again: {curves}.", curves=", ".join(said))
 
 
 def plot_hazard(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -65,7 +70,8 @@ def plot_hazard(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         found["high"], edges, baseline=found["low"], fill=True, color=plots.OBSERVED, alpha=0.2
     )
     ax.set(
-        xlabel="days since the purchase", ylabel="returns in 30 days\nof one customer still away"
+        xlabel=phrase("days since the purchase"),
+        ylabel=phrase("returns in 30 days\nof one customer still away"),
     )
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
@@ -76,12 +82,14 @@ def describe_hazard(table: pd.DataFrame) -> str:
     """What plot_hazard shows, in words."""
     found = hazard(table)
     if found.empty:
-        return "Steps without height: nobody bought again."
+        return phrase("Steps without height: nobody bought again.")
     points = found.assign(since=found["after"] + 1).iloc[
         sorted({0, len(found) // 2, len(found) - 1})
     ]
     said = ", ".join(
-        f"{p.rate:.2g} ({p.low:.2g} to {p.high:.2g}) from day {p.since} to {p.until}"
+        phrase("{p.rate:.2g} ({p.low:.2g} to {p.high:.2g}) from day {p.since} to {p.until}", p=p)
         for p in points.itertuples()
     )
-    return f"Steps of how many in 30 days come back of one customer still away: {said}."
+    return phrase(
+        "Steps of how many in 30 days come back of one customer still away: {steps}.", steps=said
+    )

@@ -15,6 +15,7 @@ from statsmodels.stats.contingency_tables import StratifiedTable
 from statsmodels.stats.multitest import multipletests
 
 from loyaltylab.intervals import LEVEL, Z, difference_interval
+from loyaltylab.language import phrase
 from loyaltylab.numbers import chance, sentence
 
 HOLIDAYS = ((11, 15), (12, 24))  # month and day, both included: the weeks before Christmas
@@ -115,7 +116,7 @@ def holiday_finding(tables: Mapping[int, pd.DataFrame]) -> str:
     found = {days: against_others(table, "holiday") for days, table in tables.items()}
     tested = {days: row for days, row in found.items() if not np.isnan(row["p"])}
     if not tested:
-        return (
+        return phrase(
             "## Too early to say whether customers won before the holidays return\n\n"
             "There are not both, customers won then and others, observed for long enough."
         )
@@ -155,4 +156,5 @@ def holiday_finding(tables: Mapping[int, pd.DataFrame]) -> str:
         )
         for (days, row), p in zip(tested.items(), corrected, strict=True)
     )
-    return f"## {heading}\n\n{said} All were observed for that long; the seasons they had differ."
+    caveat = phrase("All were observed for that long; the seasons they had differ.")
+    return f"## {phrase(heading)}\n\n{said} {caveat}"
