@@ -26,26 +26,26 @@ Rules = Mapping[str, Criterion]
 
 # Key of a rule → what a reader calls it.
 _NAMES = {
-    "purchases": "purchases",
-    "spend": "spend",
-    "average_basket": "average basket",
-    "mean_gap_days": "mean gap days",
-    "days_since_first": "days since first",
-    "days_since_last": "days since last",
-    "rfm": "rfm",
-    "country": "country",
-    "acquired_through": "acquired through",
-    "loyalty_member": "loyalty member",
-    "consent_marketing": "consent marketing",
+    "purchases": "purchases {condition}",
+    "spend": "spend {condition}",
+    "average_basket": "average basket {condition}",
+    "mean_gap_days": "mean gap days {condition}",
+    "days_since_first": "days since first {condition}",
+    "days_since_last": "days since last {condition}",
+    "rfm": "rfm {condition}",
+    "country": "country {condition}",
+    "acquired_through": "acquired through {condition}",
+    "loyalty_member": "loyalty member {condition}",
+    "consent_marketing": "consent marketing {condition}",
 }
 _JOINED = {"and_": "{one} and {other}", "or_": "{one} or {other}"}
 _CONDITIONS = {
-    "at_least": "{column} at least {value}",
-    "more_than": "{column} more than {value}",
-    "at_most": "{column} at most {value}",
-    "less_than": "{column} less than {value}",
-    "is": "{column} is {value}",
-    "one_of": "{column} one of {value}",
+    "at_least": "at least {value}",
+    "more_than": "more than {value}",
+    "at_most": "at most {value}",
+    "less_than": "less than {value}",
+    "is": "is {value}",
+    "one_of": "one of {value}",
 }
 
 # Key of a rule → column of people, where they differ.
@@ -171,7 +171,8 @@ def in_words(rule: Criterion) -> str:
     if name in _JOINED:
         parts = [f"({in_words(p)})" if p.and_ or p.or_ else in_words(p) for p in given]
         return _joined(name, parts)
-    return _joined("and_", [_condition(name, *said) for said in given.operators().items()])
+    conditions = (_condition(name, *said) for said in given.operators().items())
+    return _joined("and_", (phrase(_NAMES[name], condition=said) for said in conditions))
 
 
 def _joined(by: str, parts: Iterable[str]) -> str:
@@ -179,10 +180,8 @@ def _joined(by: str, parts: Iterable[str]) -> str:
 
 
 def _condition(key: str, name: str, wanted: Any) -> str:
-    column = phrase(_NAMES[key])
     if name == "missing":
-        known = "{column} not known" if wanted else "{column} known"
-        return phrase(known, column=column)
+        return phrase("not known") if wanted else phrase("known")
     if isinstance(wanted, bool):
         wanted = phrase("yes") if wanted else phrase("no")
     if isinstance(wanted, str | list):
@@ -191,4 +190,4 @@ def _condition(key: str, name: str, wanted: Any) -> str:
             texts = [phrase(text) if text in SEGMENTS else text for text in texts]
         wanted = ", ".join(texts)
     value = shown(wanted, "g") if isinstance(wanted, float) else wanted
-    return phrase(_CONDITIONS[name], column=column, value=value)
+    return phrase(_CONDITIONS[name], value=value)
