@@ -183,7 +183,7 @@ class _Chains:
         self.logs[_LEAVING] = np.log(draw / (fall + end))
         now = self._density(self.logs)  # with every time of leaving integrated out
         for way in np.eye(3)[[_RATE, _K]]:
-            self.logs, now = self._step(f"one {way[0]}", self.logs, way, now, self._density)
+            self.logs, now = self._step(f"one:{way[0]}", self.logs, way, now, self._density)
         if learn:
             self._learn(_RATE, lambda logs: _log_gamma(self.logs, logs, _RATE))
             self._learn(_K, lambda logs: _log_gamma(self.logs, logs, _K))
@@ -224,7 +224,7 @@ class _Chains:
         logs = self.population[which]
         now = density(logs)
         for way in ways:
-            logs, now = self._step(f"{which} {way[0]} of {len(ways)}", logs, way, now, density)
+            logs, now = self._step(f"{which}:{way[0]}/{len(ways)}", logs, way, now, density)
         self.population[which] = logs
 
     def _step(self, name: str, at: Array, way: Array, now: Array, value: Density) -> list[Array]:
