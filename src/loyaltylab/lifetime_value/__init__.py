@@ -67,6 +67,7 @@ from loyaltylab.lifetime_value.findings import (
     challenger_finding,
     champion_finding,
     coverage_finding,
+    names,
     record_fits,
     record_scores,
 )
@@ -80,6 +81,7 @@ from loyaltylab.lifetime_value.fitting import (
 )
 from loyaltylab.lifetime_value.forecasts import (
     LIKELY,
+    class_names,
     concentration,
     forecast,
     of_each,
@@ -175,6 +177,7 @@ __all__ = [
     "challenger_finding",
     "champion_finding",
     "chances_by_age",
+    "class_names",
     "concentration",
     "coverage",
     "coverage_finding",
@@ -217,6 +220,7 @@ __all__ = [
     "model_story",
     "model_table",
     "money_scores",
+    "names",
     "of_each",
     "origins",
     "parameter_table",

@@ -22,6 +22,7 @@ from sklearn.metrics import mean_poisson_deviance
 from threadpoolctl import threadpool_limits
 
 from loyaltylab.errors import UnanswerableError
+from loyaltylab.language import phrase
 from loyaltylab.lifetime_value.history import DAYS, with_holdout
 
 FEATURES = [
@@ -211,9 +212,14 @@ def _examples(
                 return weeks, rows.sort_values(list(rows), ignore_index=True)
         weeks //= 2
     raise UnanswerableError(
-        f"purchases: expected {_FEWEST} customers who bought again in some last weeks up to {until}, "
-        f"with as many weeks of purchases before these; found {most}. Give a longer period or more "
-        "customers, or forecast with BG/NBD, which needs fewer."
+        phrase(
+            "purchases: expected {fewest} customers who bought again in some last weeks up to "
+            "{until:%Y-%m-%d}, with as many weeks of purchases before these; found {most}. Give a "
+            "longer period or more customers, or forecast with BG/NBD, which needs fewer.",
+            fewest=_FEWEST,
+            until=until,
+            most=most,
+        )
     )
 
 

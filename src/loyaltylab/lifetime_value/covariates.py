@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import LEVEL, Z
+from loyaltylab.language import phrase, shown
 from loyaltylab.lifetime_value import likelihoods
 from loyaltylab.lifetime_value.clock import Clock
 from loyaltylab.lifetime_value.fitting import fit_bg_nbd, fit_mbg_nbd, fit_pareto_nbd
@@ -132,8 +133,11 @@ def fit_with_traits(
     kept = list(tests["trait"][tests["kept"]])
     if not kept:
         raise UnanswerableError(
-            f"traits: expected one of {', '.join(traits)} to tell who orders more or stays; none does "
-            "beyond chance. The forecast without them is as good."
+            phrase(
+                "traits: expected one of {traits} to tell who orders more or stays; none does beyond "
+                "chance. The forecast without them is as good.",
+                traits=", ".join(phrase(trait) for trait in traits),
+            )
         )
     found = alone[kept[0]] if len(kept) == 1 else _fitted(groups, kept, base, family)
     effects, log_likelihood, parameters = found
@@ -226,14 +230,25 @@ def traits_finding(model: WithTraits, year: pd.DataFrame, difference: pd.Series)
         "worse": "The forecast is worse for it all the same",
         "no different": "The forecast of single customers is no better for it",
     }[difference["verdict"]]
+    trait = phrase(first)
     return sentence(
         "## “{trait}” tells who comes back: {most} most, {least} least\n\n"
         "One of whom “{trait}: {most}” is known is expected to come back {high:.2f} times in the first "
         "year, one of whom it is “{trait}: {least}” {low:.2f} times. {verdict}: a customer's own orders "
         "soon tell more. It is of use before there are any, to say what a new customer may cost.",
-        trait=first[0].upper() + first[1:], most=most["value"], high=most["orders"],
-        least=least["value"], low=least["orders"], verdict=verdict,
-    )  # fmt: skip
+        trait=trait[0].upper() + trait[1:],
+        most=_named(first, most["value"]),
+        high=most["orders"],
+        least=_named(first, least["value"]),
+        low=least["orders"],
+        verdict=phrase(verdict),
+    )
+
+
+def _named(trait: str, value: str) -> str:
+    """A value of a trait as a reader has it: what is not known, what is rare and fifths have names of
+    ours, any other is data."""
+    return phrase(value) if trait == _FIRST or value in (UNKNOWN, OTHER) else value
 
 
 def traits_table(year: pd.DataFrame) -> pd.DataFrame:
@@ -241,10 +256,13 @@ def traits_table(year: pd.DataFrame) -> pd.DataFrame:
     (effects with their intervals, as text)."""
     columns = ["trait", "value", "customers"]
     table = year[columns].assign(**{"first-year repeat orders": year["orders"]})
-    for name, shown in zip(EFFECTS, ("orders at", "leaves at"), strict=True):
+    table["value"] = list(map(_named, year["trait"], year["value"]))
+    table["trait"] = year["trait"].map(phrase)
+    for name, heading in zip(EFFECTS, ("orders at", "leaves at"), strict=True):
         ends = zip(year[name], year[f"{name}_low"], year[f"{name}_high"], strict=True)
-        table[shown] = [
-            f"{at:.2f}" if pd.isna(low) else spanned(at, low, high, ".2f") for at, low, high in ends
+        table[heading] = [
+            shown(at, ".2f") if pd.isna(low) else spanned(at, low, high, ".2f")
+            for at, low, high in ends
         ]
     return table
 

@@ -15,6 +15,7 @@ from lifetimes import BetaGeoBetaBinomFitter
 from threadpoolctl import threadpool_limits
 
 from loyaltylab.errors import UnanswerableError
+from loyaltylab.language import phrase
 from loyaltylab.lifetime_value.fitting import enough, lifetimes_start, optimum
 from loyaltylab.lifetime_value.models import Fit
 
@@ -56,8 +57,11 @@ def fit_bg_bb(groups: pd.DataFrame) -> BgBb:
     wrong = (groups["frequency"] > groups["recency"]) | (groups["recency"] > groups["periods"])
     if wrong.any():
         raise UnanswerableError(
-            f"BG/BB expected at most one purchase a period; {int(wrong.sum())} histories have more, or "
-            "one after the last period. Count periods with a purchase, not purchases."
+            phrase(
+                "BG/BB expected at most one purchase a period; {wrong} histories have more, or one "
+                "after the last period. Count periods with a purchase, not purchases.",
+                wrong=int(wrong.sum()),
+            )
         )
     enough(int(groups["customers"][groups["frequency"] > 0].sum()), len(_NAMES), "period")
     data, weights = _data(groups), groups["customers"].to_numpy(float)

@@ -16,6 +16,7 @@ from scipy.stats import spearmanr
 
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import LEVEL, Z
+from loyaltylab.language import phrase
 from loyaltylab.lifetime_value.contest import Forecast
 
 FREQUENT = 7  # repeat orders from which customers are shown together
@@ -78,8 +79,10 @@ def scores(people: pd.DataFrame, forecasts: Mapping[str, Forecast]) -> pd.DataFr
     actual = people["later_orders"].to_numpy(float)
     if not actual.sum():
         raise UnanswerableError(
-            "The hold-out needs orders to judge a forecast by, and there are none. "
-            "Choose another hold-out, or give later orders."
+            phrase(
+                "The hold-out needs orders to judge a forecast by, and there are none. "
+                "Choose another hold-out, or give later orders."
+            )
         )
     perfect = gini(actual, actual)
     rows = {}

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
+from loyaltylab.language import counted, filled, phrase, shown
 from loyaltylab.lifetime_value.forecasts import repeat_names
 
 
@@ -15,7 +16,7 @@ def plot_tracking(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Repeat orders a week, observed and expected (`tracking`)."""
     ax = _tracked(table, "actual", "expected", ax)
     ax.annotate(
-        "weeks the model had not seen",
+        phrase("weeks the model had not seen"),
         (table["week_end"][table["held_out"]].iloc[0], 1),
         xycoords=("data", "axes fraction"),
         xytext=(4, -4),
@@ -24,7 +25,7 @@ def plot_tracking(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         fontsize=9,
         color=plots.NEUTRAL,
     )
-    ax.set(xlabel="week ending", ylabel="repeat orders a week")
+    ax.set(xlabel=phrase("week ending"), ylabel=phrase("repeat orders a week"))
     ax.legend(loc="lower right")
     return ax
 
@@ -32,7 +33,10 @@ def plot_tracking(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 def plot_cumulative(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Repeat orders up to each week, observed and expected (`tracking`)."""
     ax = _tracked(table, "actual_total", "expected_total", ax)
-    ax.set(xlabel="week ending; weeks not seen by the model shaded", ylabel="repeat orders so far")
+    ax.set(
+        xlabel=phrase("week ending; weeks not seen by the model shaded"),
+        ylabel=phrase("repeat orders so far"),
+    )
     ax.legend(loc="upper left")
     return ax
 
@@ -42,8 +46,11 @@ def _tracked(table: pd.DataFrame, actual: str, expected: str, ax: Axes | None) -
     ax = plots.new_axes(ax)
     held_out = table["week_end"][table["held_out"]]
     ax.axvspan(held_out.iloc[0], held_out.iloc[-1], color="#F2F2F2", zorder=0)
-    ax.plot(table["week_end"], table[actual], color=plots.OBSERVED, label="observed")
-    ax.plot(table["week_end"], table[expected], color=plots.MODEL, linestyle="--", label="expected")
+    for column, colour, style, label in (
+        (actual, plots.OBSERVED, "-", phrase("observed")),
+        (expected, plots.MODEL, "--", phrase("expected")),
+    ):
+        ax.plot(table["week_end"], table[column], color=colour, linestyle=style, label=label)
     plots.date_axis(ax)
     ax.set_ylim(bottom=0)
     ax.yaxis.set_major_formatter(plots.thousands)
@@ -53,41 +60,73 @@ def _tracked(table: pd.DataFrame, actual: str, expected: str, ax: Axes | None) -
 def describe_tracking(table: pd.DataFrame) -> str:
     """The tracking plot in words."""
     parts = []
-    for held_out, name in ((False, "weeks fitted"), (True, "weeks held out")):
+    for held_out, template in (
+        (
+            False,
+            "in the {weeks} weeks fitted, to {until:%Y-%m-%d}, {actual:,} observed and "
+            "{expected:,.0f} expected",
+        ),
+        (
+            True,
+            "in the {weeks} weeks held out, to {until:%Y-%m-%d}, {actual:,} observed and "
+            "{expected:,.0f} expected",
+        ),
+    ):
         weeks = table[table.held_out == held_out]
-        parts.append(
-            f"in the {len(weeks)} {name}, to {weeks.week_end.iloc[-1]:%Y-%m-%d}, "
-            f"{weeks.actual.sum():,} observed and {weeks.expected.sum():,.0f} expected"
+        said = phrase(
+            template,
+            weeks=len(weeks),
+            until=weeks.week_end.iloc[-1],
+            actual=weeks.actual.sum(),
+            expected=weeks.expected.sum(),
         )
+        parts.append(said)
     peak = table.iloc[int(table.actual.argmax())]
     last = table.iloc[-1]
-    return (
-        f"Lines of repeat orders a week: {'; '.join(parts)}. Observed orders peak at "
-        f"{peak.actual:,} in the week ending {peak.week_end:%Y-%m-%d}; in the last week "
-        f"{last.actual:,} are observed and {last.expected:,.0f} expected."
+    return phrase(
+        "Lines of repeat orders a week: {parts}. Observed orders peak at {peak:,} in the week ending "
+        "{at:%Y-%m-%d}; in the last week {actual:,} are observed and {expected:,.0f} expected.",
+        parts="; ".join(parts),
+        peak=peak.actual,
+        at=peak.week_end,
+        actual=last.actual,
+        expected=last.expected,
     )
 
 
 def describe_cumulative(table: pd.DataFrame) -> str:
     """The cumulative tracking in words."""
     said = []
-    for held_out, name in ((False, "at the cutoff"), (True, "at the end of the hold-out")):
+    for held_out, template in (
+        (
+            False,
+            "at the cutoff, {day:%Y-%m-%d}, {actual:,.0f} observed and {expected:,.0f} expected",
+        ),
+        (
+            True,
+            "at the end of the hold-out, {day:%Y-%m-%d}, {actual:,.0f} observed and "
+            "{expected:,.0f} expected",
+        ),
+    ):
         last = table[table["held_out"] == held_out].iloc[-1]
-        said.append(
-            f"{name}, {last.week_end:%Y-%m-%d}, {last.actual_total:,.0f} observed and "
-            f"{last.expected_total:,.0f} expected"
-        )
-    return f"Lines of all repeat orders so far, week by week: {'; '.join(said)}."
+        totals = {"actual": last.actual_total, "expected": last.expected_total}
+        said.append(phrase(template, day=last.week_end, **totals))
+    return phrase("Lines of all repeat orders so far, week by week: {said}.", said="; ".join(said))
 
 
 def plot_holdout(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Hold-out orders by orders before it, observed and predicted (`holdout_by_frequency`)."""
     ax = plots.new_axes(ax)
-    ax.plot(table.frequency, table.actual, "o-", color=plots.OBSERVED, label="observed")
-    ax.plot(table.frequency, table.predicted, "D--", color=plots.MODEL, label="predicted")
-    ax.axhline(0, color=plots.NEUTRAL, linewidth=2.5, label="predicting zero for everyone")
-    ax.set_xticks(table.frequency, repeat_names(table.frequency))
-    ax.set(xlabel="repeat orders before the hold-out", ylabel="orders a customer in the hold-out")
+    x = table.frequency
+    ax.plot(x, table.actual, "o-", color=plots.OBSERVED, label=phrase("observed"))
+    ax.plot(x, table.predicted, "D--", color=plots.MODEL, label=phrase("predicted"))
+    zero = phrase("predicting zero for everyone")
+    ax.axhline(0, color=plots.NEUTRAL, linewidth=2.5, label=zero)
+    ax.set_xticks(x, repeat_names(x))
+    ax.set(
+        xlabel=phrase("repeat orders before the hold-out"),
+        ylabel=phrase("orders a customer in the hold-out"),
+    )
     ax.legend(loc="upper left")
     return ax
 
@@ -95,10 +134,14 @@ def plot_holdout(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 def describe_holdout(table: pd.DataFrame) -> str:
     """The hold-out plot in words."""
     rows = zip(repeat_names(table.frequency), table.actual, table.predicted, strict=True)
-    points = "; ".join(f"{name}: {actual:.2f} and {said:.2f}" for name, actual, said in rows)
-    return (
+    points = [
+        phrase("{name}: {actual:.2f} and {said:.2f}", name=name, actual=actual, said=said)
+        for name, actual, said in rows
+    ]
+    return phrase(
         "Mean hold-out orders a customer, observed and predicted, by repeat orders before the "
-        f"hold-out. {points}. Predicting zero is the line along the bottom."
+        "hold-out. {points}. Predicting zero is the line along the bottom.",
+        points="; ".join(points),
     )
 
 
@@ -107,9 +150,11 @@ def plot_silence(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = plots.new_axes(ax)
     styles = ["-", "--", ":", "-."]
     for (frequency, line), style in zip(table.groupby("frequency"), cycle(styles), strict=False):
-        label = f"{frequency} repeat order{'s' * (frequency != 1)}"
+        label = counted(int(str(frequency)), "repeat order")
         ax.plot(line.weeks, line.alive, linestyle=style, color=plots.MODEL, label=label)
-    ax.set(xlabel="weeks since the last order", ylabel="probability of being active")
+    ax.set(
+        xlabel=phrase("weeks since the last order"), ylabel=phrase("probability of being active")
+    )
     ax.set_ylim(0, 1)
     ax.yaxis.set_major_formatter(plots.percent)
     ax.legend(loc="lower left")
@@ -121,14 +166,26 @@ def describe_silence(table: pd.DataFrame) -> str:
     parts = []
     for frequency, line in table.groupby("frequency"):
         below = line.weeks[line.alive < 0.5]
-        when = f"after {below.iloc[0]} weeks" if len(below) else "never within the weeks shown"
-        parts.append(
-            f"with {frequency} repeat order{'s' * (frequency != 1)} from {line.alive.iloc[0]:.0%} "
-            f"to {line.alive.iloc[-1]:.0%}, below 50% {when}"
-        )
-    return (
-        f"Probability of being active over {table.weeks.max()} weeks without an order: "
-        f"{'; '.join(parts)}."
+        ends = {"first": line.alive.iloc[0], "last": line.alive.iloc[-1]}
+        orders = counted(int(str(frequency)), "repeat order")
+        if len(below):
+            said = phrase(
+                "with {orders} from {first:.0%} to {last:.0%}, below 50% after {weeks} weeks",
+                orders=orders,
+                weeks=below.iloc[0],
+                **ends,
+            )
+        else:
+            said = phrase(
+                "with {orders} from {first:.0%} to {last:.0%}, below 50% never within the weeks shown",
+                orders=orders,
+                **ends,
+            )
+        parts.append(said)
+    return phrase(
+        "Probability of being active over {weeks} weeks without an order: {parts}.",
+        weeks=table.weeks.max(),
+        parts="; ".join(parts),
     )
 
 
@@ -136,20 +193,23 @@ def plot_concentration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Share of the expected value by tenth of the customers (`concentration`)."""
     ax = plots.new_axes(ax)
     bars = ax.bar(table.decile, table.share, color=plots.MODEL)
-    ax.bar_label(bars, [f"{share:.0%}" for share in table.share], padding=2, fontsize=9)
+    ax.bar_label(bars, [shown(share, ".0%") for share in table.share], padding=2, fontsize=9)
     ax.set_xticks(table.decile)
     ax.grid(visible=False, axis="x")
-    ax.set(xlabel="tenths of the customers, most valuable first", ylabel="share of expected value")
+    ax.set(
+        xlabel=phrase("tenths of the customers, most valuable first"),
+        ylabel=phrase("share of expected value"),
+    )
     ax.yaxis.set_major_formatter(plots.percent)
     return ax
 
 
 def describe_concentration(table: pd.DataFrame) -> str:
     """The concentration plot in words."""
-    shares = ", ".join(f"{share:.1%}" for share in table.share)
-    return (
+    return phrase(
         "Bars of the share of expected value that each tenth of the customers brings, the most "
-        f"valuable first: {shares}."
+        "valuable first: {shares}.",
+        shares=", ".join(shown(share, ".1%") for share in table.share),
     )
 
 
@@ -157,11 +217,12 @@ def plot_calibration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Orders that came against orders expected, a point a tenth of the customers (`calibration`)."""
     ax = plots.new_axes(ax)
     top = 1.05 * max(table["predicted"].max(), table["actual"].max())
-    ax.plot([0, top], [0, top], color=plots.NEUTRAL, linewidth=1, label="as expected")
-    ax.plot(
-        table["predicted"], table["actual"], "o", color=plots.OBSERVED, label="tenths of customers"
+    ax.plot([0, top], [0, top], color=plots.NEUTRAL, linewidth=1, label=phrase("as expected"))
+    tenths = phrase("tenths of customers")
+    ax.plot(table["predicted"], table["actual"], "o", color=plots.OBSERVED, label=tenths)
+    ax.set(
+        xlabel=phrase("orders a customer, expected"), ylabel=phrase("orders a customer, observed")
     )
-    ax.set(xlabel="orders a customer, expected", ylabel="orders a customer, observed")
     ax.set_xlim(0, top)
     ax.set_ylim(0, top)
     ax.legend(loc="upper left")
@@ -170,10 +231,17 @@ def plot_calibration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 def describe_calibration(table: pd.DataFrame) -> str:
     """The calibration plot in words."""
-    points = "; ".join(
-        f"{row.tenth}: {row.predicted:.2f} and {row.actual:.2f}" for row in table.itertuples()
-    )
-    return (
+    points = [
+        phrase(
+            "{name}: {actual:.2f} and {said:.2f}",
+            name=filled("{}", row.tenth),
+            actual=row.predicted,
+            said=row.actual,
+        )
+        for row in table.itertuples()
+    ]
+    return phrase(
         "Orders a customer expected and observed in the hold-out, by tenths of the customers ranked by "
-        f"the forecast, the lowest first. {points}. On the line both are the same."
+        "the forecast, the lowest first. {points}. On the line both are the same.",
+        points="; ".join(points),
     )

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from loyaltylab.intervals import LEVEL
+from loyaltylab.language import phrase
 from loyaltylab.lifetime_value.evaluation import WITHIN
 from loyaltylab.lifetime_value.models import Combined, Fit
 from loyaltylab.lifetime_value.pareto_ggg import ParetoGgg
@@ -44,6 +45,11 @@ _SAME = 0.001  # of a score: no figure of the page shows less
 _UNITS = {"spearman": "number", "lift": "times"}
 
 
+def names() -> dict[str, str]:
+    """What a reader calls each forecast, in the language in use; before a colon the short name."""
+    return {key: phrase(name) for key, name in NAMES.items()}
+
+
 def record_scores(
     numbers: Numbers, table: pd.DataFrame, *, champion: str, customers: int, over: str
 ) -> None:
@@ -61,7 +67,7 @@ def record_scores(
                     level=LEVEL,
                     unit=unit,
                     n=customers,
-                    definition=f"{definition}, {over}",
+                    definition=", ".join([phrase(definition), over]),
                 )
         for measure, definition in _RANKS.items():
             if pd.notna(row[measure]):
@@ -70,7 +76,7 @@ def record_scores(
                     row[measure],
                     unit=_UNITS.get(measure, "share"),
                     n=customers,
-                    definition=definition,
+                    definition=phrase(definition),
                 )
 
 
@@ -83,8 +89,15 @@ def record_fits(
             continue
         drawn = isinstance(fit, ParetoGgg)
         off = isinstance(fit, Fit) and fit.edge
-        edge = " (no best fit within bounds: where the search ended)" if off else ""
-        how = "of the weeks before the hold-out" if drawn else "fitted to the whole period"
+        if off:
+            meaning = (
+                "parameter {parameter} of {name}, fitted to the whole period, in weeks (no best fit "
+                "within bounds: where the search ended)"
+            )
+        elif drawn:
+            meaning = "parameter {parameter} of {name}, of the weeks before the hold-out, in weeks"
+        else:
+            meaning = "parameter {parameter} of {name}, fitted to the whole period, in weeks"
         for parameter, value in fit.parameters.items():
             known = parameter in fit.low and not off
             numbers.record(
@@ -95,14 +108,20 @@ def record_fits(
                 level=LEVEL if known else None,
                 unit={"alpha": "weeks", "beta": "weeks", "v": currency}.get(parameter, "number"),
                 n=fit.customers,
-                definition=f"parameter {parameter} of {name}, {how}, in weeks{edge}",
+                definition=phrase(meaning, parameter=parameter, name=name),
             )
         numbers.record(
             f"lifetime_value.{name}.log_likelihood",
             fit.log_likelihood,
             unit="number",
             n=fit.customers,
-            definition=f"log-likelihood of {name} fitted to the whole period in weeks{edge}",
+            definition=phrase(
+                "log-likelihood of {name} fitted to the whole period in weeks (no best fit within "
+                "bounds: where the search ended)"
+                if off
+                else "log-likelihood of {name} fitted to the whole period in weeks",
+                name=name,
+            ),
         )
 
 
@@ -111,46 +130,48 @@ def champion_finding(ranked: pd.DataFrame, final: pd.DataFrame, *, origins: int,
     name = str(ranked.index[0])
     models = final.loc[[n for n in ranked.index if n in final.index], "crps"]
     best, regret = str(models.idxmin()), float(models[name] / models.min() - 1)
-    text = (
+    text = sentence(
         "## The forecast is that of {champion}\n\n"
         "It was chosen before the hold-out was looked at. From each of {origins} earlier days {models} "
         "models forecast the weeks that followed: the lowest score wins, and all models combined where "
         "no single one is better than they are beyond chance. The score (CRPS) counts how far the "
-        "probabilities given were from what came. "
-    )
-    text += "Over the {weeks} weeks of the hold-out, which the choice did not see, "
-    if best == name:
-        text += "no model scored better."
-    elif regret < _SAME:
-        text += "{best} scored as well."
-    else:
-        text += "{best} scored {regret:.1%} better: that is what the rule cost."
-    return sentence(
-        text,
-        champion=NAMES[name],
+        "probabilities given were from what came.",
+        champion=phrase(NAMES[name]),
         origins=origins,
         models=len(ranked),
-        weeks=weeks,
-        best=NAMES[best],
-        regret=regret,
     )
+    if best == name:
+        cost = (
+            "Over the {weeks} weeks of the hold-out, which the choice did not see, no model scored "
+            "better."
+        )
+    elif regret < _SAME:
+        cost = (
+            "Over the {weeks} weeks of the hold-out, which the choice did not see, {best} scored as "
+            "well."
+        )
+    else:
+        cost = (
+            "Over the {weeks} weeks of the hold-out, which the choice did not see, {best} scored "
+            "{regret:.1%} better: that is what the rule cost."
+        )
+    return f"{text} " + sentence(cost, weeks=weeks, best=phrase(NAMES[best]), regret=regret)
 
 
 def challenger_finding(difference: pd.Series, scores: pd.DataFrame, *, champion: str) -> str:
     """Gradient boosting against the champion, from its row of `differences` and `scores`."""
     verdict = {
-        "worse": "does not beat the model",
-        "better": "beats the model",
-        "no different": "is no better and no worse than the model",
+        "worse": "**Machine learning does not beat the model.**",
+        "better": "**Machine learning beats the model.**",
+        "no different": "**Machine learning is no better and no worse than the model.**",
     }[difference["verdict"]]
-    return sentence(
-        "**Machine learning {verdict}.** Gradient boosting, which learns from what customers alike did "
+    return f"{phrase(verdict)} " + sentence(
+        "Gradient boosting, which learns from what customers alike did "
         "before and knows no theory of buying, scores {boosting:.3f} against {own:.3f} of {champion}: "
         "{by:+.1%} ({low:+.1%} to {high:+.1%}, 95% confidence; above 0 is worse).",
-        verdict=verdict,
         boosting=scores["crps"]["boosting"],
         own=scores["crps"][champion],
-        champion=NAMES[champion],
+        champion=phrase(NAMES[champion]),
         by=difference["difference"] / scores["crps"][champion],
         low=difference["low"] / scores["crps"][champion],
         high=difference["high"] / scores["crps"][champion],
@@ -162,24 +183,29 @@ def coverage_finding(table: pd.DataFrame, asked: Mapping[float, float]) -> str:
     of the model for each level (`recalibrated`)."""
     covered: dict[Any, float] = dict(zip(table["level"], table["covered"], strict=True))
     worst = max(abs(found - level) for level, found in covered.items())
-    heading = "hold what they say" if worst <= WITHIN else "are off, and said to be"
-    told = ", ".join(
-        sentence("{level:.0%} intervals held {found:.1%}", level=level, found=found)
-        for level, found in covered.items()
+    heading = phrase(
+        "## Intervals for single customers hold what they say"
+        if worst <= WITHIN
+        else "## Intervals for single customers are off, and said to be"
     )
+    told = [
+        phrase("{level:.0%} intervals held {found:.1%}", level=level, found=found)
+        for level, found in covered.items()
+    ]
     moved = [
-        sentence("for {level:.0%} {asked:.1%}", level=level, asked=nominal)
+        phrase("for {level:.0%} {asked:.1%}", level=level, asked=nominal)
         for level, nominal in asked.items()
         if nominal != level
     ]
-    text = (
-        "## Intervals for single customers {heading}\n\n"
+    said = phrase(
         "Of each customer the model says with what probability how many orders come. Over the hold-out "
-        "{told} of the customers."
+        "{told} of the customers.",
+        told=", ".join(told),
     )
     if moved:
-        text += (
-            " At earlier origins its intervals had held more or fewer than they said, so it is asked "
-            "for what had held: {moved}."
+        said += " " + phrase(
+            "At earlier origins its intervals had held more or fewer than they said, so it is asked "
+            "for what had held: {moved}.",
+            moved=", ".join(moved),
         )
-    return sentence(text, heading=heading, told=told, moved=", ".join(moved))
+    return f"{heading}\n\n{said}"

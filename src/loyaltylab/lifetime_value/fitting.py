@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import Z
+from loyaltylab.language import phrase
 from loyaltylab.lifetime_value import likelihoods
 from loyaltylab.lifetime_value.clock import Clock
 from loyaltylab.lifetime_value.history import DAYS
@@ -108,7 +109,9 @@ def fit_mbg_cnbd(
             break
         best = found
     if best is None:
-        raise refusal or UnanswerableError(f"stages: expected 1 or more, got {stages}.")
+        raise refusal or UnanswerableError(
+            phrase("stages: expected 1 or more, got {stages}.", stages=stages)
+        )
     return best
 
 
@@ -152,8 +155,11 @@ def fit_gamma_gamma(groups: pd.DataFrame) -> GammaGamma:
     fit = GammaGamma(*optimum(names, logs, loss, grad(loss), hessian(loss), customers, "spend"))
     if fit.parameters["q"] <= 1:
         raise UnanswerableError(
-            "The spend model expected a finite mean spend (q above 1); it found q "
-            f"{fit.parameters['q']:.2f}: a few customers spend without bound. Look for errors."
+            phrase(
+                "The spend model expected a finite mean spend (q above 1); it found q {q:.2f}: a few "
+                "customers spend without bound. Look for errors.",
+                q=fit.parameters["q"],
+            )
         )
     return fit
 
@@ -269,13 +275,21 @@ def _near(
     return np.asarray(min(tried, key=lambda found: found.fun).x)
 
 
+_SAID = {"order": "order model", "spend": "spend model", "period": "period model"}
+
+
 def enough(customers: int, parameters: int, model: str) -> None:
     """Raise UnanswerableError where so few customers returned that no model can be fitted to them."""
     if customers < parameters:
         raise UnanswerableError(
-            f"The {model} model has {parameters} parameters and needs at least as many customers "
-            f"with a repeat order (and, for spend, with a positive amount); there are {customers}. "
-            "Give a longer period, or shorten the hold-out."
+            phrase(
+                "The {model} has {parameters} parameters and needs at least as many customers "
+                "with a repeat order (and, for spend, with a positive amount); there are {customers}. "
+                "Give a longer period, or shorten the hold-out.",
+                model=phrase(_SAID[model]),
+                parameters=parameters,
+                customers=customers,
+            )
         )
 
 
@@ -330,6 +344,9 @@ def _named(names: Sequence[str], values: np.ndarray) -> dict[str, float]:
 
 def _refuse(model: str) -> NoReturn:
     raise UnanswerableError(
-        f"The {model} model found no best fit: these customers' histories do not pin down its "
-        "parameters (too few repeat orders, or nobody seems to stop). Give a longer period."
+        phrase(
+            "The {model} found no best fit: these customers' histories do not pin down its "
+            "parameters (too few repeat orders, or nobody seems to stop). Give a longer period.",
+            model=phrase(_SAID[model]),
+        )
     )

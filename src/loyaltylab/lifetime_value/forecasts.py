@@ -13,12 +13,14 @@ import pandas as pd
 
 from loyaltylab import engine
 from loyaltylab.files import write_text, written_whole
+from loyaltylab.language import filled, phrase
 from loyaltylab.lifetime_value.evaluation import FREQUENT
 from loyaltylab.lifetime_value.history import DAYS, HISTORY, tally
 from loyaltylab.lifetime_value.models import Combined, OrderModel
 from loyaltylab.lifetime_value.spend import GammaGamma
 
 LIKELY = 0.8  # of an interval for one customer
+_OR_MORE = "{count} or more"
 
 
 def forecast(
@@ -136,4 +138,18 @@ def silence(
 
 def repeat_names(frequencies: Iterable[int]) -> list[str]:
     """Numbers of repeat orders as labels, "7 or more" for those shown together."""
-    return [f"{x:.0f} or more" if x == FREQUENT else f"{x:.0f}" for x in frequencies]
+    return [
+        phrase(_OR_MORE, count=f"{x:.0f}") if x == FREQUENT else filled("{:.0f}", x)
+        for x in frequencies
+    ]
+
+
+def class_of(count: int) -> str:
+    """The class of those with `count` repeat orders or more: "7 or more"; always in English."""
+    return _OR_MORE.format(count=count)
+
+
+def class_names(classes: Iterable[str]) -> list[str]:
+    """Classes of repeat orders, "3" or one of `class_of`, in the language in use."""
+    parts = (name.partition(" ") for name in classes)
+    return [phrase(_OR_MORE, count=count) if more else count for count, _, more in parts]

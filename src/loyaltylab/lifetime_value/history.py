@@ -9,6 +9,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from loyaltylab.errors import UnanswerableError
+from loyaltylab.language import phrase
 from loyaltylab.lifetime_value.clock import Clock
 
 DAYS = 7  # in a week, the models' unit of time
@@ -44,8 +45,11 @@ def summarise(purchases: ir.Table, *, until: date, clock: Clock | None = None) -
     )
     if people.count().execute() == 0:
         raise UnanswerableError(
-            f"orders: expected some on or before {until}, found none. "
-            "Shorten the hold-out or give earlier orders."
+            phrase(
+                "orders: expected some on or before {until:%Y-%m-%d}, found none. "
+                "Shorten the hold-out or give earlier orders.",
+                until=until,
+            )
         )
     return people.select(
         "person_id",

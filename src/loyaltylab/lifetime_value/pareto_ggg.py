@@ -27,6 +27,7 @@ from scipy.special import gammainc, gammaincc, gammainccinv, gammaln
 
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import LEVEL
+from loyaltylab.language import phrase
 from loyaltylab.lifetime_value.history import DAYS
 
 NAMES = ("t", "gamma", "r", "alpha", "s", "beta")
@@ -69,8 +70,12 @@ class ParetoGgg:
         """
         if not self.converged:
             raise UnanswerableError(
-                f"The Pareto/GGG's chains were to agree (R-hat below {CONVERGED}); R-hat is "
-                f"{self.rhat:.2f}. Fit it with more sweeps, or to more customers."
+                phrase(
+                    "The Pareto/GGG's chains were to agree (R-hat below {most}); R-hat is {rhat:.2f}. "
+                    "Fit it with more sweeps, or to more customers.",
+                    most=CONVERGED,
+                    rhat=self.rhat,
+                )
             )
         rounds = -(-draws // _CHAINS)
         rows = np.linspace(0, len(self.draws) - 1, rounds * _CHAINS).round().astype(int)
@@ -122,8 +127,12 @@ def fit_pareto_ggg(
     repeat = int((people.frequency > 0).sum())
     if repeat < len(NAMES):
         raise UnanswerableError(
-            f"The Pareto/GGG has {len(NAMES)} parameters and needs at least as many customers with "
-            f"a repeat order; there are {repeat}. Give a longer period, or shorten the hold-out."
+            phrase(
+                "The Pareto/GGG has {parameters} parameters and needs at least as many customers with "
+                "a repeat order; there are {repeat}. Give a longer period, or shorten the hold-out.",
+                parameters=len(NAMES),
+                repeat=repeat,
+            )
         )
     unit = float(people.age.mean()) / DAYS
     rng, history = np.random.default_rng(seed), _histories(people, unit)
@@ -174,7 +183,7 @@ class _Chains:
         self.logs[_LEAVING] = np.log(draw / (fall + end))
         now = self._density(self.logs)  # with every time of leaving integrated out
         for way in np.eye(3)[[_RATE, _K]]:
-            self.logs, now = self._step(f"one {way[0]}", self.logs, way, now, self._density)
+            self.logs, now = self._step(f"one:{way[0]}", self.logs, way, now, self._density)
         if learn:
             self._learn(_RATE, lambda logs: _log_gamma(self.logs, logs, _RATE))
             self._learn(_K, lambda logs: _log_gamma(self.logs, logs, _K))
@@ -215,7 +224,7 @@ class _Chains:
         logs = self.population[which]
         now = density(logs)
         for way in ways:
-            logs, now = self._step(f"{which} {way[0]} of {len(ways)}", logs, way, now, density)
+            logs, now = self._step(f"{which}:{way[0]}/{len(ways)}", logs, way, now, density)
         self.population[which] = logs
 
     def _step(self, name: str, at: Array, way: Array, now: Array, value: Density) -> list[Array]:

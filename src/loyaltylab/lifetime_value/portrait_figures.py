@@ -11,18 +11,33 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from loyaltylab import plots
+from loyaltylab.language import counted, filled, phrase, shown
+from loyaltylab.lifetime_value.forecasts import class_names
 from loyaltylab.lifetime_value.history import DAYS
 
-_CAME_BACK = {True: ("had come back before", "-"), False: ("had bought once", ":")}
+# Whether customers had come back → what of them was observed, what was expected, and both.
+_CAME_BACK = {
+    True: (
+        "had come back before: observed",
+        "had come back before: expected",
+        "Who had come back before: {groups}.",
+    ),
+    False: (
+        "had bought once: observed",
+        "had bought once: expected",
+        "Who had bought once: {groups}.",
+    ),
+}
 
 
 def plot_repeats(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Customers by repeat orders, counted and expected, of one model of `repeat_histogram`."""
     ax = plots.new_axes(ax)
-    ax.bar(table["repeats"], table["customers"], width=0.7, color=plots.OBSERVED, label="counted")
-    _expected(ax, np.arange(len(table)), table["expected"])
+    names, label = class_names(table["repeats"]), phrase("counted")
+    ax.bar(names, table["customers"], width=0.7, color=plots.OBSERVED, label=label)
+    _expected(ax, np.arange(len(table)), table["expected"], phrase("expected"))
     ax.grid(visible=False, axis="x")
-    ax.set(xlabel="repeat orders up to the cutoff", ylabel="customers")
+    ax.set(xlabel=phrase("repeat orders up to the cutoff"), ylabel=phrase("customers"))
     ax.yaxis.set_major_formatter(plots.thousands)
     _legend(ax, "upper right")
     return ax
@@ -30,9 +45,9 @@ def plot_repeats(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 def describe_repeats(table: pd.DataFrame) -> str:
     """The histogram of repeat orders in words."""
-    return (
-        "Bars of customers by repeat orders, and points of as many as the model expects: "
-        f"{_counted_expected(table['repeats'], table)}."
+    return phrase(
+        "Bars of customers by repeat orders, and points of as many as the model expects: {classes}.",
+        classes=_counted_expected(class_names(table["repeats"]), table),
     )
 
 
@@ -41,10 +56,13 @@ def plot_by_repeats(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     (`holdout_by_repeats`)."""
     ax = plots.new_axes(ax)
     at = np.arange(len(table))
-    _observed(ax, at, table, "observed, 95% interval")
-    _expected(ax, at, table["predicted"])
-    ax.set_xticks(at, table["repeats"])
-    ax.set(xlabel="repeat orders before the hold-out", ylabel="orders a customer in the hold-out")
+    _observed(ax, at, table, phrase("observed, 95% interval"))
+    _expected(ax, at, table["predicted"], phrase("expected"))
+    ax.set_xticks(at, class_names(table["repeats"]))
+    ax.set(
+        xlabel=phrase("repeat orders before the hold-out"),
+        ylabel=phrase("orders a customer in the hold-out"),
+    )
     ax.set_ylim(bottom=0)
     _legend(ax, "upper left")
     return ax
@@ -52,9 +70,10 @@ def plot_by_repeats(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 def describe_by_repeats(table: pd.DataFrame) -> str:
     """The hold-out by repeat orders in words."""
-    return (
+    return phrase(
         "Mean orders a customer in the hold-out by repeat orders before it, with 95% intervals: "
-        f"{_came_expected(table['repeats'], table)}."
+        "{groups}.",
+        groups=_came_expected(class_names(table["repeats"]), table),
     )
 
 
@@ -63,12 +82,12 @@ def plot_by_silence(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     (`holdout_by_silence`), of who had come back and of who had bought once."""
     ax = plots.new_axes(ax)
     for came_back, part in table.groupby("came_back", sort=False):
-        name, style = _CAME_BACK[bool(came_back)]
-        _observed(ax, part["weeks"], part, f"{name}: observed", hollow=not came_back)
-        _expected(ax, part["weeks"], part["predicted"], f"{name}: expected", style)
+        observed, expected, _ = map(phrase, _CAME_BACK[bool(came_back)])
+        _observed(ax, part["weeks"], part, observed, hollow=not came_back)
+        _expected(ax, part["weeks"], part["predicted"], expected, "-" if came_back else ":")
     ax.set(
-        xlabel="weeks since the last order, before the hold-out",
-        ylabel="orders a customer in the hold-out",
+        xlabel=phrase("weeks since the last order, before the hold-out"),
+        ylabel=phrase("orders a customer in the hold-out"),
     )
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
@@ -80,11 +99,13 @@ def describe_by_silence(table: pd.DataFrame) -> str:
     """The hold-out by silence in words."""
     parts = []
     for came_back, part in table.groupby("came_back", sort=False):
-        weeks = [f"{w:.0f} weeks" for w in part["weeks"]]
-        parts.append(f"Who {_CAME_BACK[bool(came_back)][0]}: {_came_expected(weeks, part)}.")
-    return (
+        weeks = [phrase("{weeks:.0f} weeks", weeks=weeks) for weeks in part["weeks"]]
+        said = _CAME_BACK[bool(came_back)][2]
+        parts.append(phrase(said, groups=_came_expected(weeks, part)))
+    return phrase(
         "Mean orders a customer in the hold-out by weeks since the last order, with 95% intervals. "
-        + " ".join(parts)
+        "{parts}",
+        parts=" ".join(parts),
     )
 
 
@@ -98,7 +119,7 @@ def plot_matrix(table: pd.DataFrame, *, what: str, ax: Axes | None = None) -> Ax
         ax=ax,
         cmap=plots.SEQUENCE,
         vmin=0,
-        annot=cells.map(lambda value: "" if pd.isna(value) else figure.format(value)),
+        annot=cells.map(lambda value: "" if pd.isna(value) else filled(figure, value)),
         fmt="",
         annot_kws={"size": 9, "color": plots.INK},
         linewidths=0.5,
@@ -107,13 +128,18 @@ def plot_matrix(table: pd.DataFrame, *, what: str, ax: Axes | None = None) -> Ax
     ax.grid(visible=False)
     ax.tick_params(length=0, axis="both")
     ax.tick_params(axis="y", rotation=0)
-    ax.set(xlabel="repeat orders so far", ylabel="weeks since the last order")
+    ax.set(xlabel=phrase("repeat orders so far"), ylabel=phrase("weeks since the last order"))
     return ax
 
 
 def describe_matrix(table: pd.DataFrame, *, what: str) -> str:
     """The heat map in words: its corners, and where each row is highest."""
-    name = {"alive": "probability of still being a customer", "orders": "orders expected"}[what]
+    text = {
+        "alive": "Heat map of the probability of still being a customer by repeat orders and weeks "
+        "since the last order: {corners}. After {weeks} weeks of silence it is highest with {top:.0f}.",
+        "orders": "Heat map of the orders expected by repeat orders and weeks since the last order: "
+        "{corners}. After {weeks} weeks of silence it is highest with {top:.0f}.",
+    }[what]
     figure = "{:.0%}" if what == "alive" else "{:.1f}"
     few, many = table["frequency"].min(), table["frequency"].max()
     rows = [table["silence"].min(), table["silence"][table["frequency"] == many].max()]
@@ -122,15 +148,16 @@ def describe_matrix(table: pd.DataFrame, *, what: str) -> str:
         for x in (int(few), int(many)):
             cell = table[(table["silence"] == silence) & (table["frequency"] == x)].iloc[0]
             corners.append(
-                f"{figure.format(cell[what])} with {x} repeat order{'s' * (x > 1)} and {silence} weeks "
-                "of silence"
+                phrase(
+                    "{value} with {orders} and {weeks} weeks of silence",
+                    value=filled(figure, cell[what]),
+                    orders=counted(x, "repeat order"),
+                    weeks=silence,
+                )
             )
     last = table[table["silence"] == rows[1]]
     top = last.loc[last[what].idxmax(), "frequency"]
-    return (
-        f"Heat map of the {name} by repeat orders and weeks since the last order: "
-        f"{', '.join(corners)}. After {rows[1]} weeks of silence it is highest with {top:.0f}."
-    )
+    return phrase(text, corners=", ".join(corners), weeks=rows[1], top=top)
 
 
 def plot_paths(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -147,7 +174,7 @@ def plot_paths(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         days = weeks[path["ordered"]]
         ax.vlines(days, floor, floor + 0.2, color=plots.OBSERVED, linewidth=2.5)
         ax.annotate(
-            f"{path['alive'].iloc[-1]:.0%}",
+            shown(path["alive"].iloc[-1], ".0%"),
             (end, top.iloc[-1]),
             xytext=(5, 0),
             textcoords="offset points",
@@ -156,12 +183,12 @@ def plot_paths(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             annotation_clip=False,
         )
         ax.annotate(str(name), (end * 0.99, floor + 0.76), ha="right", va="bottom", fontsize=9)
-    floors = -np.arange(len(names))
-    ax.set_yticks(np.sort([*floors, *(floors + 0.7)]), ["0%", "100%"] * len(names), fontsize=8)
+    floors, ends = -np.arange(len(names)), [shown(share, ".0%") for share in (0, 1)]
+    ax.set_yticks(np.sort([*floors, *(floors + 0.7)]), ends * len(names), fontsize=8)
     ax.spines["left"].set_visible(False)
     ax.set_xlim(-end / 100, end)
     ax.set_ylim(-len(names) + 0.9, 1.05)
-    ax.set(xlabel="weeks since the first order; blue: a day with an order")
+    ax.set(xlabel=phrase("weeks since the first order; blue: a day with an order"))
     return ax
 
 
@@ -169,14 +196,18 @@ def describe_paths(table: pd.DataFrame) -> str:
     """The timelines in words: orders, the lowest and the last probability of each customer."""
     parts = []
     for name, path in table.groupby("customer", sort=False):
-        weeks = ", ".join(f"{day / DAYS:.0f}" for day in path["day"][path["ordered"]])
-        parts.append(
-            f"{name}, orders in week {weeks}: at its lowest {path['alive'].min():.0%}, "
-            f"at the end {path['alive'].iloc[-1]:.0%}"
+        said = phrase(
+            "{name}, orders in week {weeks}: at its lowest {least:.0%}, at the end {last:.0%}",
+            name=name,
+            weeks=", ".join(f"{day / DAYS:.0f}" for day in path["day"][path["ordered"]]),
+            least=path["alive"].min(),
+            last=path["alive"].iloc[-1],
         )
-    return (
-        f"Lines of the probability of still being a customer over {table['day'].max() // DAYS} weeks: "
-        f"{'; '.join(parts)}."
+        parts.append(said)
+    return phrase(
+        "Lines of the probability of still being a customer over {weeks} weeks: {parts}.",
+        weeks=table["day"].max() // DAYS,
+        parts="; ".join(parts),
     )
 
 
@@ -193,17 +224,20 @@ def plot_spend(table: pd.DataFrame, *, currency: str, ax: Axes | None = None) ->
         color=plots.OBSERVED,
         edgecolor="white",
         linewidth=0.8,
-        label="counted",
+        label=phrase("counted"),
     )
     ax.set_xscale("log")
-    _expected(ax, np.sqrt(low * high), table["expected"])
+    _expected(ax, np.sqrt(low * high), table["expected"], phrase("expected"))
     ticks = [m * 10.0**k for k in range(-6, 12) for m in (1, 2, 5)]
     ax.xaxis.set_major_locator(FixedLocator([t for t in ticks if low[0] <= t <= high[-1]]))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: shown(value, ",g")))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.grid(visible=False, axis="x")
-    ax.set(xlabel=f"mean spend on a repeat order, {currency}", ylabel="customers")
+    ax.set(
+        xlabel=phrase("mean spend on a repeat order, {currency}", currency=currency),
+        ylabel=phrase("customers"),
+    )
     ax.yaxis.set_major_formatter(plots.thousands)
     _legend(ax, "upper right")
     return ax
@@ -214,18 +248,21 @@ def describe_spend(table: pd.DataFrame, *, currency: str) -> str:
     places = sorted({0, *range(2, len(table) - 1, 4), len(table) - 1})
     names = []
     for row in table.iloc[places].to_dict("records"):
-        bounds = {side: "" if pd.isna(row[side]) else f"{row[side]:,g}" for side in ("low", "high")}
-        if not bounds["low"]:
-            names.append(f"below {bounds['high']}" if bounds["high"] else "any")
+        low, high = row["low"], row["high"]
+        if pd.isna(low) and pd.isna(high):
+            names.append(phrase("any"))
+        elif pd.isna(low):
+            names.append(phrase("below {high:,g}", high=high))
+        elif pd.isna(high):
+            names.append(phrase("{low:,g} or more", low=low))
         else:
-            names.append(
-                f"{bounds['low']} to {bounds['high']}"
-                if bounds["high"]
-                else f"{bounds['low']} or more"
-            )
-    return (
-        f"Bars of customers by mean spend on a repeat order in {currency}, and points of as many as the "
-        f"model expects, some of {len(table)} classes: {_counted_expected(names, table.iloc[places])}."
+            names.append(phrase("{low:,g} to {high:,g}", low=low, high=high))
+    return phrase(
+        "Bars of customers by mean spend on a repeat order in {currency}, and points of as many as the "
+        "model expects, some of {number} classes: {classes}.",
+        currency=currency,
+        number=len(table),
+        classes=_counted_expected(names, table.iloc[places]),
     )
 
 
@@ -259,7 +296,7 @@ def _expected(
     ax: Axes,
     at: pd.Series | np.ndarray,
     values: pd.Series,
-    label: str = "expected",
+    label: str,
     style: str = "--",
 ) -> None:
     ax.plot(
@@ -276,13 +313,22 @@ def _legend(ax: Axes, where: Literal["upper left", "upper right"]) -> None:
 
 def _counted_expected(names: pd.Series | list[str], table: pd.DataFrame) -> str:
     rows = zip(names, table["customers"], table["expected"], strict=True)
-    return "; ".join(f"{name}: {count:,} and {said:,.0f}" for name, count, said in rows)
+    return "; ".join(
+        phrase("{name}: {count:,} and {said:,.0f}", name=name, count=count, said=said)
+        for name, count, said in rows
+    )
 
 
 def _came_expected(names: pd.Series | list[str], table: pd.DataFrame) -> str:
     said = []
     for name, row in zip(names, table.to_dict("records"), strict=True):
-        within = f"{row['low']:.2f} to {row['high']:.2f}"
-        told = f"{row['actual']:.2f} ({within}) observed and {row['predicted']:.2f} expected"
-        said.append(f"{name}: {told}")
+        told = phrase(
+            "{name}: {actual:.2f} ({low:.2f} to {high:.2f}) observed and {predicted:.2f} expected",
+            name=name,
+            actual=row["actual"],
+            low=row["low"],
+            high=row["high"],
+            predicted=row["predicted"],
+        )
+        said.append(told)
     return "; ".join(said)

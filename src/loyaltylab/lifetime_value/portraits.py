@@ -17,13 +17,14 @@ from scipy.stats import beta, gamma, norm
 
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import LEVEL, ratio_with_interval
+from loyaltylab.language import counted, phrase
 from loyaltylab.lifetime_value.contest import Forecast
 from loyaltylab.lifetime_value.evaluation import FREQUENT, scores
+from loyaltylab.lifetime_value.forecasts import class_of
 from loyaltylab.lifetime_value.history import DAYS, HISTORY
 from loyaltylab.lifetime_value.models import Combined, MbgCnbd, Nbd, OrderModel, ParetoNbd
 from loyaltylab.lifetime_value.spend import GammaGamma
 from loyaltylab.lifetime_value.tracking import diebold_mariano
-from loyaltylab.numbers import sentence
 
 Model = OrderModel | Combined
 
@@ -99,47 +100,59 @@ def _rate(model: OrderModel) -> float:
 def model_story(model: Model) -> str:
     """What the model takes customers to be like, from its parameters, in a few sentences."""
     if isinstance(model, Combined):
-        return (
+        return phrase(
             "It has no parameters of its own: what it says is the mean of what the single models say, "
             "which differ in when and how customers leave."
         )
     if model.edge:
-        return (
+        return phrase(
             "Its best fit lies at the edge of what the model can be: a spread went to nothing or "
             "without end. Its forecasts are those of that limit, its parameters mean nothing alone."
         )
     known = model.parameters
     mean = _rate(model)
     half = mean * gamma.ppf(0.5, known["r"]) / known["r"]
-    text = sentence(
-        "While they stay, customers order on {mean:.1f} days a year on average, and half of them on "
-        "fewer than {half:.1f}. ",
-        mean=mean,
-        half=half,
-    )
+    said = [
+        phrase(
+            "While they stay, customers order on {mean:.1f} days a year on average, and half of them on "
+            "fewer than {half:.1f}.",
+            mean=mean,
+            half=half,
+        )
+    ]
     if isinstance(model, Nbd):
-        return text + "Nobody ever leaves."
-    if isinstance(model, ParetoNbd):
+        said.append(phrase("Nobody ever leaves."))
+    elif isinstance(model, ParetoNbd):
         weeks = known["beta"] * np.expm1(np.log(2) / known["s"])
-        return text + sentence(
-            "They leave at any time: half of them within {weeks:,.0f} weeks of the first order.",
-            weeks=weeks,
+        said.append(
+            phrase(
+                "They leave at any time: half of them within {weeks:,.0f} weeks of the first order.",
+                weeks=weeks,
+            )
         )
-    text += sentence(
-        "They leave right after an order: after the first {order} with a chance of {leave:.0%} on "
-        "average, and of less than {half:.0%} for half of them. For those who stay on that chance is "
-        "mostly small.",
-        order="order" if getattr(model, "from_first", True) else "repeat order",
-        leave=known["a"] / (known["a"] + known["b"]),
-        half=beta.ppf(0.5, known["a"], known["b"]),
-    )
+    else:
+        said.append(
+            phrase(
+                "They leave right after an order: after the first order with a chance of {leave:.0%} "
+                "on average, and of less than {half:.0%} for half of them. For those who stay on that "
+                "chance is mostly small."
+                if getattr(model, "from_first", True)
+                else "They leave right after an order: after the first repeat order with a chance of "
+                "{leave:.0%} on average, and of less than {half:.0%} for half of them. For those who "
+                "stay on that chance is mostly small.",
+                leave=known["a"] / (known["a"] + known["b"]),
+                half=beta.ppf(0.5, known["a"], known["b"]),
+            )
+        )
     if known.get("k", 1) > 1:
-        text += sentence(
-            " They are regular: the time from one order to the next varies by {vary:.0%} of its mean, "
-            "where orders at random vary by all of it.",
-            vary=known["k"] ** -0.5,
+        said.append(
+            phrase(
+                "They are regular: the time from one order to the next varies by {vary:.0%} of its "
+                "mean, where orders at random vary by all of it.",
+                vary=known["k"] ** -0.5,
+            )
         )
-    return text
+    return " ".join(said)
 
 
 # ---- How many orders customers had made.
@@ -229,7 +242,7 @@ def _top(frequency: pd.Series, minimum: int) -> int:
 
 
 def _names(top: int) -> list[str]:
-    return [str(x) for x in range(top)] + [f"{top} or more"]
+    return [*(str(x) for x in range(top)), class_of(top)]
 
 
 # ---- What they did in weeks that no model had seen.
@@ -316,8 +329,10 @@ def by_origin(
     judged = {name: told for name, told in origins.items() if told[0]["later_orders"].sum()}
     if not judged:
         raise UnanswerableError(
-            "Forecasts are compared by orders that came after them, and after none there are any. "
-            "Choose another hold-out, or give later orders."
+            phrase(
+                "Forecasts are compared by orders that came after them, and after none there are any. "
+                "Choose another hold-out, or give later orders."
+            )
         )
     tables = []
     for name, (people, told) in judged.items():
@@ -352,24 +367,24 @@ def history_matrix(model: Model, *, age: int, weeks: int) -> pd.DataFrame:
 
 def typical_histories(people: pd.DataFrame, *, age: int, minimum: int = 1) -> dict[str, list[int]]:
     """Histories like those of many, of nobody in particular: order days, counted from the first, which
-    is 0, by what the customer is called.
+    is 0, by what the customer is called, in the language in use.
 
     Who came back 1, 3 or 7 times does so at the typical gap of all who did as often: the median of
     recency / frequency, of at least `minimum` customers. One more falls silent for half of the `age`
     (days) after two repeat orders and then comes again. Days after `age` are left out.
     """
-    found = {"bought once": [0]}
+    found = {phrase("bought once"): [0]}
     gaps = {}
     for x in (1, 3, 7):
         recency = people["recency"][people["frequency"] == x]
         if len(recency) >= max(minimum, 1):
             gaps[x] = max(round(float(recency.median()) / x), 1)
-            name = f"{x} repeat order" + "s" * (x > 1)
-            found[name] = [n * gaps[x] for n in range(x + 1) if n * gaps[x] <= age]
+            days = [n * gaps[x] for n in range(x + 1)]
+            found[counted(x, "repeat order")] = [day for day in days if day <= age]
     if gaps:
         gap = min(gaps.values())
         days = [0, gap, 2 * gap, 2 * gap + age // 2]
-        found["silent, then back"] = [day for day in days if day <= age]
+        found[phrase("silent, then back")] = [day for day in days if day <= age]
     return found
 
 

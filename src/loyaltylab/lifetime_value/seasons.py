@@ -19,6 +19,7 @@ from statsmodels.genmod.generalized_linear_model import GLM
 
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import Z
+from loyaltylab.language import phrase
 from loyaltylab.lifetime_value.clock import Clock
 from loyaltylab.lifetime_value.fitting import fit_mbg_nbd
 from loyaltylab.lifetime_value.history import DAYS, histories, summarise
@@ -90,7 +91,9 @@ def _waves(days: pd.DatetimeIndex, number: int) -> np.ndarray:
 def season_finding(clock: Clock | None) -> str:
     """What `find_season` found, in a paragraph."""
     if clock is None:
-        return "No season is counted on: none came again from year to year, or there are not two years."
+        return phrase(
+            "No season is counted on: none came again from year to year, or there are not two years."
+        )
     rates = np.array(clock.profile)
     high, low = (date(2024, 1, 1) + timedelta(int(at(rates))) for at in (np.argmax, np.argmin))
     return sentence(

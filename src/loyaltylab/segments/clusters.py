@@ -20,6 +20,7 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score
 from threadpoolctl import threadpool_limits
 
 from loyaltylab.engine import hashed
+from loyaltylab.language import listed, phrase, shown
 from loyaltylab.numbers import sentence
 
 SAMPLE = 20_000  # customers that leave the engine to be clustered, without their numbers
@@ -29,12 +30,28 @@ NATURAL = 0.5  # silhouette above which a structure is more than weak (Kaufman &
 STABLE = 0.75  # Jaccard index above which a cluster is valid and stable (Hennig 2007)
 _JUDGED = 3_000  # customers of the sample that the silhouette is of: it compares each with each
 
-# Feature → (column of people, more of it in words, less of it in words, its unit).
+# Feature → (column of people, more of it in words, less of it in words).
 FEATURES = {
-    "recency": ("recency", "bought longer ago", "bought more recently", "days"),
-    "frequency": ("purchases", "buy more often", "buy less often", "purchases"),
-    "basket": ("average_basket", "spend more a time", "spend less a time", "a purchase"),
-    "gap": ("mean_gap_days", "wait longer for the next", "wait less for the next", "days"),
+    "recency": (
+        "recency",
+        "bought longer ago ({own} days, against {typical})",
+        "bought more recently ({own} days, against {typical})",
+    ),
+    "frequency": (
+        "purchases",
+        "buy more often ({own} purchases, against {typical})",
+        "buy less often ({own} purchases, against {typical})",
+    ),
+    "basket": (
+        "average_basket",
+        "spend more a time ({own} a purchase, against {typical})",
+        "spend less a time ({own} a purchase, against {typical})",
+    ),
+    "gap": (
+        "mean_gap_days",
+        "wait longer for the next ({own} days, against {typical})",
+        "wait less for the next ({own} days, against {typical})",
+    ),
 }
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
@@ -200,40 +217,39 @@ def descriptions(table: pd.DataFrame, found: Clustering) -> pd.DataFrame:
         centre = found.centres.loc[row["cluster"]]
         parts = []
         for name in centre.abs().sort_values(ascending=False, kind="stable").index[:2]:
-            _, more, less, unit = FEATURES[name]
-            words = more if centre[name] > 0 else less
-            parts.append(f"{words} ({_short(row[name])} {unit}, against {_short(typical[name])})")
-        rows.append((row["cluster"], row["customers"], row["of_customers"], " and ".join(parts)))
+            _, more, less = FEATURES[name]
+            figures = {"own": _short(row[name]), "typical": _short(typical[name])}
+            parts.append(phrase(more if centre[name] > 0 else less, **figures))
+        rows.append((row["cluster"], row["customers"], row["of_customers"], listed(parts)))
     return pd.DataFrame(rows, columns=["cluster", "customers", "of_customers", "words"])
 
 
 def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:,.1f}"
+    return shown(value, ",.0f" if value >= 10 else ",.1f")
 
 
 def cluster_finding(found: Clustering | None) -> str:
     """Whether there are natural groups: a heading and its sentences."""
     if found is None:
-        return (
+        return phrase(
             "## Too few customers to look for groups\n\nFewer than three bought twice or more in ways "
             "that differ."
         )
-    text = (
+    k = len(found.centres)
+    text = sentence(
         "Of 2 to {most} groups, {k} part them best, with a silhouette of {silhouette:.2f}, and the "
         "least stable is found again to {worst:.0%} when customers are drawn anew. Groups count as "
-        "natural above {natural} and {stable:.0%}."
-    )
-    if found.natural:
-        heading = "## Customers who come back fall into {k} groups"
-    else:
-        heading = "## Customers who come back form no natural groups"
-        text += " These differ by degrees: the {k} below are convenient cuts, no more."
-    return sentence(
-        f"{heading}\n\n{text}",
-        k=len(found.centres),
+        "natural above {natural} and {stable:.0%}.",
+        k=k,
         most=int(found.choice["k"].max()),
         silhouette=found.silhouette,
         natural=NATURAL,
         stable=STABLE,
         worst=found.stability["jaccard"].min(),
     )
+    if found.natural:
+        heading = sentence("## Customers who come back fall into {k} groups", k=k)
+        return f"{heading}\n\n{text}"
+    heading = phrase("## Customers who come back form no natural groups")
+    cuts = sentence("These differ by degrees: the {k} below are convenient cuts, no more.", k=k)
+    return f"{heading}\n\n{text} {cuts}"

@@ -8,6 +8,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
+from loyaltylab.language import phrase, shown
+from loyaltylab.numbers import spanned
+from loyaltylab.segments.groups import UNKNOWN
 from loyaltylab.segments.migration import NEWCOMERS
 from loyaltylab.segments.rfm import SEGMENTS
 
@@ -16,11 +19,12 @@ def plot_segments(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Each segment's share of customers beside its share of revenue, from `segment_table`."""
     ax = plots.new_axes(ax, height=1.2 + 0.34 * len(table))
     at = np.arange(len(table))
-    ax.barh(
-        at - 0.18, table["of_customers"], height=0.34, color=plots.NEUTRAL, label="of customers"
-    )
-    ax.barh(at + 0.18, table["of_revenue"], height=0.34, color=plots.OBSERVED, label="of revenue")
-    ax.set_yticks(at, table["segment"])
+    for place, name, colour, label in (
+        (-0.18, "of_customers", plots.NEUTRAL, phrase("of customers")),
+        (0.18, "of_revenue", plots.OBSERVED, phrase("of revenue")),
+    ):
+        ax.barh(at + place, table[name], height=0.34, color=colour, label=label)
+    ax.set_yticks(at, _names(table))
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     ax.xaxis.set_major_formatter(plots.percent)
@@ -30,12 +34,20 @@ def plot_segments(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 def describe_segments(table: pd.DataFrame) -> str:
     """What plot_segments shows, in words."""
-    money = table["of_revenue"].map("{:.0%}".format, na_action="ignore").fillna("unknown")
     parts = [
-        f"{name} {share:.0%} and {revenue}"
-        for name, share, revenue in zip(table["segment"], table["of_customers"], money, strict=True)
+        phrase(
+            "{name} {share:.0%} and {revenue}",
+            name=name,
+            share=share,
+            revenue=phrase("unknown") if pd.isna(revenue) else shown(revenue, ".0%"),
+        )
+        for name, share, revenue in zip(
+            _names(table), table["of_customers"], table["of_revenue"], strict=True
+        )
     ]
-    return f"Bars of each segment's share of customers and of revenue: {'; '.join(parts)}."
+    return phrase(
+        "Bars of each segment's share of customers and of revenue: {parts}.", parts="; ".join(parts)
+    )
 
 
 def plot_grid(cells: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -44,7 +56,7 @@ def plot_grid(cells: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     table = shares.pivot(index="r", columns="f", values="share").sort_index(ascending=False)
     ax = plots.new_axes(ax, width=5.2, height=3.6)
     _heat(table, ax)
-    ax.set(xlabel="frequency, 5: buy most often", ylabel="recency, 5: bought last")
+    ax.set(xlabel=phrase("frequency, 5: buy most often"), ylabel=phrase("recency, 5: bought last"))
     return ax
 
 
@@ -52,10 +64,14 @@ def describe_grid(cells: pd.DataFrame) -> str:
     """What plot_grid shows, in words."""
     shares = cells.assign(share=cells["customers"] / cells["customers"].sum())
     most = shares.nlargest(3, "share")
-    said = ", ".join(
-        f"{row.share:.0%} in recency {row.r} and frequency {row.f}" for row in most.itertuples()
+    said = [
+        phrase("{share:.0%} in recency {r} and frequency {f}", share=row.share, r=row.r, f=row.f)
+        for row in most.itertuples()
+    ]
+    return phrase(
+        "Heat map of customers by class of recency and of frequency, 5 the best: {said}.",
+        said=", ".join(said),
     )
-    return f"Heat map of customers by class of recency and of frequency, 5 the best: {said}."
 
 
 def plot_migration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -66,11 +82,11 @@ def plot_migration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     if shares.empty:
         return plots.nothing_yet(plots.new_axes(ax, height=1.2))
     ax = plots.new_axes(ax, width=6.8, height=2.0 + 0.3 * len(shares))
-    _heat(shares, ax)
+    _heat(shares.rename(index=phrase, columns=phrase), ax)
     ax.tick_params(axis="x", rotation=45)
     for label in ax.get_xticklabels():
         label.set(ha="right", rotation_mode="anchor")
-    ax.set(xlabel="segment now", ylabel="segment before")
+    ax.set(xlabel=phrase("segment now"), ylabel=phrase("segment before"))
     return ax
 
 
@@ -78,10 +94,21 @@ def describe_migration(table: pd.DataFrame) -> str:
     """What plot_migration shows, in words."""
     seen = table.dropna(subset="share")
     if seen.empty:
-        return "Heat map without cells: there was no customer to move."
+        return phrase("Heat map without cells: there was no customer to move.")
     top = seen.loc[seen.groupby("before", sort=False)["share"].idxmax()]
-    said = "; ".join(f"{row.before} mostly {row.now} ({row.share:.0%})" for row in top.itertuples())
-    return f"Heat map of segments before by segments now, in shares of those before: {said}."
+    said = [
+        phrase(
+            "{before} mostly {now} ({share:.0%})",
+            before=phrase(row["before"]),
+            now=phrase(row["now"]),
+            share=row["share"],
+        )
+        for row in top.to_dict("records")
+    ]
+    return phrase(
+        "Heat map of segments before by segments now, in shares of those before: {said}.",
+        said="; ".join(said),
+    )
 
 
 def plot_shares(table: pd.DataFrame, *, what: str, ax: Axes | None = None) -> Axes:
@@ -89,11 +116,10 @@ def plot_shares(table: pd.DataFrame, *, what: str, ax: Axes | None = None) -> Ax
     seen = table.dropna(subset="share")
     if seen.empty:
         return plots.nothing_yet(plots.new_axes(ax, height=1.2))
-    names = seen.columns[0]
     ax = plots.new_axes(ax, height=1.0 + 0.32 * len(seen))
     spread = np.clip([seen["share"] - seen["low"], seen["high"] - seen["share"]], 0, None)
     ax.errorbar(
-        seen["share"], seen[names], xerr=spread, fmt="o", color=plots.OBSERVED, elinewidth=2
+        seen["share"], _names(seen), xerr=spread, fmt="o", color=plots.OBSERVED, elinewidth=2
     )
     ax.invert_yaxis()
     ax.set_xlim(left=0)
@@ -107,13 +133,18 @@ def describe_shares(table: pd.DataFrame, *, what: str) -> str:
     """What plot_shares shows, in words."""
     seen = table.dropna(subset="share")
     if seen.empty:
-        return f"Points of {what}: none was observed yet."
-    names = seen.columns[0]
-    said = "; ".join(
-        f"{row[names]} {row['share']:.1%} ({row['low']:.1%} to {row['high']:.1%})"
-        for row in seen.to_dict("records")
-    )
-    return f"Points of {what}, with 95% intervals: {said}."
+        return phrase("Points of {what}: none was observed yet.", what=what)
+    ends = zip(_names(seen), seen["share"], seen["low"], seen["high"], strict=True)
+    said = [f"{name} {spanned(share, low, high, '.1%')}" for name, share, low, high in ends]
+    return phrase("Points of {what}, with 95% intervals: {said}.", what=what, said="; ".join(said))
+
+
+def _names(table: pd.DataFrame) -> list[str]:
+    """The first column as a reader has it: segments and what is not known have names of ours, any other
+    name is data."""
+    names = table[table.columns[0]]
+    ours = SEGMENTS if names.name == "segment" else (UNKNOWN,)
+    return [phrase(name) if name in ours else name for name in names]
 
 
 def _heat(shares: pd.DataFrame, ax: Axes) -> None:

@@ -16,6 +16,7 @@ from scipy.stats import chi2_contingency
 from statsmodels.stats.multitest import multipletests
 
 from loyaltylab.intervals import LEVEL, difference_interval, share_with_interval
+from loyaltylab.language import phrase
 from loyaltylab.numbers import sentence
 from loyaltylab.segments.people import cut_points
 
@@ -39,9 +40,11 @@ def price_band(people: ir.Table, cuts: Sequence[float]) -> ir.StringValue:
     first = people["first_spend"].cast("float64")
     bounds = [*cuts, np.inf]
     names = [
-        f"{number}: {'up to' if number <= len(cuts) else 'above'} {cut:,.2f}"
+        phrase("{number}: up to {cut:,.2f}", number=number, cut=cut)
+        if number <= len(cuts)
+        else phrase("{number}: above {cut:,.2f}", number=number, cut=cut)
         for number, cut in enumerate([*cuts, *cuts[-1:]], start=1)
-    ] or ["1: all"]
+    ] or [phrase("1: all")]
     pairs = [(first <= high, name) for high, name in zip(bounds, names, strict=True)][:-1]
     return ibis.cases(*pairs, else_=names[-1]) if pairs else ibis.literal(names[-1])
 
@@ -102,10 +105,11 @@ def _differences(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def group_finding(table: pd.DataFrame, *, what: str, within: int) -> str:
-    """Whether groups differ in who comes back, from `by_group`: a heading and its sentence.
+    """Whether groups differ in who comes back, from `by_group`: a heading and its sentences.
 
     what : the groups in words, such as "countries".
     """
+    what = phrase(what)
     known = table[(table["group"] != UNKNOWN) & table["p"].notna()]
     if len(known) < 2:
         return sentence(
@@ -116,21 +120,25 @@ def group_finding(table: pd.DataFrame, *, what: str, within: int) -> str:
         )
     apart = known[known["p"] < 1 - LEVEL]
     low, high = known.nsmallest(1, "share").iloc[0], known.nlargest(1, "share").iloc[0]
-    text = "Between {low:.1%} ({low_name}) and {high:.1%} ({high_name}) buy again within {within} days."
-    values = {"what": what, "within": within, "low": low["share"], "high": high["share"]}
-    values |= {"low_name": low["group"], "high_name": high["group"]}
+    text = sentence(
+        "Between {low:.1%} ({low_name}) and {high:.1%} ({high_name}) buy again within {within} days.",
+        within=within,
+        low=low["share"],
+        low_name=low["group"],
+        high=high["share"],
+        high_name=high["group"],
+    )
+    what = what[:1].upper() + what[1:]
     if apart.empty:
-        head = "## {what} hardly differ in who comes back"
-        text += " Chance alone could explain that."
-    else:
-        head = "## {what} differ in who comes back"
-        most = apart.iloc[apart["difference"].abs().argmax()]
-        text += (
-            " The clearest difference from all others is that of {most}: {by:+.1f} points "
-            "({by_low:+.1f} to {by_high:+.1f}, 95% confidence), more than chance would explain."
-        )
-        values |= {"most": most["group"], "by": 100 * most["difference"]}
-        ends = {f"by_{end}": 100 * most[f"difference_{end}"] for end in ("low", "high")}
-        values |= ends
-    values["what"] = what[:1].upper() + what[1:]
-    return sentence(f"{head}\n\n{text}", **values)
+        heading = sentence("## {what} hardly differ in who comes back", what=what)
+        return f"{heading}\n\n{text} " + phrase("Chance alone could explain that.")
+    heading = sentence("## {what} differ in who comes back", what=what)
+    most = apart.iloc[apart["difference"].abs().argmax()]
+    return f"{heading}\n\n{text} " + sentence(
+        "The clearest difference from all others is that of {most}: {by:+.1f} points "
+        "({by_low:+.1f} to {by_high:+.1f}, 95% confidence), more than chance would explain.",
+        most=most["group"],
+        by=100 * most["difference"],
+        by_low=100 * most["difference_low"],
+        by_high=100 * most["difference_high"],
+    )

@@ -6,6 +6,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
+from loyaltylab.language import phrase
 from loyaltylab.numbers import sentence
 from loyaltylab.segments.rfm import SEGMENTS
 
@@ -37,7 +38,9 @@ def migration_finding(table: pd.DataFrame, *, weeks: int) -> str:
     known = table[table["before"] != NEWCOMERS]
     everybody = known["customers"].sum()
     if not everybody:
-        return "## Too early to see customers move\n\nNobody was a customer on the earlier day."
+        return phrase(
+            "## Too early to see customers move\n\nNobody was a customer on the earlier day."
+        )
     stayed = known.loc[known["before"] == known["now"], "customers"].sum()
     active = known[known["before"].isin(_ACTIVE)]
     fell = active.loc[~active["now"].isin(_ACTIVE), "customers"].sum()

@@ -11,6 +11,7 @@ import ibis
 import ibis.expr.types as ir
 
 from loyaltylab.errors import UnanswerableError
+from loyaltylab.language import phrase
 
 # What is known of a person beside the orders, from the persons that linkage found.
 KNOWN = ("country", "acquired_through", "loyalty_member", "consent_marketing")
@@ -79,6 +80,9 @@ def cut_points(people: ir.Table, value: ir.NumericColumn, *, classes: int) -> li
     found = ranked.agg(**cuts).to_pandas().iloc[0]
     if found.isna().any():
         raise UnanswerableError(
-            "There was nobody to put into segments: expected a customer who bought by then, found none."
+            phrase(
+                "There was nobody to put into segments: expected a customer who bought by then, "
+                "found none."
+            )
         )
     return [float(found[cut]) for cut in cuts]

@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from loyaltylab.intervals import LEVEL, share_with_interval
+from loyaltylab.language import phrase
 from loyaltylab.numbers import Numbers, sentence
 from loyaltylab.segments.people import cut_points
 
@@ -140,23 +141,29 @@ def segment_finding(table: pd.DataFrame, after: pd.DataFrame, *, weeks: int) -> 
     """
     held = after[after["customers"] > 0]
     best = table.nlargest(1, "revenue").iloc[0]
-    text = "The segment {name}, {share:.0%} of the customers, brought {revenue:.0%} of the revenue"
-    values = {"name": best["segment"], "share": best["of_customers"], "revenue": best["of_revenue"]}
-    if len(held) < 2:
-        return sentence(
-            f"## {text}\n\nNo earlier day tells yet whether segments foresee.", **values
-        )
-    top, low = held.nlargest(1, "share").iloc[0], held.nsmallest(1, "share").iloc[0]
-    text += (
-        "\n\nPut into segments {weeks} weeks before the last day, **{top:.0%} of the "
-        "segment {top_name}** bought in those weeks ({top_low:.0%} to {top_high:.0%}, 95% confidence), "
-        "and **{bottom:.0%} of the segment {bottom_name}** ({bottom_low:.0%} to {bottom_high:.0%})."
+    heading = sentence(
+        "## The segment {name}, {share:.0%} of the customers, brought {revenue:.0%} of the revenue",
+        name=phrase(best["segment"]),
+        share=best["of_customers"],
+        revenue=best["of_revenue"],
     )
-    values |= {f"top_{name}": top[name] for name in ("low", "high")}
-    values |= {f"bottom_{name}": low[name] for name in ("low", "high")}
-    names = {"top_name": top["segment"], "bottom_name": low["segment"]}
-    shares = {"top": top["share"], "bottom": low["share"], "weeks": weeks}
-    return sentence(f"## {text}", **values, **names, **shares)
+    if len(held) < 2:
+        return f"{heading}\n\n" + phrase("No earlier day tells yet whether segments foresee.")
+    top, low = held.nlargest(1, "share").iloc[0], held.nsmallest(1, "share").iloc[0]
+    return f"{heading}\n\n" + sentence(
+        "Put into segments {weeks} weeks before the last day, **{top:.0%} of the segment "
+        "{top_name}** bought in those weeks ({top_low:.0%} to {top_high:.0%}, 95% confidence), "
+        "and **{bottom:.0%} of the segment {bottom_name}** ({bottom_low:.0%} to {bottom_high:.0%}).",
+        weeks=weeks,
+        top=top["share"],
+        top_name=phrase(top["segment"]),
+        top_low=top["low"],
+        top_high=top["high"],
+        bottom=low["share"],
+        bottom_name=phrase(low["segment"]),
+        bottom_low=low["low"],
+        bottom_high=low["high"],
+    )
 
 
 def record_segments(
@@ -169,7 +176,10 @@ def record_segments(
             row["customers"],
             unit="customers",
             n=table["customers"].sum(),
-            definition=f"customers in the RFM segment {row['segment']} on the last day observed",
+            definition=phrase(
+                "customers in the RFM segment {segment} on the last day observed",
+                segment=phrase(row["segment"]),
+            ),
         )
     for row in after.to_dict("records"):
         numbers.record(
@@ -180,8 +190,12 @@ def record_segments(
             level=LEVEL,
             unit="share",
             n=row["customers"],
-            definition=f"share of those in the RFM segment {row['segment']} {weeks} weeks before the "
-            "last day observed who bought in these weeks",
+            definition=phrase(
+                "share of those in the RFM segment {segment} {weeks} weeks before the last day "
+                "observed who bought in these weeks",
+                segment=phrase(row["segment"]),
+                weeks=weeks,
+            ),
         )
 
 

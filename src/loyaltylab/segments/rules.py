@@ -10,17 +10,43 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import ibis.expr.types as ir
 import pandas as pd
 
-from loyaltylab.criteria import Condition, Criterion, keys
+from loyaltylab.criteria import Condition, Criterion
 from loyaltylab.files import written_whole
+from loyaltylab.language import phrase, shown
+from loyaltylab.segments.rfm import SEGMENTS
 
 Rules = Mapping[str, Criterion]
+
+# Key of a rule → what a reader calls it.
+_NAMES = {
+    "purchases": "purchases {condition}",
+    "spend": "spend {condition}",
+    "average_basket": "average basket {condition}",
+    "mean_gap_days": "mean gap days {condition}",
+    "days_since_first": "days since first {condition}",
+    "days_since_last": "days since last {condition}",
+    "rfm": "rfm {condition}",
+    "country": "country {condition}",
+    "acquired_through": "acquired through {condition}",
+    "loyalty_member": "loyalty member {condition}",
+    "consent_marketing": "consent marketing {condition}",
+}
+_JOINED = {"and_": "{one} and {other}", "or_": "{one} or {other}"}
+_CONDITIONS = {
+    "at_least": "at least {value}",
+    "more_than": "more than {value}",
+    "at_most": "at most {value}",
+    "less_than": "less than {value}",
+    "is": "is {value}",
+    "one_of": "one of {value}",
+}
 
 # Key of a rule → column of people, where they differ.
 _COLUMNS = {"days_since_last": "recency", "rfm": "segment"}
@@ -141,20 +167,27 @@ def in_words(rule: Criterion) -> str:
     (name,) = rule.model_fields_set
     given = getattr(rule, name)
     if name == "not_":
-        return f"not ({in_words(given)})"
-    if name in ("and_", "or_"):
-        parts = (f"({in_words(p)})" if p.and_ or p.or_ else in_words(p) for p in given)
-        return f" {keys(Criterion)[name]} ".join(parts)
-    column = name.replace("_", " ")
-    return " and ".join(_condition(column, *said) for said in given.operators().items())
+        return phrase("not ({rule})", rule=in_words(given))
+    if name in _JOINED:
+        parts = [f"({in_words(p)})" if p.and_ or p.or_ else in_words(p) for p in given]
+        return _joined(name, parts)
+    conditions = (_condition(name, *said) for said in given.operators().items())
+    return _joined("and_", (phrase(_NAMES[name], condition=said) for said in conditions))
 
 
-def _condition(column: str, name: str, wanted: Any) -> str:
+def _joined(by: str, parts: Iterable[str]) -> str:
+    return functools.reduce(lambda one, other: phrase(_JOINED[by], one=one, other=other), parts)
+
+
+def _condition(key: str, name: str, wanted: Any) -> str:
     if name == "missing":
-        return f"{column} {'not known' if wanted else 'known'}"
+        return phrase("not known") if wanted else phrase("known")
     if isinstance(wanted, bool):
-        wanted = "yes" if wanted else "no"
-    if isinstance(wanted, list):
-        wanted = ", ".join(wanted)
-    shown = f"{wanted:g}" if isinstance(wanted, float) else wanted
-    return f"{column} {name.replace('_', ' ')} {shown}"
+        wanted = phrase("yes") if wanted else phrase("no")
+    if isinstance(wanted, str | list):
+        texts = [wanted] if isinstance(wanted, str) else wanted
+        if key == "rfm":
+            texts = [phrase(text) if text in SEGMENTS else text for text in texts]
+        wanted = ", ".join(texts)
+    value = shown(wanted, "g") if isinstance(wanted, float) else wanted
+    return phrase(_CONDITIONS[name], value=value)

@@ -10,6 +10,7 @@ from loyaltylab.value.breakdown import (
     channels,
     described,
     ltv_to_cac,
+    named,
     won_in,
 )
 from loyaltylab.value.dependence import (
@@ -76,6 +77,7 @@ __all__ = [
     "grid",
     "ltv_to_cac",
     "mean_earned",
+    "named",
     "newcomer",
     "past_finding",
     "plot_groups",

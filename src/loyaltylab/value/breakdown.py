@@ -15,10 +15,12 @@ import pandas as pd
 
 from loyaltylab import acquisition, engine, segments
 from loyaltylab.intervals import Z
+from loyaltylab.language import phrase
 from loyaltylab.lifetime_value import HISTORY
 from loyaltylab.schemas import MONEY, WIDE_MONEY
 from loyaltylab.value.worth import Worth
 
+ALL = "all"  # channels together
 _KEYS = [*HISTORY, "repeat_spend"]
 _NO_SPEND = {"date": "timestamp", "channel": "string", "amount": "float64"}
 
@@ -106,11 +108,21 @@ def by_group(
     return found.sort_values("to_come", ascending=False, ignore_index=True, kind="stable")
 
 
+def named(table: pd.DataFrame) -> pd.DataFrame:
+    """`by_group` or `ltv_to_cac` with its groups as a reader has them: segments, ALL and what is not
+    known have names of ours, in the language in use; any other name is data."""
+    label = table.columns[0]
+    ours = segments.SEGMENTS if label == "segment" else (ALL, acquisition.UNKNOWN)
+    return table.assign(
+        **{label: [phrase(name) if name in ours else name for name in table[label]]}
+    )
+
+
 def ltv_to_cac(
     table: pd.DataFrame, groups: pd.DataFrame, worth: Worth, costs: pd.DataFrame, *, minimum: int
 ) -> pd.DataFrame:
     """What customers brought and will bring over what it cost to win them. Grain: one channel, and all
-    together under the name "all", which stands first.
+    together under the name ALL, which stands first.
 
     table : `cells` by channel, of customers won in the months of costs (`acquisition.costs`).
     Returns channel, customers, cac and value (money a customer), ratio, low, high (at LEVEL); cac and
@@ -122,7 +134,7 @@ def ltv_to_cac(
     """
     place = _placed(table, groups)
     spent = costs.groupby("channel")["spend"].sum()
-    all_of = {"all": table} | dict(iter(table.groupby("channel", sort=True)))
+    all_of = {ALL: table} | dict(iter(table.groupby("channel", sort=True)))
     rows = []
     for channel, part in all_of.items():
         at = place[part.index]
@@ -131,7 +143,7 @@ def ltv_to_cac(
         value = float(part["gain"].sum() + n @ each)
         squares = part["squares"].sum() + 2 * part["gain"] @ each + n @ each**2
         variance = squares + worth.variance @ customers + worth.error(customers) ** 2
-        money = float(spent.sum() if channel == "all" else spent.get(channel, 0.0))
+        money = float(spent.sum() if channel == ALL else spent.get(channel, 0.0))
         over, half = (money or np.nan), Z * float(variance) ** 0.5
         won = n.sum() or np.nan
         ends = [value / over, (value - half) / over, (value + half) / over]

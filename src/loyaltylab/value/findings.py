@@ -10,7 +10,7 @@ import pandas as pd
 
 from loyaltylab.acquisition import UNKNOWN
 from loyaltylab.intervals import LEVEL
-from loyaltylab.language import counted
+from loyaltylab.language import counted, phrase
 from loyaltylab.lifetime_value import Total
 from loyaltylab.numbers import Number, Numbers, sentence
 from loyaltylab.value.dependence import MATTERS, Dependence
@@ -34,49 +34,49 @@ def premises(
     : as assumed, see `agreed`.
     """
     revenue = not margin and np.isnan(known.margin)
-    text = (
+    said = [
         "## Value here is revenue, since no order has a margin\n\n"
         "All of the amount is counted as if it stayed; with `assumed_margin` a share of it is."
         if revenue
         else "## Of each 100 {currency} sold, {hundred:.2f} stay\n\n"
         "That is the margin of {margin:.1%} of the amount, less the {returned:.1%} of it that comes "
         "back or is cancelled."
-    )
+    ]
     if margin:
-        text += " The margin is **assumed**, for orders to come and for past ones without one."
+        said.append("The margin is **assumed**, for orders to come and for past ones without one.")
     elif known.lacking and not revenue:
-        text += (
-            " {lacking:.1%} of the orders have no margin: theirs is taken as that of the others."
+        said.append(
+            "{lacking:.1%} of the orders have no margin: theirs is taken as that of the others."
         )
     if returned >= 0:
-        text += " That {returned:.1%} of the amount comes back is **assumed**."
+        said.append("That {returned:.1%} of the amount comes back is **assumed**.")
     elif np.isnan(known.returned):
-        text += " No order says what came back: **nothing is assumed to.**"
+        said.append("No order says what came back: **nothing is assumed to.**")
     if terms.kept <= 0 and not revenue:
-        text += " **An order brings nothing or costs money**, so more orders are worth less."
+        said.append("**An order brings nothing or costs money**, so more orders are worth less.")
     if known.negative:
-        text += " {negative} with an amount below zero take away what they say."
+        said.append("{negative} with an amount below zero take away what they say.")
     if known.zero:
-        text += " {zero} of an amount of zero count as orders that bring nothing."
+        said.append("{zero} of an amount of zero count as orders that bring nothing.")
     if terms.weeks < asked:
-        text += (
-            " **A horizon of {asked:,.0f} weeks is beyond reason** for data of {observed:,.0f}: the "
+        said.append(
+            "**A horizon of {asked:,.0f} weeks is beyond reason** for data of {observed:,.0f}: the "
             "page looks {weeks:,.0f} ahead, {longest} times as far as the data reach back."
         )
-    return sentence(
-        text,
-        currency=currency,
-        hundred=100 * terms.kept,
-        margin=terms.margin,
-        returned=terms.returned,
-        lacking=known.lacking,
-        negative=counted(known.negative, "order"),
-        zero=counted(known.zero, "order"),
-        asked=asked,
-        observed=observed,
-        weeks=terms.weeks,
-        longest=LONGEST,
-    )
+    values: dict[str, Any] = {
+        "currency": currency,
+        "hundred": 100 * terms.kept,
+        "margin": terms.margin,
+        "returned": terms.returned,
+        "lacking": known.lacking,
+        "negative": counted(known.negative, "order"),
+        "zero": counted(known.zero, "order"),
+        "asked": asked,
+        "observed": observed,
+        "weeks": terms.weeks,
+        "longest": LONGEST,
+    }
+    return " ".join(sentence(text, **values) for text in said)
 
 
 def past_finding(past: Number, *, kind: str, until: dt.date, currency: str) -> str:
@@ -84,14 +84,22 @@ def past_finding(past: Number, *, kind: str, until: dt.date, currency: str) -> s
 
     kind : what the money is, margin or revenue.
     """
-    who = "The one customer" if past.n == 1 else "The **{n:,}** customers"
-    text = who + " known by {until:%-d %B %Y} brought **{past:,.2f} {currency}** of {kind} "
-    text += (
-        "so far."
-        if past.low is None
-        else "each so far ({past.low:,.2f} to {past.high:,.2f}, 95% confidence)."
-    )
-    return sentence(text, n=past.n, until=until, past=past, currency=currency, kind=kind)
+    if past.n == 1:
+        text = (
+            "The one customer known by {until:%-d %B %Y} brought **{past:,.2f} {currency}** of {kind} "
+            "so far."
+        )
+    elif past.low is None:
+        text = (
+            "The **{n:,}** customers known by {until:%-d %B %Y} brought **{past:,.2f} {currency}** of "
+            "{kind} so far."
+        )
+    else:
+        text = (
+            "The **{n:,}** customers known by {until:%-d %B %Y} brought **{past:,.2f} {currency}** of "
+            "{kind} each so far ({past.low:,.2f} to {past.high:,.2f}, 95% confidence)."
+        )
+    return sentence(text, n=past.n, until=until, past=past, currency=currency, kind=phrase(kind))
 
 
 def record_money(
@@ -119,7 +127,7 @@ def record_dependence(numbers: Numbers, found: Dependence) -> Number:
         Total(found.value, found.low, found.high),
         unit="number",
         n=found.customers,
-        definition="Spearman's correlation of repeat orders and mean spend a repeat order",
+        definition=phrase("Spearman's correlation of repeat orders and mean spend a repeat order"),
     )
 
 
@@ -128,57 +136,64 @@ def dependence_finding(found: Dependence, *, moved: float, used: bool) -> str:
 
     moved : relative change of the total if baskets may differ by frequency; used : whether they do.
     """
-    values: dict[str, Any] = {"found": found, "moved": moved, "matters": MATTERS}
     if np.isnan(found.value):
-        return (
+        return phrase(
             "## Whether frequent customers spend more at a time cannot be told\n\n"
             "Too few came back, or all of them as often or for as much: spend is taken as independent "
             "of frequency."
         )
+    more = found.value > found.independent
     if not found.beyond_chance:
-        head = "## Frequent customers do not spend more or less at a time than others"
-    else:
-        head = (
-            "## Frequent customers spend {more} at a time"
-            if used
-            else "## Frequent customers spend a little {more} at a time, and it matters little"
+        heading = "## Frequent customers do not spend more or less at a time than others"
+    elif used:
+        heading = (
+            "## Frequent customers spend more at a time"
+            if more
+            else "## Frequent customers spend less at a time"
         )
-    values["more"] = "more" if found.value > found.independent else "less"
-    text = (
-        "\n\nRepeat orders and mean spend on one have a rank correlation of {found.value:+.2f} "
-        "({found.low:+.2f} to {found.high:+.2f}, 95% confidence); were they independent it would be "
-        "{found.independent:+.2f}. Baskets that may differ by frequency move the total by "
-        "{moved:+.1%}. "
+    else:
+        heading = (
+            "## Frequent customers spend a little more at a time, and it matters little"
+            if more
+            else "## Frequent customers spend a little less at a time, and it matters little"
+        )
+    text = sentence(
+        "Repeat orders and mean spend on one have a rank correlation of {value:+.2f} "
+        "({low:+.2f} to {high:+.2f}, 95% confidence); were they independent it would be "
+        "{independent:+.2f}. Baskets that may differ by frequency move the total by {moved:+.1%}.",
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        independent=found.independent,
+        moved=moved,
     )
-    text += (
+    choice = sentence(
         "That is beyond chance and more than {matters:.0%}: **this page values customers by baskets of "
         "their own frequency.**"
         if used
         else "They would be used if that were more than {matters:.0%}, and the correlation beyond "
-        "chance. So **one model of spend for all is used.**"
+        "chance. So **one model of spend for all is used.**",
+        matters=MATTERS,
     )
-    return sentence(head + text, **values)
+    return f"{phrase(heading)}\n\n{text} {choice}"
 
 
 def cohort_finding(table: pd.DataFrame, *, currency: str) -> str:
     """Whose future is worth most by year of the first purchase, from `by_group`: heading, sentences."""
     shown = table.dropna(subset="to_come")
     if shown.empty:
-        return "## No year has customers enough to say what they are worth"
+        return phrase("## No year has customers enough to say what they are worth")
     best = shown.sort_values("to_come", kind="stable").iloc[-1]
     first, last = shown.iloc[0], shown.iloc[-1]
-    text = (
-        "## Customers first seen in {year} have most still to come: {to_come:,.2f} {currency} "
-        "each\n\n"
-    )
     if len(shown) == 1:
         text = (
             "## A customer brought {so_far:,.2f} {currency} and has {to_come:,.2f} to come\n\n"
             "All were first seen in {year}."
         )
     else:
-        text += (
-            "They bring {share:.0%} of all that is to come. One first seen in {first} brought "
+        text = (
+            "## Customers first seen in {year} have most still to come: {to_come:,.2f} {currency} "
+            "each\n\nThey bring {share:.0%} of all that is to come. One first seen in {first} brought "
             "{older:,.2f} so far, one in {last} {newer:,.2f}, and "
             "had less time for it. The older a year, the more of its customers have left."
         )
@@ -200,29 +215,27 @@ def spread_finding(table: pd.DataFrame, *, currency: str) -> str:
     """Which segment is worth most, from `by_group` by segment: a heading and its sentences."""
     shown = table.dropna(subset="to_come")
     if len(shown) < 2:
-        return "## Segments tell nothing of value yet\n\nToo few of them have customers."
+        return phrase("## Segments tell nothing of value yet\n\nToo few of them have customers.")
     best, last = shown.iloc[0], shown.iloc[-1]
     past = shown.sort_values("so_far", kind="stable").iloc[-1]
-    text = (
+    text = sentence(
         "## A customer of the segment {name} is still worth {to_come:,.2f} {currency}, one of {other} "
         "{least:,.2f}\n\nThe segment {name} is {customers:,} customers and {share:.0%} of all that is "
-        "to come."
-    )
-    if past["segment"] != best["segment"]:
-        text += (
-            " By what they brought so far the segment {past} would come first ({brought:,.2f} each): "
-            "the past counts those who have left."
-        )
-    return sentence(
-        text,
-        name=best["segment"],
+        "to come.",
+        name=phrase(best["segment"]),
         to_come=best["to_come"],
         currency=currency,
-        other=last["segment"],
+        other=phrase(last["segment"]),
         least=last["to_come"],
         customers=int(best["customers"]),
         share=best["share"],
-        past=past["segment"],
+    )
+    if past["segment"] == best["segment"]:
+        return text
+    return f"{text} " + sentence(
+        "By what they brought so far the segment {past} would come first ({brought:,.2f} each): "
+        "the past counts those who have left.",
+        past=phrase(past["segment"]),
         brought=past["so_far"],
     )
 
@@ -232,7 +245,7 @@ def channel_finding(table: pd.DataFrame, *, currency: str) -> str:
     shown = table.dropna(subset="to_come")
     shown = shown[shown["channel"] != UNKNOWN]
     if len(shown) < 2:
-        return "## Channels cannot be compared\n\nOnly one of them won customers enough."
+        return phrase("## Channels cannot be compared\n\nOnly one of them won customers enough.")
     best, last = shown.iloc[0], shown.iloc[-1]
     return sentence(
         "## Customers won through {best} have most still to come: {most:,.2f} {currency} each\n\n"
@@ -260,8 +273,11 @@ def record_ratio(numbers: Numbers, table: pd.DataFrame, *, within: str) -> Numbe
         Total(*whole[["ratio", "low", "high"]].astype(float)),
         unit="times",
         n=whole["customers"],
-        definition="money that customers brought and are to bring over what it cost to win them, all "
-        f"channels together, of those won in the months with spend; to come: {within}",
+        definition=phrase(
+            "money that customers brought and are to bring over what it cost to win them, all "
+            "channels together, of those won in the months with spend; to come: {within}",
+            within=within,
+        ),
     )
 
 
@@ -288,26 +304,41 @@ def cac_finding(table: pd.DataFrame, *, weeks: float, currency: str) -> str:
     """What customers bring over what they cost, from `ltv_to_cac`: a heading and its sentences."""
     whole, shown = table.iloc[0], table.iloc[1:].dropna(subset="ratio")
     if np.isnan(whole["ratio"]):
-        return (
+        return phrase(
             "## Nothing says whether customers bring more than they cost\n\n"
             "In the months that the spend covers nobody was won, or nothing was spent."
         )
-    text = (
-        "## Customers bring {ratio:.1f} times what they cost\n\n"
-        "Those won in the months with spend brought and will bring {value:,.2f} {currency} each within "
-        "{weeks:,.0f} weeks from now, and cost {cac:,.2f}: **{ratio:.1f} to 1** ({low:.1f} to "
-        "{high:.1f}, 95% confidence)."
-    )
-    values: dict[str, Any] = {str(name): value for name, value in whole.items()}
-    values |= {"weeks": weeks, "currency": currency}
+    said = [
+        sentence(
+            "## Customers bring {ratio:.1f} times what they cost\n\n"
+            "Those won in the months with spend brought and will bring {value:,.2f} {currency} each "
+            "within {weeks:,.0f} weeks from now, and cost {cac:,.2f}: **{ratio:.1f} to 1** ({low:.1f} "
+            "to {high:.1f}, 95% confidence).",
+            ratio=whole["ratio"],
+            low=whole["low"],
+            high=whole["high"],
+            value=whole["value"],
+            cac=whole["cac"],
+            weeks=weeks,
+            currency=currency,
+        )
+    ]
     if len(shown) > 1:
         best, worst = shown.iloc[0], shown.iloc[-1]
-        text += " {best} brings {most:.1f} times its cost, {worst} {least:.1f} times."
-        values |= {"best": best["channel"], "most": best["ratio"]}
-        values |= {"worst": worst["channel"], "least": worst["ratio"]}
-    text += (
-        " Above 1 the cost is covered. That it should be 3 is a rule of thumb and no law: what is left "
-        "has to pay for all other costs, and a high ratio may mean that too little is spent on winning "
-        "customers."
+        said.append(
+            sentence(
+                "{best} brings {most:.1f} times its cost, {worst} {least:.1f} times.",
+                best=best["channel"],
+                most=best["ratio"],
+                worst=worst["channel"],
+                least=worst["ratio"],
+            )
+        )
+    said.append(
+        phrase(
+            "Above 1 the cost is covered. That it should be 3 is a rule of thumb and no law: what is "
+            "left has to pay for all other costs, and a high ratio may mean that too little is spent "
+            "on winning customers."
+        )
     )
-    return sentence(text, **values)
+    return " ".join(said)

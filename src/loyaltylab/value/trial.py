@@ -9,6 +9,7 @@ import ibis.expr.types as ir
 
 from loyaltylab import lifetime_value as lv
 from loyaltylab.errors import UnanswerableError
+from loyaltylab.language import phrase
 from loyaltylab.numbers import sentence
 
 
@@ -71,43 +72,51 @@ def trial_finding(
     it knows any.
     """
     if found is None or not found.came > 0:
-        return (
+        return phrase(
             "## How wrong such a forecast is could not be tried\n\n"
             "Before the last weeks there is too little to forecast them from, or nothing came in them."
         )
     bias = found.bias
-    text = (
-        "## Tried on {weeks} weeks it had not seen, such a forecast was {miss:.0%} {off}\n\n"
-        "Of the {customers:,} customers known by {cutoff:%-d %B %Y} it expected {expected:,.0f} "
-        "{currency} of sales, and {came:,.0f} came."
-    )
-    text += (
-        " That is within what its interval allows."
-        if bias.low <= 0 <= bias.high
-        else " **That is more than its interval allows** ({low:,.0f} to {high:,.0f}), which knows "
-        "chance, but no change of times. If what is to come is missed by the same share, it is "
-        "**{adjusted:,.0f} {currency}** instead of {to_come:,.0f}."
-    )
-    if seasons and not found.seasons:
-        text += (
-            " Of seasons it knew nothing then, for want of years; today's forecast does, and may "
-            "miss by less."
-        )
-    if found.weeks < horizon:
-        text += " {horizon:,.0f} weeks ahead it cannot be tried yet."
-    return sentence(
-        text,
+    heading = sentence(
+        "## Tried on {weeks} weeks it had not seen, such a forecast was {miss:.0%} too low"
+        if bias.value < 0
+        else "## Tried on {weeks} weeks it had not seen, such a forecast was {miss:.0%} too high",
         weeks=found.weeks,
         miss=abs(bias.value),
-        off="too low" if bias.value < 0 else "too high",
-        customers=found.customers,
-        cutoff=found.cutoff,
-        expected=found.expected.value,
-        low=found.expected.low,
-        high=found.expected.high,
-        came=found.came,
-        currency=currency,
-        to_come=to_come,
-        adjusted=to_come / (1 + bias.value),
-        horizon=horizon,
     )
+    said = [
+        sentence(
+            "Of the {customers:,} customers known by {cutoff:%-d %B %Y} it expected {expected:,.0f} "
+            "{currency} of sales, and {came:,.0f} came.",
+            customers=found.customers,
+            cutoff=found.cutoff,
+            expected=found.expected.value,
+            came=found.came,
+            currency=currency,
+        )
+    ]
+    if bias.low <= 0 <= bias.high:
+        said.append(phrase("That is within what its interval allows."))
+    else:
+        said.append(
+            sentence(
+                "**That is more than its interval allows** ({low:,.0f} to {high:,.0f}), which knows "
+                "chance, but no change of times. If what is to come is missed by the same share, it "
+                "is **{adjusted:,.0f} {currency}** instead of {to_come:,.0f}.",
+                low=found.expected.low,
+                high=found.expected.high,
+                adjusted=to_come / (1 + bias.value),
+                currency=currency,
+                to_come=to_come,
+            )
+        )
+    if seasons and not found.seasons:
+        said.append(
+            phrase(
+                "Of seasons it knew nothing then, for want of years; today's forecast does, and may "
+                "miss by less."
+            )
+        )
+    if found.weeks < horizon:
+        said.append(sentence("{horizon:,.0f} weeks ahead it cannot be tried yet.", horizon=horizon))
+    return f"{heading}\n\n{' '.join(said)}"
