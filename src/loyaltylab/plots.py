@@ -12,7 +12,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.dates import AutoDateLocator, num2date
-from matplotlib.ticker import FuncFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, ScalarFormatter
 
 from loyaltylab.language import localised, phrase, shown
 
@@ -75,6 +76,21 @@ def date_axis(ax: Axes) -> None:
     """Dates along the bottom, as "Jan 1997", few enough to read."""
     ax.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=8))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda day, _: shown(num2date(day), "%b %Y")))
+
+
+class _Figures(ScalarFormatter):
+    """matplotlib's own figures along an axis, as the language in use writes them."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return localised(super().__call__(x, pos))
+
+
+def localise(figure: Figure) -> None:
+    """Axes that nobody chose a format for have figures as the language in use writes them."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if type(axis.get_major_formatter()) is ScalarFormatter:
+                axis.set_major_formatter(_Figures())
 
 
 def nothing_yet(ax: Axes) -> Axes:
