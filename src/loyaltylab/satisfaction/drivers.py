@@ -296,7 +296,7 @@ def plot_dependence(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 def describe_dependence(table: pd.DataFrame) -> str:
     """The curve in words."""
     told = [
-        phrase("{hours:.1f} hours {share:.0%} ({low:.0%} to {high:.0%})", **row)
+        phrase("{hours:.1f} hours {share:.0%} ({low:.0%} to {high:.0%})", **dict(row))
         for row in table.iloc[[0, len(table) // 2, -1]].to_dict("records")
     ]
     return phrase(
