@@ -163,7 +163,7 @@ def contest_finding(table: pd.DataFrame | None) -> str:
         phrase("Earlier orders tell who orders again; no score adds to that")
         if better.empty
         else phrase(
-            "All scores together add most to what earlier orders tell"
+            "Of the scores, all scores adds most to what earlier orders tell"
             if better.iloc[0]["model"] == ALL
             else "Of the scores, {model} adds most to what earlier orders tell",
             model=better.iloc[0]["model"],

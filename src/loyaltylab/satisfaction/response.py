@@ -24,7 +24,6 @@ from loyaltylab.satisfaction.invitations import NOMINAL, NUMERIC, UNKNOWN
 LARGEST = 5.0  # times the mean weight: what is above is cut to that
 _RARE = 10  # answers, and refusals, that a level needs for a parameter of its own
 _PER_PARAMETER = 10  # the same for each parameter of the model (Peduzzi et al. 1996)
-_NEW = "no order before"
 SINGULAR = 1e-10  # of the largest eigenvalue: below it, a direction that the data do not tell
 Ints = np.ndarray[Any, np.dtype[np.integer[Any]]]
 
