@@ -296,8 +296,14 @@ def plot_dependence(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 def describe_dependence(table: pd.DataFrame) -> str:
     """The curve in words."""
     told = [
-        phrase("{hours:.1f} hours {share:.0%} ({low:.0%} to {high:.0%})", **dict(row))
-        for row in table.iloc[[0, len(table) // 2, -1]].to_dict("records")
+        phrase(
+            "{hours:.1f} hours {share:.0%} ({low:.0%} to {high:.0%})",
+            hours=row.hours,
+            share=row.share,
+            low=row.low,
+            high=row.high,
+        )
+        for row in table.iloc[[0, len(table) // 2, -1]].itertuples()
     ]
     return phrase(
         "Curve of the share of good answers by hours to the first reply: {told}.",
