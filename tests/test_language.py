@@ -5,7 +5,7 @@ import string
 import pandas as pd
 import pytest
 
-from loyaltylab import language
+from loyaltylab import language, plots
 from loyaltylab.errors import LabError
 from loyaltylab.numbers import Number, chance, sentence, spanned
 from tests import messages
@@ -84,6 +84,16 @@ def test_a_sentence_begins_with_a_capital_and_keeps_all_others():
 
 def test_dates_in_norwegian(norwegian):
     assert language.shown(dt.date(1997, 5, 1), "%-d %B %Y") == "1. mai 1997"
+
+
+@pytest.mark.parametrize("localised", [True, False])
+def test_figures_along_an_axis_that_nobody_formatted(german, localised):
+    ax = plots.new_axes()
+    ax.set_ylim(0, 1)
+    if localised:
+        plots.localise(ax.figure)
+    ax.figure.canvas.draw()
+    assert ("0,2" in {label.get_text() for label in ax.get_yticklabels()}) is localised
 
 
 def test_data_stay_as_they_are(german):

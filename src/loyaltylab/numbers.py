@@ -161,10 +161,13 @@ def show(axes: Axes, *, alt: str) -> None:
     import matplotlib as mpl  # slow to import, and half of the notebooks draw nothing
     import matplotlib.pyplot as plt
 
+    from loyaltylab import plots
+
     if not alt.strip():
         raise LabError("show: expected alt, the figure in words computed from its table.")
     figure = axes.get_figure(root=True)
     assert figure is not None
+    plots.localise(figure)
     drawing = io.StringIO()
     # The same drawing gets the same ids, and two figures of a page different ones.
     salt = hashlib.sha256(alt.encode()).hexdigest()

@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.dates import AutoDateLocator, num2date
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, ScalarFormatter
 
 from loyaltylab.language import active, localised, phrase, shown
@@ -49,7 +50,7 @@ def new_axes(ax: Axes | None = None, *, width: float = 6.4, height: float = 3.4)
     if ax is not None:
         return ax
     with plt.rc_context(_STYLE):
-        return _localised(plt.subplots(figsize=(width, height), layout="constrained")[1])
+        return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
 def panels(rows: int, columns: int = 1, *, width: float = 6.8, height: float = 1.7) -> list[Axes]:
@@ -64,22 +65,7 @@ def panels(rows: int, columns: int = 1, *, width: float = 6.8, height: float = 1
             sharex=True,
             squeeze=False,
         )[1]
-    return [_localised(ax) for ax in axes.flat]
-
-
-class _Figures(ScalarFormatter):
-    """Figures as matplotlib chooses them, as the language in use writes them."""
-
-    def __call__(self, x: float, pos: int | None = None) -> str:
-        figures = super().__call__(x, pos)
-        return figures if active() == "en" else localised(figures.replace("\N{MINUS SIGN}", "-"))
-
-
-def _localised(ax: Axes) -> Axes:
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(_Figures())
-        axis.isDefault_majfmt = True  # names and days along an axis still bring their own
-    return ax
+    return list(axes.flat)
 
 
 percent = FuncFormatter(lambda share, _: localised(f"{round(100 * share, 1):g}%"))
@@ -90,6 +76,22 @@ def date_axis(ax: Axes) -> None:
     """Dates along the bottom, as "Jan 1997", few enough to read."""
     ax.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=8))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda day, _: shown(num2date(day), "%b %Y")))
+
+
+class _Figures(ScalarFormatter):
+    """matplotlib's own figures along an axis, as the language in use writes them."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        figures = super().__call__(x, pos)
+        return figures if active() == "en" else localised(figures.replace("\N{MINUS SIGN}", "-"))
+
+
+def localise(figure: Figure) -> None:
+    """Axes that nobody chose a format for have figures as the language in use writes them."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if type(axis.get_major_formatter()) is ScalarFormatter:
+                axis.set_major_formatter(_Figures())
 
 
 def nothing_yet(ax: Axes) -> Axes:

@@ -7,6 +7,7 @@ from loyaltylab.satisfaction.breakdown import (
     by_group,
     by_period,
     group_finding,
+    group_name,
     overall,
 )
 from loyaltylab.satisfaction.contest import compared as scores_compared
@@ -39,6 +40,7 @@ from loyaltylab.satisfaction.effect_findings import (
     effects_table,
     ladders,
     outcomes_by_group,
+    outcomes_table,
     plain_finding,
     plot_effects,
     record_e_values,
@@ -152,6 +154,7 @@ __all__ = [
     "frame",
     "gamma_at",
     "group_finding",
+    "group_name",
     "groups_finding",
     "groups_table",
     "invitations",
@@ -160,6 +163,7 @@ __all__ = [
     "landmarks",
     "money_finding",
     "outcomes_by_group",
+    "outcomes_table",
     "overall",
     "overview",
     "partial_dependence",

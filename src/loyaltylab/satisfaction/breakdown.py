@@ -13,9 +13,12 @@ import pandas as pd
 from scipy.stats import chi2
 
 from loyaltylab.intervals import LEVEL, Z, clustered_error, holm, share_with_interval
+from loyaltylab.language import phrase
 from loyaltylab.numbers import chance, sentence
 from loyaltylab.periods import Span, of_ordinals
-from loyaltylab.satisfaction.scores import DETRACTORS, NAMES, SCALES, in_words
+from loyaltylab.satisfaction.invitations import UNKNOWN
+from loyaltylab.satisfaction.scores import DETRACTORS, NAMES, SCALES, Score
+from loyaltylab.segments.rfm import SEGMENTS
 
 MINIMUM = 30  # answers: groups with fewer are shown together, or not at all
 OTHERS = "all others"
@@ -199,23 +202,36 @@ def group_finding(table: pd.DataFrame, *, what: str) -> str:
     told = []
     for (name, part), p in zip(parts, holm(heterogeneity(part) for _, part in parts), strict=True):
         best, worst = part.nlargest(1, "score").iloc[0], part.nsmallest(1, "score").iloc[0]
-        verdict = "cannot be tested"
-        if not np.isnan(p):
-            verdict = (
-                f"is {'more' if p < 1 - LEVEL else 'no more'} than chance brings ({chance(p)})"
-            )
-        high, low = _with_ends(name, best), _with_ends(name, worst)
-        told.append(
-            sentence(
-                f"{NAMES[name]} is highest for {{best}} ({high}) and lowest for {{worst}} ({low}); "
-                f"that {what} differ {verdict}.",
-                best=str(best["group"]),
-                worst=str(worst["group"]),
-            )
+        extremes = sentence(
+            "{name} is highest for {best} ({high}, {high_low} to {high_high}) and lowest for {worst} "
+            "({low}, {low_low} to {low_high})",
+            name=NAMES[name],
+            best=group_name(best["group"]),
+            worst=group_name(worst["group"]),
+            **_ends(name, best, "high"),
+            **_ends(name, worst, "low"),
         )
-    return " ".join(told) or f"Too few answers to tell {what} apart."
+        told.append(f"{extremes}; {_verdict(p, what)}")
+    return " ".join(told) or phrase("Too few answers to tell {what} apart.", what=phrase(what))
 
 
-def _with_ends(instrument: str, row: pd.Series) -> str:
-    score, low, high = (in_words(instrument, row[end]) for end in ("score", "low", "high"))
-    return f"{score}, {low} to {high}"
+def _ends(instrument: str, row: pd.Series, name: str) -> dict[str, Score]:
+    ends = {name: "score", f"{name}_low": "low", f"{name}_high": "high"}
+    return {to: Score(instrument, row[column]) for to, column in ends.items()}
+
+
+def _verdict(p: float, what: str) -> str:
+    if np.isnan(p):
+        return phrase("that {what} differ cannot be tested.", what=phrase(what))
+    template = (
+        "that {what} differ is more than chance brings ({p})."
+        if p < 1 - LEVEL
+        else "that {what} differ is no more than chance brings ({p})."
+    )
+    return phrase(template, what=phrase(what), p=chance(p))
+
+
+def group_name(group: Any) -> str:
+    """A group as readers are told of it: one that is named here, in their language; data as they are."""
+    name = str(group)
+    return phrase(name) if name in (OTHERS, UNKNOWN, *SEGMENTS) else name

@@ -18,7 +18,8 @@ from statsmodels.discrete.discrete_model import Logit
 
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import LEVEL, Z, clustered_error
-from loyaltylab.numbers import Numbers, sentence, spanned
+from loyaltylab.language import phrase
+from loyaltylab.numbers import Numbers, spanned
 from loyaltylab.satisfaction.effect import LEAST, adjustment
 from loyaltylab.satisfaction.scores import NAMES
 
@@ -53,12 +54,19 @@ def foretell(frame: pd.DataFrame) -> Foretold:
     need = _PARTS * LEAST * (behaviour.shape[1] + 2 * len(there))
     if many < need:
         raise UnanswerableError(
-            f"surveys: expected at least {need:,} answers that were followed by an order and as many "
-            f"that were not, found {int(ordered.sum()):,} and {int((1 - ordered).sum()):,}. Collect "
-            "more answers to compare scores."
+            phrase(
+                "surveys: expected at least {need:,} answers that were followed by an order and as many "
+                "that were not, found {ordered:,} and {others:,}. Collect more answers to compare "
+                "scores.",
+                need=need,
+                ordered=int(ordered.sum()),
+                others=int((1 - ordered).sum()),
+            )
         )
     if not there:
-        raise UnanswerableError("surveys: expected answers that differ, found one score alone.")
+        raise UnanswerableError(
+            phrase("surveys: expected answers that differ, found one score alone.")
+        )
     known = {BASE: [behaviour]} | {NAMES[n]: [behaviour, scores[n][over]] for n in there}
     if len(there) > 1:
         known[ALL] = [behaviour, *(scores[name][over] for name in there)]
@@ -145,36 +153,35 @@ def _placements(y: np.ndarray, chance: np.ndarray) -> tuple[float, np.ndarray]:
 def contest_finding(table: pd.DataFrame | None) -> str:
     """Which score tells most, from `compared` if there is one: a heading and its sentences."""
     if table is None:
-        return (
+        return phrase(
             "## Which score tells most cannot be told\n\n"
             "Too few answers lie far enough back to try models on customers whom they have not seen."
         )
     base, others = table.iloc[0], table.iloc[1:]
     better = others[others["low"] > 0].sort_values("more_auc", ascending=False)
     heading = (
-        "Earlier orders tell who orders again; no score adds to that"
+        phrase("Earlier orders tell who orders again; no score adds to that")
         if better.empty
-        else f"Of the scores, {better.iloc[0]['model']} adds most to what earlier orders tell"
-    )
-    said = "; ".join(
-        sentence(
-            "{model} {more:+.1f} ({low:+.1f} to {high:+.1f})",
-            model=row["model"],
-            **{
-                k: 100 * row[name]
-                for k, name in (("more", "more_auc"), ("low", "low"), ("high", "high"))
-            },
+        else phrase(
+            "Of the scores, all scores adds most to what earlier orders tell"
+            if better.iloc[0]["model"] == ALL
+            else "Of the scores, {model} adds most to what earlier orders tell",
+            model=better.iloc[0]["model"],
         )
-        for row in others.to_dict("records")
     )
-    return f"## {heading}\n\n" + sentence(
+    changes = 100 * others[["more_auc", "low", "high"]]
+    said = "; ".join(
+        f"{phrase(model)} {spanned(*change)}"
+        for model, change in zip(others["model"], changes.to_numpy(), strict=True)
+    )
+    text = phrase(
         "Of two customers, one who orders again and one who does not, behaviour alone tells which is "
-        "which in {auc:.1%} of cases. With a score beside it that changes by, in points: ",
+        "which in {auc:.1%} of cases. With a score beside it that changes by, in points: {said}. Each "
+        "is tried on customers whom its model has not seen, and may use what they had answered by then.",
         auc=base["auc"],
-    ) + said + (
-        ". Each is tried on customers whom its model has not seen, and may use what they had answered "
-        "by then."
-    )  # fmt: skip
+        said=said,
+    )
+    return f"## {heading}\n\n{text}"
 
 
 def record_contest(numbers: Numbers, table: pd.DataFrame, told: Foretold) -> None:
@@ -188,8 +195,11 @@ def record_contest(numbers: Numbers, table: pd.DataFrame, told: Foretold) -> Non
         low=last["low"],
         high=last["high"],
         level=LEVEL,
-        definition=f"area under the curve of ordering again by {last['model']} and behaviour, less that "
-        "by behaviour alone, on customers not seen",
+        definition=phrase(
+            "area under the curve of ordering again by {model} and behaviour, less that by behaviour "
+            "alone, on customers not seen",
+            model=phrase(last["model"]),
+        ),
     )
 
 
@@ -197,7 +207,7 @@ def contest_table(table: pd.DataFrame) -> pd.DataFrame:
     """`compared` for readers. Grain: one model."""
     return pd.DataFrame(
         {
-            "known": table["model"],
+            "known": table["model"].map(phrase),
             "area under the curve": table["auc"],
             "more": _ends(table, "more_auc", "low", "high"),
             "mean squared error": table["brier"],

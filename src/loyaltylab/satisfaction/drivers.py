@@ -19,6 +19,7 @@ from statsmodels.miscmodels.ordinal_model import OrderedModel
 from loyaltylab import plots
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import LEVEL, Z, holm
+from loyaltylab.language import phrase, shown
 from loyaltylab.numbers import chance, sentence, spanned
 from loyaltylab.satisfaction.scores import NAMES, SCALES
 
@@ -26,6 +27,7 @@ DAYS = 30  # before an answer: a case opened in them may still be felt
 _PER_PARAMETER = 10  # answers
 _KNOWN = 0.8  # of answers must know a wait for it to be among the drivers
 _STEP = 1e-5
+_UNSAID = "not said"  # topic of a case that has none
 _TYPES = {"reopened": "boolean", "topic": "string"}
 
 
@@ -125,19 +127,24 @@ def fit_drivers(frame: pd.DataFrame, instrument: str) -> Drivers:
     if rows["reopened"].notna().all() and rows["reopened"].nunique() > 1:
         columns.append(rows["reopened"].to_numpy(float))
         names.append("reopened")
-    topics = rows["topic"].fillna("not said").value_counts()
+    topics = rows["topic"].fillna(_UNSAID).value_counts()
     often = sorted(str(topic) for topic, n in topics.items() if n >= _PER_PARAMETER)
     usual = max(often, key=lambda topic: topics[topic], default="")  # what others are beside
     for topic in (topic for topic in often if topic != usual):
-        columns.append((rows["topic"].fillna("not said") == topic).to_numpy(float))
+        columns.append((rows["topic"].fillna(_UNSAID) == topic).to_numpy(float))
         names.append(f"topic: {topic}")
     values = np.unique(rows["score"])
     good = int((values < SCALES[instrument][2]).sum())
     need = _PER_PARAMETER * (len(columns) + len(values) - 1)
     if len(rows) < need or not columns or good in (0, len(values)):
         raise UnanswerableError(
-            f"surveys: expected at least {max(need, 1):,} answers to {NAMES[instrument]} after a "
-            f"support case, good ones and others, found {len(rows):,}. Collect more answers."
+            phrase(
+                "surveys: expected at least {need:,} answers to {name} after a support case, good ones "
+                "and others, found {found:,}. Collect more answers.",
+                need=max(need, 1),
+                name=NAMES[instrument],
+                found=len(rows),
+            )
         )
     x = np.column_stack(columns)
     kept = x.std(axis=0) > 0
@@ -203,18 +210,28 @@ _WORDS = {
     "solution": "a solution that takes twice as long",
     "reopened": "a case that had to be reopened",
 }
+_FALLS = {
+    "reply": "{name} falls with a first reply that takes twice as long",
+    "solution": "{name} falls with a solution that takes twice as long",
+    "reopened": "{name} falls with a case that had to be reopened",
+}
+_RISES = {
+    "reply": "{name} rises with a first reply that takes twice as long",
+    "solution": "{name} rises with a solution that takes twice as long",
+    "reopened": "{name} rises with a case that had to be reopened",
+}
 
 
 def drivers_finding(model: Drivers, table: pd.DataFrame) -> str:
     """What moves the score, from `effects_of`: a heading and its sentences."""
     name, sure = NAMES[model.instrument], table[table["p"] < 1 - LEVEL]
     if sure.empty:
-        heading = f"Nothing that service did is shown to move {name}"
+        heading = "Nothing that service did is shown to move {name}"
     elif sure.iloc[0]["driver"] in _WORDS:
-        way = "falls" if sure.iloc[0]["more"] < 0 else "rises"
-        heading = f"{name} {way} with {_WORDS[sure.iloc[0]['driver']]}"
+        way = _FALLS if sure.iloc[0]["more"] < 0 else _RISES
+        heading = way[sure.iloc[0]["driver"]]
     else:
-        heading = f"{name} depends on what a case is about"
+        heading = "{name} depends on what a case is about"
     told = sure if len(sure) else table.nsmallest(1, "p")
     said = "; ".join(
         sentence(
@@ -225,12 +242,17 @@ def drivers_finding(model: Drivers, table: pd.DataFrame) -> str:
         )
         for row in told.to_dict("records")
     )
-    return f"## {heading}\n\n" + sentence(
-        "Of {n:,} answers within {days} days of a support case, in the share of good ones: {what}",
+    text = phrase(
+        "Of {n:,} answers within {days} days of a support case, in the share of good ones: {said}. "
+        "Compared are answers that are alike in all the other respects."
+        if len(sure)
+        else "Of {n:,} answers within {days} days of a support case, in the share of good ones: what "
+        "comes nearest is that {said}. Compared are answers that are alike in all the other respects.",
         n=len(model.rows),
         days=DAYS,
-        what="" if len(sure) else "what comes nearest is that ",
-    ) + said + ". Compared are answers that are alike in all the other respects."  # fmt: skip
+        said=said,
+    )
+    return f"## {phrase(heading, name=name)}\n\n{text}"
 
 
 def drivers_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -246,7 +268,12 @@ def drivers_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _in_words(driver: str) -> str:
-    return _WORDS.get(driver, driver.replace("topic: ", "a case about "))
+    if driver in _WORDS:
+        return phrase(_WORDS[driver])
+    topic = driver.removeprefix("topic: ")
+    if topic == _UNSAID:
+        return phrase("a case about not said")
+    return phrase("a case about {topic}", topic=topic)
 
 
 def plot_dependence(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -259,17 +286,26 @@ def plot_dependence(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_xscale("log")
     ends = table["hours"].min(), table["hours"].max()
     ticks = [t for t in (0.5, 1, 2, 4, 8, 16, 24, 48, 96) if ends[0] <= t <= ends[1]]
-    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    ax.set_xticks(ticks, [shown(t, "g") for t in ticks])
     ax.minorticks_off()
     ax.yaxis.set_major_formatter(plots.percent)
-    ax.set(xlabel="hours to the first reply", ylabel="good answers")
+    ax.set(xlabel=phrase("hours to the first reply"), ylabel=phrase("good answers"))
     return ax
 
 
 def describe_dependence(table: pd.DataFrame) -> str:
     """The curve in words."""
     told = [
-        f"{row['hours']:.1f} hours {row['share']:.0%} ({row['low']:.0%} to {row['high']:.0%})"
-        for row in table.iloc[[0, len(table) // 2, -1]].to_dict("records")
+        phrase(
+            "{hours:.1f} hours {share:.0%} ({low:.0%} to {high:.0%})",
+            hours=row.hours,
+            share=row.share,
+            low=row.low,
+            high=row.high,
+        )
+        for row in table.iloc[[0, len(table) // 2, -1]].itertuples()
     ]
-    return f"Curve of the share of good answers by hours to the first reply: {', '.join(told)}."
+    return phrase(
+        "Curve of the share of good answers by hours to the first reply: {told}.",
+        told=", ".join(told),
+    )

@@ -22,6 +22,7 @@ from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import Z, clustered_error
+from loyaltylab.language import phrase
 from loyaltylab.satisfaction.still_there import StateShift
 
 _YEAR = 365.25
@@ -161,16 +162,23 @@ def fit(
     told = np.column_stack([np.ones(len(terms)), terms])
     if np.linalg.matrix_rank(told) < told.shape[1]:
         raise UnanswerableError(
-            "surveys: expected answers that differ, good ones and others, found some kind lacking. "
-            "Nothing can be told by a score that is always the same."
+            phrase(
+                "surveys: expected answers that differ, good ones and others, found some kind lacking. "
+                "Nothing can be told by a score that is always the same."
+            )
         )
     x, many = np.column_stack([terms, adjusted]), int(min(ordered.sum(), (1 - ordered).sum()))
     need = LEAST * x.shape[1]
     if many < need:
         raise UnanswerableError(
-            f"surveys: expected at least {need:,} answers that were followed by an order and as many "
-            f"that were not, found {int(ordered.sum()):,} and {int((1 - ordered).sum()):,}. Collect "
-            "more answers, or shorten or lengthen the window."
+            phrase(
+                "surveys: expected at least {need:,} answers that were followed by an order and as many "
+                "that were not, found {ordered:,} and {others:,}. Collect more answers, or shorten or "
+                "lengthen the window.",
+                need=need,
+                ordered=int(ordered.sum()),
+                others=int((1 - ordered).sum()),
+            )
         )
     if start is None:
         share, start = ordered.mean(), np.zeros(x.shape[1])
@@ -189,8 +197,10 @@ def fit(
     log_odds = np.abs(x @ found.params)
     if not found.converged or not np.isfinite(found.bse).all() or log_odds.max() > _SETTLED:
         raise UnanswerableError(
-            "surveys: expected answers that ordering again does not follow from, found that some value "
-            "of the score, or of what went before, settles it. Collect more answers."
+            phrase(
+                "surveys: expected answers that ordering again does not follow from, found that some "
+                "value of the score, or of what went before, settles it. Collect more answers."
+            )
         )
     return Fitted(
         np.asarray(found.params), np.asarray(found.cov_params()), adjusted, there, float(found.llf)
@@ -216,7 +226,9 @@ def effect(
     1979, Demography 16, 439–454). The uncertainty of both is in the error. Raises as `fit`.
     """
     if frame.empty:
-        raise UnanswerableError("surveys: expected answers whose window is over, found none.")
+        raise UnanswerableError(
+            phrase("surveys: expected answers whose window is over, found none.")
+        )
     scores, ordered = frame["score"].to_numpy(float), frame["ordered"].to_numpy(float)
     persons, adjusted = frame["person"].to_numpy(), adjustment(frame)
     low, high = (terms(np.broadcast_to(end, scores.shape)) for end in ends(scores, contrast))
@@ -262,7 +274,9 @@ def plain(frame: pd.DataFrame) -> Effect:
     x, y = frame["score"].to_numpy(float), frame["ordered"].to_numpy(float)
     away = x - x.mean()
     if not away.any():
-        raise UnanswerableError("surveys: expected answers that differ, found one score alone.")
+        raise UnanswerableError(
+            phrase("surveys: expected answers that differ, found one score alone.")
+        )
     slope = away @ y / (away @ away)
     rest = away * (y - y.mean() - slope * away)
     error = clustered_error(rest / (away @ away), frame["person"])

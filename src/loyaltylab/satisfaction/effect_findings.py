@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from loyaltylab import plots
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import LEVEL, share_with_interval
+from loyaltylab.language import filled, listed, phrase
 from loyaltylab.numbers import Numbers, chance, sentence, spanned
 from loyaltylab.satisfaction import evidence
 from loyaltylab.satisfaction.effect import OWN_STEP, Effect, ladder
@@ -75,13 +76,11 @@ def plain_finding(table: pd.DataFrame, frame: pd.DataFrame, *, window: int) -> s
             sentence(
                 "Of those who gave a good {name}, {good:.0%} ordered again within {window} days, of "
                 "those who gave a bad one {bad:.0%} (rank correlation of score and ordering again "
-                "{spearman:+.2f}"
-                + (
-                    ""
-                    if np.isnan(found["cohorts"])
-                    else "; of monthly cohorts' means {cohorts:+.2f}"
-                )
-                + ").",
+                "{spearman:+.2f})."
+                if np.isnan(found["cohorts"])
+                else "Of those who gave a good {name}, {good:.0%} ordered again within {window} days, "
+                "of those who gave a bad one {bad:.0%} (rank correlation of score and ordering again "
+                "{spearman:+.2f}; of monthly cohorts' means {cohorts:+.2f}).",
                 name=NAMES[str(name)],
                 good=good["share"],
                 bad=bad["share"],
@@ -91,25 +90,35 @@ def plain_finding(table: pd.DataFrame, frame: pd.DataFrame, *, window: int) -> s
             )
         )
     if not said:
-        return (
+        return phrase(
             "## Whether the satisfied order again cannot be seen yet\n\n"
             "Too few answers lie far enough back to tell good from bad ones."
         )
     heading = "Customers who answer well order again more often" if any(apart) else (
         "Customers who answer well do not clearly order again more often"
     )  # fmt: skip
-    return (
-        f"## {heading}\n\n{' '.join(said)} Both numbers are what a dashboard shows. Neither says that "
-        "satisfaction did it: who answers, what came first and what drives both are still in them; and "
-        "what holds of cohorts' means need not hold of any customer."
+    said.append(
+        phrase(
+            "Both numbers are what a dashboard shows. Neither says that satisfaction did it: who "
+            "answers, what came first and what drives both are still in them; and what holds of "
+            "cohorts' means need not hold of any customer."
+        )
     )
+    return f"## {phrase(heading)}\n\n{' '.join(said)}"
+
+
+def outcomes_table(table: pd.DataFrame) -> pd.DataFrame:
+    """`outcomes_by_group` for readers. Grain: instrument × group."""
+    answers = [phrase(group) for group in table["group"]]
+    told = table.assign(instrument=table["instrument"].map(NAMES), group=answers)
+    return told.rename(columns={"group": "answer"})
 
 
 def effect_finding(found: Ladders, shift: StateShift, *, window: int) -> str:
     """The answer of the page: what a step of each score goes with, and how sure that is."""
     main = main_effects(found)
     if not main:
-        return (
+        return phrase(
             "## Whether a better score keeps customers cannot be told\n\n"
             "Too few answers lie far enough back to compare customers who behaved alike."
         )
@@ -127,15 +136,17 @@ def effect_finding(found: Ladders, shift: StateShift, *, window: int) -> str:
     ]
     unsure = {name: one for name, one in main.items() if one.low <= 0 <= one.high}
     if unsure:
-        each = [f"{one.needed(_WORTH):,} of {NAMES[name]}" for name, one in unsure.items()]
-        needed = each[0] if len(each) == 1 else f"{', '.join(each[:-1])} and {each[-1]}"
+        each = [
+            phrase("{answers:,} of {name}", answers=one.needed(_WORTH), name=NAMES[name])
+            for name, one in unsure.items()
+        ]
         said.append(
             sentence(
                 "Where the interval holds 0, nothing is shown, neither an effect nor that there is "
                 "none: to see one of {worth:.0f} point a step would take about as many answers as "
                 "{needed}.",
                 worth=100 * _WORTH,
-                needed=needed,
+                needed=listed(each),
             )
         )
     if shift.thresholds:
@@ -143,33 +154,36 @@ def effect_finding(found: Ladders, shift: StateShift, *, window: int) -> str:
         said.append(
             sentence(
                 "Who had silently left by the time of the answer scored {shift:.2f} standard deviations "
-                "{way} ({low:+.2f} to {high:+.2f}); that is an effect of leaving on the score, and is "
-                "taken out.",
+                "lower ({low:+.2f} to {high:+.2f}); that is an effect of leaving on the score, and is "
+                "taken out."
+                if shift.shift < 0
+                else "Who had silently left by the time of the answer scored {shift:.2f} standard "
+                "deviations higher ({low:+.2f} to {high:+.2f}); that is an effect of leaving on the "
+                "score, and is taken out.",
                 shift=abs(shift.shift),
-                way="lower" if shift.shift < 0 else "higher",
                 low=low,
                 high=high,
             )
         )
-    return f"## {_answer(main)}\n\n{' '.join(said)}"
+    return f"## {_answer(main, _ANSWERS)}\n\n{' '.join(said)}"
 
 
 def short_answer(found: Ladders, *, window: int) -> str:
     """The answer of the page in two sentences, for its top."""
     main = main_effects(found)
     if not main:
-        return "**In short: whether a better score keeps customers cannot be told yet.**"
+        return phrase("**In short: whether a better score keeps customers cannot be told yet.**")
     name, one = next(iter(main.items()))
-    return sentence(
-        "**In short: {answer}.** Of customers who behaved alike, one step of {name} goes with "
-        "{value:+.1f} points ({low:+.1f} to {high:+.1f}, 95% confidence) in the chance of ordering "
-        "again within {window} days, where the plain look says {plain:+.1f}.",
-        answer=_answer(main)[0].lower() + _answer(main)[1:],
+    said = sentence(
+        "Of customers who behaved alike, one step of {name} goes with {value:+.1f} points ({low:+.1f} "
+        "to {high:+.1f}, 95% confidence) in the chance of ordering again within {window} days, where "
+        "the plain look says {plain:+.1f}.",
         name=NAMES[name],
         window=window,
         plain=100 * found[name]["plain"].value,
         **_in_points(one),
     )
+    return f"{_answer(main, _IN_SHORT)} {said}"
 
 
 def main_effects(found: Ladders) -> dict[str, Effect]:
@@ -177,18 +191,32 @@ def main_effects(found: Ladders) -> dict[str, Effect]:
     return {name: methods[_MAIN] for name, methods in found.items() if _MAIN in methods}
 
 
-def _answer(main: Mapping[str, Effect]) -> str:
+_ANSWERS = {
+    "more": "Customers with a better {scores} order again more often",
+    "less": "Customers with a better {scores} order again less often",
+    "unshown": "That a better score keeps customers is not shown",
+}
+_IN_SHORT = {
+    "more": "**In short: customers with a better {scores} order again more often.**",
+    "less": "**In short: customers with a better {scores} order again less often.**",
+    "unshown": "**In short: that a better score keeps customers is not shown.**",
+}
+
+
+def _answer(main: Mapping[str, Effect], templates: Mapping[str, str]) -> str:
     better = [NAMES[name] for name, one in main.items() if one.low > 0]
     worse = [NAMES[name] for name, one in main.items() if one.high < 0]
     if better:
-        return f"Customers with a better {_listed(better)} order again more often"
+        return phrase(templates["more"], scores=_one_of(better))
     if worse:
-        return f"Customers with a better {_listed(worse)} order again less often"
-    return "That a better score keeps customers is not shown"
+        return phrase(templates["less"], scores=_one_of(worse))
+    return phrase(templates["unshown"])
 
 
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+def _one_of(names: list[str]) -> str:
+    if len(names) == 1:
+        return names[0]
+    return phrase("{others} or {last}", others=", ".join(names[:-1]), last=names[-1])
 
 
 def record_effects(numbers: Numbers, found: Ladders, *, window: int) -> None:
@@ -206,8 +234,13 @@ def record_effects(numbers: Numbers, found: Ladders, *, window: int) -> None:
                 low=100 * one.low,
                 high=100 * one.high,
                 level=LEVEL,
-                definition=f"chance of ordering again within {window} days of the answer, one step of "
-                f"{NAMES[name]} more, {METHODS[method]}",
+                definition=phrase(
+                    "chance of ordering again within {window} days of the answer, one step of {name} "
+                    "more, {method}",
+                    window=window,
+                    name=NAMES[name],
+                    method=phrase(METHODS[method]),
+                ),
             )
 
 
@@ -239,24 +272,26 @@ def plot_effects(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             colour = plots.MODEL if main else plots.OBSERVED
             ends = [[row["points"] - row["low"]], [row["high"] - row["points"]]]
             ax.errorbar([row["points"]], [at], xerr=ends, fmt="o", color=colour, elinewidth=2)
-            places.append((at, f"{row['score']} {row['a step goes with']}"))
+            places.append((at, f"{row['score']} {phrase(row['a step goes with'])}"))
             at -= 1
         at -= 0.5
     ax.axvline(0, color=plots.NEUTRAL, linewidth=1)
     ax.set_yticks([place for place, _ in places], [label for _, label in places])
     ax.grid(visible=False, axis="y")
-    ax.set(xlabel="points more chance to order again, a step of the score")
+    ax.set(xlabel=phrase("points more chance to order again, a step of the score"))
     return ax
 
 
 def describe_effects(table: pd.DataFrame) -> str:
     """The figure in words."""
     told = [
-        f"{row['score']} {row['a step goes with']}: {row['points']:+.1f} ({row['low']:+.1f} to "
-        f"{row['high']:+.1f})"
+        f"{row['score']} {phrase(row['a step goes with'])}: "
+        + spanned(row["points"], row["low"], row["high"])
         for row in table.to_dict("records")
     ]
-    return f"Points with 95% intervals, for one step of the score more: {'; '.join(told)}."
+    return phrase(
+        "Points with 95% intervals, for one step of the score more: {told}.", told="; ".join(told)
+    )
 
 
 def bad_to_good(frame: pd.DataFrame, shift: StateShift) -> dict[str, Effect]:
@@ -276,8 +311,11 @@ def record_e_values(numbers: Numbers, groups: Mapping[str, Effect]) -> None:
             evidence.e_value(one)[0],
             unit="ratio of risks",
             n=one.answers,
-            definition=f"how strongly something unknown must go with both, a good {NAMES[name]} and "
-            "ordering again, to make all of the difference from a bad one",
+            definition=phrase(
+                "how strongly something unknown must go with both, a good {name} and ordering again, to "
+                "make all of the difference from a bad one",
+                name=NAMES[name],
+            ),
         )
 
 
@@ -300,13 +338,15 @@ def checks(frame: pd.DataFrame, shift: StateShift, groups: Mapping[str, Effect])
             "window before, points a step": _points(_if_told(lambda o=own: evidence.before(o))),
             "rate of ordering a step": _ratio(_if_told(lambda o=own: evidence.hazard(o))),
             "odds a step, same customer": _ratio(None if np.isnan(same.odds) else ends),
-            "E-value": "–" if whole is None else "{:.1f} ({:.1f})".format(*evidence.e_value(whole)),
+            "E-value": "–"
+            if whole is None
+            else filled("{:.1f} ({:.1f})", *evidence.e_value(whole)),
             "losses and gains alike": "–" if bent is None else chance(bent.p_equal),
             "all steps alike": "–"
             if bent is None or np.isnan(bent.p_line)
             else chance(bent.p_line),
         }
-    table = pd.DataFrame(told)
+    table = pd.DataFrame(told).rename(index=phrase)
     return table.rename_axis("way to ask").reset_index()
 
 
@@ -350,18 +390,17 @@ def truth_finding(
         true = planted.true_effect(rows, chances.loc[rows.index], OWN_STEP)
         numbers.record(
             f"satisfaction.truth.effect_{name}", 100 * true, unit="points", n=len(rows),
-            definition=f"satisfaction.effect_{name} from the true chances of these customers",
+            definition=phrase(
+                "{effect} from the true chances of these customers",
+                effect=f"satisfaction.effect_{name}",
+            ),
         )  # fmt: skip
         plain = found[name]["plain"]
         said.append(
             sentence(
-                "One step of {name} is worth **{true:+.1f} points** in truth, {where} the interval of "
-                "the page ({low:+.1f} to {high:+.1f}) and {looks} that of the first sight "
-                "({plain_low:+.1f} to {plain_high:+.1f}).",
+                _IN_TRUTH[_holds(main, true), _holds(plain, true)],
                 name=NAMES[name],
                 true=100 * true,
-                where=_where(true, main),
-                looks=_where(true, plain),
                 low=100 * main.low,
                 high=100 * main.high,
                 plain_low=100 * plain.low,
@@ -371,5 +410,34 @@ def truth_finding(
     return " ".join(said)
 
 
-def _where(true: float, one: Effect) -> str:
-    return "inside" if one.low <= true <= one.high else "outside"
+# Whether the interval of the page holds the truth, and whether that of the first sight does.
+_IN_TRUTH = {
+    (
+        True,
+        True,
+    ): "One step of {name} is worth **{true:+.1f} points** in truth, inside the interval of "
+    "the page ({low:+.1f} to {high:+.1f}) and inside that of the first sight ({plain_low:+.1f} to "
+    "{plain_high:+.1f}).",
+    (
+        True,
+        False,
+    ): "One step of {name} is worth **{true:+.1f} points** in truth, inside the interval of "
+    "the page ({low:+.1f} to {high:+.1f}) and outside that of the first sight ({plain_low:+.1f} to "
+    "{plain_high:+.1f}).",
+    (
+        False,
+        True,
+    ): "One step of {name} is worth **{true:+.1f} points** in truth, outside the interval "
+    "of the page ({low:+.1f} to {high:+.1f}) and inside that of the first sight ({plain_low:+.1f} to "
+    "{plain_high:+.1f}).",
+    (
+        False,
+        False,
+    ): "One step of {name} is worth **{true:+.1f} points** in truth, outside the interval "
+    "of the page ({low:+.1f} to {high:+.1f}) and outside that of the first sight ({plain_low:+.1f} to "
+    "{plain_high:+.1f}).",
+}
+
+
+def _holds(one: Effect, value: float) -> bool:
+    return one.low <= value <= one.high

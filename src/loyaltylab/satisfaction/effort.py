@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from loyaltylab.intervals import difference_interval
+from loyaltylab.language import phrase
 from loyaltylab.numbers import sentence
-from loyaltylab.satisfaction.contest import BASE
 from loyaltylab.satisfaction.effect import Effect
 from loyaltylab.satisfaction.scores import NAMES
 
@@ -31,7 +31,7 @@ def effort_finding(
     """
     ces = outcomes[outcomes["instrument"] == "ces"].set_index("group").to_dict("index")
     if not {"bad", "good"} <= set(ces) or "ces" not in groups:
-        return (
+        return phrase(
             "## Whether effort drives customers away cannot be told yet\n\n"
             "Too few answers to CES lie far enough back to tell those who had it hard from the others."
         )
@@ -61,7 +61,7 @@ def effort_finding(
         alike_low=100 * one.low,
         alike_high=100 * one.high,
     )
-    return f"## {heading}\n\n{said}{_beside_others(contest)}"
+    return f"## {phrase(heading)}\n\n{said}{_beside_others(contest)}"
 
 
 def _beside_others(contest: pd.DataFrame | None) -> str:
@@ -72,16 +72,23 @@ def _beside_others(contest: pd.DataFrame | None) -> str:
     own = single[single["model"] == NAMES["ces"]].iloc[0]
     best = str(single["model"].iloc[-1])
     if own["low"] <= 0:
-        told = "nothing more that can be shown"
+        template = (
+            "Of who orders again, how hard it was tells nothing more that can be shown beside behaviour "
+            "alone ({more:+.1f} points, {low:+.1f} to {high:+.1f})."
+        )
+    elif best == NAMES["ces"]:
+        template = (
+            "Of who orders again, how hard it was tells more than any other score beside behaviour "
+            "alone ({more:+.1f} points, {low:+.1f} to {high:+.1f})."
+        )
     else:
-        told = (
-            "more than any other score" if best == NAMES["ces"] else f"something, but {best} more"
+        template = (
+            "Of who orders again, how hard it was tells something, but {best} more beside behaviour "
+            "alone ({more:+.1f} points, {low:+.1f} to {high:+.1f})."
         )
     return " " + sentence(
-        "Of who orders again, how hard it was tells {told} beside {base} ({more:+.1f} points, "
-        "{low:+.1f} to {high:+.1f}).",
-        told=told,
-        base=BASE,
+        template,
+        best=best,
         more=100 * own["more_auc"],
         low=100 * own["low"],
         high=100 * own["high"],

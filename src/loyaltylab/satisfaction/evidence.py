@@ -14,6 +14,7 @@ from statsmodels.duration.hazard_regression import PHReg
 
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import Z
+from loyaltylab.language import phrase
 from loyaltylab.satisfaction.effect import (
     LASTING,
     LEAST,
@@ -111,7 +112,9 @@ def hazard(frame: pd.DataFrame) -> tuple[float, float, float]:
     Raises UnanswerableError if there are fewer than LEAST orders for a parameter.
     """
     if frame["score"].nunique() < 2:
-        raise UnanswerableError("surveys: expected answers that differ, found one score alone.")
+        raise UnanswerableError(
+            phrase("surveys: expected answers that differ, found one score alone.")
+        )
     found, _ = cox(frame, np.column_stack([frame["score"], adjustment(frame)[:, 1:]]))
     value, error = found.params[0], found.bse[0]
     return tuple(float(np.exp(value + by * error)) for by in (0, -Z, Z))  # type: ignore[return-value]
@@ -128,8 +131,12 @@ def cox(frame: pd.DataFrame, x: np.ndarray) -> tuple[Any, np.ndarray]:
     rows = time > 0
     if ordered[rows].sum() < LEAST * x.shape[1]:
         raise UnanswerableError(
-            f"surveys: expected at least {LEAST * x.shape[1]:,} orders after an answer, found "
-            f"{int(ordered[rows].sum()):,}. Collect more answers."
+            phrase(
+                "surveys: expected at least {need:,} orders after an answer, found {ordered:,}. Collect "
+                "more answers.",
+                need=LEAST * x.shape[1],
+                ordered=int(ordered[rows].sum()),
+            )
         )
     model = PHReg(time[rows], x[rows], status=ordered[rows], ties="efron")
     return model.fit(groups=frame["person"].to_numpy()[rows]), rows

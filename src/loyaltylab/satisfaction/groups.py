@@ -13,14 +13,36 @@ import pandas as pd
 
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import LEVEL, holm
+from loyaltylab.language import phrase
 from loyaltylab.numbers import chance, sentence, spanned
-from loyaltylab.satisfaction.breakdown import heterogeneity
+from loyaltylab.satisfaction.breakdown import group_name, heterogeneity
 from loyaltylab.satisfaction.effect import LASTING, OWN_STEP, Effect, effect, linear
 from loyaltylab.satisfaction.scores import NAMES
 from loyaltylab.satisfaction.still_there import StateShift
 
 # Column of `landmarks` → what its groups are called; and orders so far in groups, by the first of them.
 GROUPINGS = {"channel": "channel", "orders": "orders so far"}
+_COMPARED = {
+    (
+        "channel",
+    ): "Customers were compared by channel; that the effect differs is no more than chance "
+    "brings (of {tests} comparisons together, the strongest has {p}).",
+    (
+        "orders",
+    ): "Customers were compared by orders so far; that the effect differs is no more than "
+    "chance brings (of {tests} comparisons together, the strongest has {p}).",
+    (
+        "channel",
+        "orders",
+    ): "Customers were compared by channel and by orders so far; that the effect "
+    "differs is no more than chance brings (of {tests} comparisons together, the strongest has {p}).",
+}
+_DIFFERENT = {
+    "channel": "By channel, a step of {name} goes with most for {best}, {most} points, and with least "
+    "for {least}, {few}; {p} for all comparisons together.",
+    "orders": "By orders so far, a step of {name} goes with most for {best}, {most} points, and with "
+    "least for {least}, {few}; {p} for all comparisons together.",
+}
 _ORDERS = {1: "one", 2: "two or three", 4: "four or more"}
 
 
@@ -67,37 +89,36 @@ def _effect(rows: pd.DataFrame, shift: StateShift) -> Effect | None:
 def groups_finding(table: pd.DataFrame) -> str:
     """Whether the effect differs between groups, from `effects_by_group`."""
     if table.empty:
-        return (
+        return phrase(
             "## Whom a better score keeps more than others cannot be told\n\n"
             "Too few answers of any two groups lie far enough back."
         )
     parts = [part for _, part in table.groupby(_KEYS, sort=False)]
     sure = [part for part in parts if part["p"].iloc[0] < 1 - LEVEL]
     if not sure:
-        return "## A better score is not shown to keep some more than others\n\n" + sentence(
-            "Customers were compared by {groupings}; that the effect differs is no more than chance "
-            "brings (of {tests} comparisons together, the strongest has {p}).",
-            groupings=" and by ".join(GROUPINGS[g] for g in table["grouping"].unique()),
+        compared = tuple(g for g in GROUPINGS if g in set(table["grouping"]))
+        heading = phrase("A better score is not shown to keep some more than others")
+        text = sentence(
+            _COMPARED[compared],
             tests=len(parts),
             p=chance(min(part["p"].iloc[0] for part in parts)),
         )
+        return f"## {heading}\n\n{text}"
     said = []
     for part in sure:
         best, least = part.nlargest(1, "score").iloc[0], part.nsmallest(1, "score").iloc[0]
         said.append(
             sentence(
-                "By {grouping}, a step of {name} goes with most for {best}, {most} points, and with "
-                "least for {least}, {few}; {p} for all comparisons together.",
-                grouping=GROUPINGS[best["grouping"]],
+                _DIFFERENT[best["grouping"]],
                 name=NAMES[best["instrument"]],
-                best=str(best["group"]),
+                best=_group(best),
                 most=_in_points(best),
-                least=str(least["group"]),
+                least=_group(least),
                 few=_in_points(least),
                 p=chance(best["p"]),
             )
         )
-    return f"## Whom a better score keeps depends on the customer\n\n{' '.join(said)}"
+    return f"## {phrase('Whom a better score keeps depends on the customer')}\n\n{' '.join(said)}"
 
 
 def groups_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -105,13 +126,17 @@ def groups_table(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "score": table["instrument"].map(NAMES),
-            "by": table["grouping"].map(GROUPINGS),
-            "group": table["group"],
+            "by": [phrase(GROUPINGS[grouping]) for grouping in table["grouping"]],
+            "group": [_group(row) for _, row in table.iterrows()],
             "points a step": [_in_points(row) for _, row in table.iterrows()],
             "answers": table["answers"],
             "all alike": table["p"].map(chance),
         }
     )
+
+
+def _group(row: pd.Series) -> str:
+    return phrase(row["group"]) if row["grouping"] == "orders" else group_name(row["group"])
 
 
 def _in_points(row: pd.Series) -> str:

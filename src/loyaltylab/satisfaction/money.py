@@ -12,6 +12,7 @@ import pandas as pd
 
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import LEVEL, clustered_error
+from loyaltylab.language import phrase
 from loyaltylab.numbers import Numbers, sentence
 from loyaltylab.satisfaction.effect import Effect, Estimate
 from loyaltylab.satisfaction.effect_findings import Ladders, main_effects
@@ -75,7 +76,10 @@ def of_retained(frame: pd.DataFrame, earned: pd.DataFrame) -> Estimate:
     again = both["ordered"].to_numpy() == 1
     if not 0 < again.sum() < len(again):
         raise UnanswerableError(
-            "surveys: expected answers that were followed by an order and others, found one kind alone."
+            phrase(
+                "surveys: expected answers that were followed by an order and others, found one kind "
+                "alone."
+            )
         )
     means = money[again].mean(), money[~again].mean()
     adds = np.where(again, (money - means[0]) / again.sum(), -(money - means[1]) / (~again).sum())
@@ -122,8 +126,13 @@ def record_money(
         low=step.low,
         high=step.high,
         level=LEVEL,
-        definition=f"margin that {CUSTOMERS} customers would bring more if {NAMES[instrument]} were one "
-        f"step higher and did what it goes with: within {window} days, and expected after",
+        definition=phrase(
+            "margin that {customers} customers would bring more if {name} were one step higher and did "
+            "what it goes with: within {window} days, and expected after",
+            customers=CUSTOMERS,
+            name=NAMES[instrument],
+            window=window,
+        ),
     )
 
 
@@ -132,16 +141,21 @@ def money_finding(
 ) -> str:
     """What a step is worth. steps : of each instrument, its `Effect`, `of_retained` and `of_step`."""
     if not steps:
-        return (
+        return phrase(
             "## What a better score is worth cannot be told\n\n"
             "Too few answers lie far enough back to tell what goes with one."
         )
     sure = [name for name, (found, *_) in steps.items() if found.low > 0]
     heading = (
-        f"A step of {NAMES[sure[0]]} is worth {steps[sure[0]][2].value:,.0f} {currency} of "
-        f"{CUSTOMERS:,} customers"
+        phrase(
+            "A step of {name} is worth {money:,.0f} {currency} of {customers:,} customers",
+            name=NAMES[sure[0]],
+            money=steps[sure[0]][2].value,
+            currency=currency,
+            customers=CUSTOMERS,
+        )
         if sure
-        else "No score is shown to be worth money yet"
+        else phrase("No score is shown to be worth money yet")
     )
     said = []
     for name, (found, retained, step) in steps.items():

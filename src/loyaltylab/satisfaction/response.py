@@ -17,13 +17,13 @@ from scipy.stats import norm
 from statsmodels.tools.sm_exceptions import PerfectSeparationWarning, SingularMatrixWarning
 
 from loyaltylab.intervals import Z, clustered_error, holm
-from loyaltylab.satisfaction.breakdown import Floats
-from loyaltylab.satisfaction.invitations import NOMINAL, NUMERIC, TICKETS, UNKNOWN
+from loyaltylab.language import phrase
+from loyaltylab.satisfaction.breakdown import Floats, group_name
+from loyaltylab.satisfaction.invitations import NOMINAL, NUMERIC, UNKNOWN
 
 LARGEST = 5.0  # times the mean weight: what is above is cut to that
 _RARE = 10  # answers, and refusals, that a level needs for a parameter of its own
 _PER_PARAMETER = 10  # the same for each parameter of the model (Peduzzi et al. 1996)
-_NEW = "no order before"
 SINGULAR = 1e-10  # of the largest eigenvalue: below it, a direction that the data do not tell
 Ints = np.ndarray[Any, np.dtype[np.integer[Any]]]
 
@@ -190,13 +190,11 @@ def who_answers(model: Response) -> pd.DataFrame:
         ordered = kinds[known]
         for name in model.terms.centres:
             more = ordered.assign(**{name: ordered[name] + 1})
-            pairs.append((_MORE[name], more, ordered))
+            pairs.append((phrase(_MORE[name]), more, ordered))
         for name, levels in model.terms.levels.items():
             usual = str(kinds.groupby(name)["invited"].sum().idxmax()) if levels else ""
             for level in (level for level in levels if level != UNKNOWN):
-                words = _LEVELS[name].format(
-                    level=_STATES.get(level, level), usual=_STATES.get(usual, usual)
-                )
+                words = _rather(name, level, usual)
                 pairs.append((words, kinds.assign(**{name: level}), kinds.assign(**{name: usual})))
     told = [
         {"instrument": model.instrument, "who": w} | _contrast(model, a, b) for w, a, b in pairs
@@ -213,9 +211,22 @@ _MORE = {
 _LEVELS = {
     "touchpoint": "those asked at {level} rather than {usual}",
     "channel": "customers won through {level} rather than {usual}",
-    "ticket": "customers with {level} rather than {usual}",
 }
-_STATES = dict(zip(TICKETS, ("none", "a ticket just resolved", "a ticket still open"), strict=True))
+_TICKETS = {
+    ("none", "resolved"): "customers with none rather than a ticket just resolved",
+    ("none", "open"): "customers with none rather than a ticket still open",
+    ("resolved", "none"): "customers with a ticket just resolved rather than none",
+    ("resolved", "open"): "customers with a ticket just resolved rather than a ticket still open",
+    ("open", "none"): "customers with a ticket still open rather than none",
+    ("open", "resolved"): "customers with a ticket still open rather than a ticket just resolved",
+}
+
+
+def _rather(name: str, level: str, usual: str) -> str:
+    """Who has one level of a feature, beside who has the usual one."""
+    if name == "ticket":
+        return phrase(_TICKETS[level, usual])
+    return phrase(_LEVELS[name], level=level, usual=group_name(usual))
 
 
 def _contrast(model: Response, one: pd.DataFrame, other: pd.DataFrame) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ from matplotlib.axes import Axes
 
 from loyaltylab import plots
 from loyaltylab.intervals import LEVEL, Z, share_with_interval
+from loyaltylab.language import filled, phrase, shown
 from loyaltylab.numbers import Number, Numbers, sentence
 
 # Instrument → lowest and highest score, and from which score an answer counts as good.
@@ -80,11 +83,13 @@ def record(numbers: Numbers, asked: pd.DataFrame, scored: pd.DataFrame) -> dict[
             low=row.low,
             high=row.high,
             level=LEVEL,
-            definition=f"invitations to {NAMES[str(row.instrument)]} that were answered",
+            definition=phrase(
+                "invitations to {name} that were answered", name=NAMES[str(row.instrument)]
+            ),
         )
     for row in scored.itertuples():
         low, high, good = SCALES[str(row.instrument)]
-        meaning = f"answers of {good} to {high} on a scale from {low}"
+        scale = {"good": good, "highest": high, "lowest": low}
         is_nps = row.instrument == "nps"
         said[str(row.instrument)] = numbers.record(
             f"satisfaction.{row.instrument}",
@@ -94,9 +99,16 @@ def record(numbers: Numbers, asked: pd.DataFrame, scored: pd.DataFrame) -> dict[
             low=row.low,
             high=row.high,
             level=LEVEL,
-            definition=f"share of {meaning}, less that of 0 to {DETRACTORS}, times 100"
+            definition=phrase(
+                "share of answers of {good} to {highest} on a scale from {lowest}, less that of 0 to "
+                "{detractors}, times 100",
+                detractors=DETRACTORS,
+                **scale,
+            )
             if is_nps
-            else f"share of {meaning}",
+            else phrase(
+                "share of answers of {good} to {highest} on a scale from {lowest}", **scale
+            ),
         )
     return {name: number for name, number in said.items() if number.value is not None}
 
@@ -114,13 +126,13 @@ def overview(asked: pd.DataFrame, scored: pd.DataFrame) -> pd.DataFrame:
             "instrument": both["instrument"].map(NAMES),
             "invited": both["invited"],
             "answered": both["answered"],
-            "response": [f"{rate:.1%}" for rate in both["rate"]],
+            "response": [shown(rate, ".1%") for rate in both["rate"]],
             "score": [
                 in_words(*values)
                 for values in both[["instrument", "score"]].itertuples(index=False)
             ],
             "95% interval": [
-                f"{in_words(i, low)} to {in_words(i, high)}"
+                phrase("{low} to {high}", low=in_words(i, low), high=in_words(i, high))
                 for i, low, high in both[["instrument", "low_scored", "high_scored"]].itertuples(
                     index=False
                 )
@@ -129,9 +141,28 @@ def overview(asked: pd.DataFrame, scored: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+@dataclass(frozen=True)
+class Score:
+    """A score that stands in a template as a reader wants it: NPS with its sign, a share in percent."""
+
+    instrument: str
+    value: float
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, "+.0f" if self.instrument == "nps" else ".0%")
+
+
 def in_words(instrument: str, score: float) -> str:
-    """A score as a reader wants it: NPS with its sign, a share in percent."""
-    return f"{score:+.0f}" if instrument == "nps" else f"{score:.0%}"
+    """A `Score` as a text."""
+    return shown(Score(instrument, score), "")
+
+
+def with_ends(instrument: str, score: float, low: float, high: float) -> str:
+    """A score and its interval: "+35 (+32 to +38)"."""
+    ends = {"value": score, "low": low, "high": high}
+    return phrase(
+        "{value} ({low} to {high})", **{k: Score(instrument, end) for k, end in ends.items()}
+    )
 
 
 def finding(table: pd.DataFrame, instrument: str, score: Number) -> str:
@@ -178,12 +209,12 @@ def plot_answers(table: pd.DataFrame, instrument: str, *, ax: Axes | None = None
     good = part["score"] >= SCALES[instrument][2]
     colours = np.where(good, plots.OBSERVED, plots.NEUTRAL)
     bars = ax.bar(part["score"], part["share"], width=0.75, color=colours)
-    ax.bar_label(bars, fmt="{:.0%}", padding=2)
+    ax.bar_label(bars, fmt=lambda share: shown(share, ".0%"), padding=2)
     ax.set_xticks(part["score"])
     ax.grid(visible=False, axis="x")
     ax.yaxis.set_major_formatter(plots.percent)
     ax.margins(y=0.15)
-    ax.set(xlabel=f"{NAMES[instrument]} score given", ylabel="of answers")
+    ax.set(xlabel=phrase("{name} score given", name=NAMES[instrument]), ylabel=phrase("of answers"))
     return ax
 
 
@@ -191,7 +222,12 @@ def describe_answers(table: pd.DataFrame, instrument: str) -> str:
     """What plot_answers shows, in words."""
     part = _shares(table, instrument)
     told = ", ".join(
-        f"{s:.0f}: {share:.0%}" for s, share in zip(part["score"], part["share"], strict=True)
+        filled("{:.0f}: {:.0%}", score, share)
+        for score, share in zip(part["score"], part["share"], strict=True)
     )
-    among = f"{part['answers'].sum():,} answers"
-    return f"Bars of the share of each {NAMES[instrument]} score among {among}. {told}."
+    return phrase(
+        "Bars of the share of each {name} score among {answers:,} answers. {told}.",
+        name=NAMES[instrument],
+        answers=part["answers"].sum(),
+        told=told,
+    )

@@ -12,9 +12,10 @@ from scipy.stats import norm
 
 from loyaltylab import plots
 from loyaltylab.intervals import LEVEL, Z, clustered_error, holm
+from loyaltylab.language import phrase
 from loyaltylab.numbers import Numbers, chance
-from loyaltylab.satisfaction.breakdown import MINIMUM, points
-from loyaltylab.satisfaction.scores import NAMES, SCALES, in_words
+from loyaltylab.satisfaction.breakdown import MINIMUM, group_name, points
+from loyaltylab.satisfaction.scores import NAMES, SCALES, with_ends
 
 _MONTHS = 3  # with answers, without which nobody speaks of a trend
 _COLUMNS = ("instrument", "answers", "months", "slope", "low", "high", "p", "p_holm")
@@ -59,15 +60,19 @@ def trend_finding(table: pd.DataFrame) -> str:
     """Which scores rise or fall, from `trend`: a heading and its sentences."""
     tested = table[table["p_holm"].notna()]
     if tested.empty:
-        return (
+        return phrase(
             "## Nothing can be said of a trend yet\n\nIt takes answers from three months or more that "
             "are not all alike."
         )
     moved = tested[tested["p_holm"] < 1 - LEVEL]
-    head = ", ".join(f"{NAMES[n]} {'rose' if s > 0 else 'fell'}" for n, s in _pairs(moved))
+    head = ", ".join(
+        phrase("{name} rose" if slope > 0 else "{name} fell", name=NAMES[name])
+        for name, slope in _pairs(moved)
+    )
     told = [_changed(row) for row in tested.to_dict("records")]
-    several = " The p-values are for all questions together." if len(tested) > 1 else ""
-    return f"## {head or 'No score moved more than chance brings'}\n\n{' '.join(told)}{several}"
+    if len(tested) > 1:
+        told.append(phrase("The p-values are for all questions together."))
+    return f"## {head or phrase('No score moved more than chance brings')}\n\n{' '.join(told)}"
 
 
 def _pairs(table: pd.DataFrame) -> list[tuple[str, float]]:
@@ -76,12 +81,25 @@ def _pairs(table: pd.DataFrame) -> list[tuple[str, float]]:
 
 def _changed(row: dict[Hashable, Any]) -> str:
     instrument = str(row["instrument"])
-    size, unit = (1, "points") if instrument == "nps" else (100, "percentage points")
-    slope, low, high = (f"{size * row[end]:+.1f}" for end in ("slope", "low", "high"))
-    return (
-        f"{NAMES[instrument]} changed by {slope} {unit} a year ({low} to {high}, "
-        f"{LEVEL:.0%} confidence; {chance(row['p_holm'])})."
-    )
+    if instrument == "nps":
+        size, template = (
+            1,
+            (
+                "{name} changed by {slope:+.1f} points a year ({low:+.1f} to {high:+.1f}, {level:.0%} "
+                "confidence; {p})."
+            ),
+        )
+    else:
+        size, template = (
+            100,
+            (
+                "{name} changed by {slope:+.1f} percentage points a year ({low:+.1f} to {high:+.1f}, "
+                "{level:.0%} confidence; {p})."
+            ),
+        )
+    ends = {end: size * row[end] for end in ("slope", "low", "high")}
+    known: dict[str, Any] = {"name": NAMES[instrument], "level": LEVEL, "p": chance(row["p_holm"])}
+    return phrase(template, **known, **ends)
 
 
 def record_trend(numbers: Numbers, table: pd.DataFrame) -> None:
@@ -96,8 +114,10 @@ def record_trend(numbers: Numbers, table: pd.DataFrame) -> None:
             level=LEVEL,
             unit="points a year" if is_nps else "share a year",
             n=row["answers"],
-            definition=f"slope of {NAMES[str(row['instrument'])]} over the months of the invitations, "
-            "errors clustered by customer",
+            definition=phrase(
+                "slope of {name} over the months of the invitations, errors clustered by customer",
+                name=NAMES[str(row["instrument"])],
+            ),
         )
 
 
@@ -113,12 +133,26 @@ def plot_periods(table: pd.DataFrame, instrument: str, *, ax: Axes | None = None
     ax.plot(part["group"], part["score"], color=plots.OBSERVED, linewidth=2, marker="o", ms=4)
     if instrument != "nps":
         ax.yaxis.set_major_formatter(plots.percent)
-    ax.set(ylabel=_LABEL[instrument])
+    ax.set(ylabel=_label(instrument))
     plots.date_axis(ax)
     return ax
 
 
-_LABEL = {"nps": "NPS"} | {i: f"good answers to {NAMES[i]}" for i in SCALES if i != "nps"}
+_MOMENTS = {
+    "first": "first {score} from {month:%b %Y}",
+    "last": "last {score} from {month:%b %Y}",
+    "highest": "highest {score} from {month:%b %Y}",
+    "lowest": "lowest {score} from {month:%b %Y}",
+}
+
+
+def _label(instrument: str) -> str:
+    name = NAMES[instrument]
+    return name if instrument == "nps" else phrase("good answers to {name}", name=name)
+
+
+def _span(instrument: str, row: Any) -> str:
+    return with_ends(instrument, row["score"], row["low"], row["high"])
 
 
 def _of(table: pd.DataFrame, instrument: str) -> pd.DataFrame:
@@ -129,15 +163,21 @@ def describe_periods(table: pd.DataFrame, instrument: str) -> str:
     """What plot_periods shows, in words."""
     part = _of(table, instrument)
     if part.empty:
-        return f"No line of {NAMES[instrument]} yet: no period has answers enough."
+        return phrase(
+            "No line of {name} yet: no period has answers enough.", name=NAMES[instrument]
+        )
     first, last = part.iloc[0], part.iloc[-1]
     best, worst = part.nlargest(1, "score").iloc[0], part.nsmallest(1, "score").iloc[0]
     said = ", ".join(
-        f"{word} {in_words(instrument, row['score'])} ({in_words(instrument, row['low'])} to "
-        f"{in_words(instrument, row['high'])}) from {row['group']:%b %Y}"
-        for word, row in (("first", first), ("last", last), ("highest", best), ("lowest", worst))
+        phrase(_MOMENTS[moment], score=_span(instrument, row), month=row["group"])
+        for moment, row in (("first", first), ("last", last), ("highest", best), ("lowest", worst))
     )
-    return f"Line of {_LABEL[instrument]} over {len(part)} periods, with 95% intervals: {said}."
+    return phrase(
+        "Line of {label} over {periods} periods, with 95% intervals: {said}.",
+        label=_label(instrument),
+        periods=len(part),
+        said=said,
+    )
 
 
 def plot_groups(table: pd.DataFrame, instrument: str, *, ax: Axes | None = None) -> Axes:
@@ -149,20 +189,23 @@ def plot_groups(table: pd.DataFrame, instrument: str, *, ax: Axes | None = None)
     ends = [part["score"] - part["low"], part["high"] - part["score"]]
     at = np.arange(len(part))
     ax.errorbar(part["score"], at, xerr=ends, fmt="o", color=plots.OBSERVED, capsize=3)
-    ax.set_yticks(at, part["group"].astype(str))
+    ax.set_yticks(at, [group_name(group) for group in part["group"]])
     ax.invert_yaxis()
     ax.margins(y=0.5 / len(part))
     if instrument != "nps":
         ax.xaxis.set_major_formatter(plots.percent)
-    ax.set(xlabel=_LABEL[instrument])
+    ax.set(xlabel=_label(instrument))
     return ax
 
 
 def describe_groups(table: pd.DataFrame, instrument: str) -> str:
     """What plot_groups shows, in words."""
     said = "; ".join(
-        f"{row['group']} {in_words(instrument, row['score'])} ({in_words(instrument, row['low'])} to "
-        f"{in_words(instrument, row['high'])})"
+        f"{group_name(row['group'])} {_span(instrument, row)}"
         for row in _of(table, instrument).to_dict("records")
     )
-    return f"Points of {_LABEL[instrument]} with 95% intervals: {said or 'none yet'}."
+    return phrase(
+        "Points of {label} with 95% intervals: {said}.",
+        label=_label(instrument),
+        said=said or phrase("none yet"),
+    )

@@ -8,7 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
+from loyaltylab.language import phrase, shown
 from loyaltylab.service.sentiment import Sentiment
+from loyaltylab.service.volumes import named
 
 _PANELS = 6  # topics with a panel of their own: those with most tickets
 _PLATFORMS = 4  # platforms with one: those with most reviews
@@ -21,30 +23,36 @@ def _band(ax: Axes, x: pd.Series, table: pd.DataFrame, name: str, color: str) ->
 
 def plot_volumes(months: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Tickets per 100 orders in the months that are over, with their interval."""
-    shown = months[months["over"]].dropna(subset="per_100")
-    if shown.empty:
+    rows = months[months["over"]].dropna(subset="per_100")
+    if rows.empty:
         return plots.nothing_yet(plots.new_axes(ax, height=1.2))
     ax = plots.new_axes(ax)
-    ax.plot(shown["month"], shown["per_100"], color=plots.OBSERVED, linewidth=2)
+    ax.plot(rows["month"], rows["per_100"], color=plots.OBSERVED, linewidth=2)
     ax.fill_between(
-        shown["month"], shown["low"], shown["high"], color=plots.OBSERVED, alpha=0.18, linewidth=0
+        rows["month"], rows["low"], rows["high"], color=plots.OBSERVED, alpha=0.18, linewidth=0
     )
     ax.set_ylim(bottom=0)
-    ax.set(ylabel="tickets per 100 orders")
+    ax.set(ylabel=phrase("tickets per 100 orders"))
     plots.date_axis(ax)
     return ax
 
 
 def describe_volumes(months: pd.DataFrame) -> str:
     """What plot_volumes shows, in words."""
-    shown = months[months["over"]].dropna(subset="per_100")
-    if shown.empty:
-        return "A line without points: no month with orders is over yet."
+    over = months[months["over"]].dropna(subset="per_100")
+    if over.empty:
+        return phrase("A line without points: no month with orders is over yet.")
     said = ", ".join(
-        f"{row.per_100:.1f} ({row.low:.1f} to {row.high:.1f}) in {row.month:%b %Y}"
-        for row in _some(shown)
+        phrase(
+            "{value:.1f} ({low:.1f} to {high:.1f}) in {month:%b %Y}",
+            value=row.per_100,
+            low=row.low,
+            high=row.high,
+            month=row.month,
+        )
+        for row in _some(over)
     )
-    return f"Line of tickets per 100 orders by month, with its interval: {said}."
+    return phrase("Line of tickets per 100 orders by month, with its interval: {said}.", said=said)
 
 
 def _some(table: pd.DataFrame) -> list[Any]:
@@ -54,38 +62,48 @@ def _some(table: pd.DataFrame) -> list[Any]:
 
 def plot_waits(months: pd.DataFrame, *, level: float, ax: Axes | None = None) -> Axes:
     """Hours to the first reply by month of opening: half of the tickets, and nine in ten."""
-    shown = months.dropna(subset="median")
-    if shown.empty:
+    rows = months.dropna(subset="median")
+    if rows.empty:
         return plots.nothing_yet(plots.new_axes(ax, height=1.2))
     ax = plots.new_axes(ax)
-    lines = (("p90", plots.MODEL, "--", "nine in ten"), ("median", plots.OBSERVED, "-", "half"))
+    lines = (
+        ("p90", plots.MODEL, "--", phrase("nine in ten")),
+        ("median", plots.OBSERVED, "-", phrase("half")),
+    )
     for name, color, line, label in lines:
-        ax.plot(shown["month"], shown[name], color=color, linestyle=line, linewidth=2, label=label)
-        _band(ax, shown["month"], shown, name, color)
-    ax.axhline(level, color=plots.NEUTRAL, linestyle=":", linewidth=1.2, label="service level")
+        ax.plot(rows["month"], rows[name], color=color, linestyle=line, linewidth=2, label=label)
+        _band(ax, rows["month"], rows, name, color)
+    label = phrase("service level")
+    ax.axhline(level, color=plots.NEUTRAL, linestyle=":", linewidth=1.2, label=label)
     ax.legend(frameon=False, ncols=3, loc="upper left", bbox_to_anchor=(0, -0.14))
-    ax.set_ylim(0, 1.3 * max(level, float(shown["p90"].fillna(0).max())))
-    ax.set(ylabel="hours until so many have a reply")
+    ax.set_ylim(0, 1.3 * max(level, float(rows["p90"].fillna(0).max())))
+    ax.set(ylabel=phrase("hours until so many have a reply"))
     plots.date_axis(ax)
     return ax
 
 
 def describe_waits(months: pd.DataFrame) -> str:
     """What plot_waits shows, in words."""
-    shown = months.dropna(subset="median")
-    if shown.empty:
-        return "Lines without points: in no month half of the tickets had a reply."
+    had = months.dropna(subset="median")
+    if had.empty:
+        return phrase("Lines without points: in no month half of the tickets had a reply.")
     said = ", ".join(
-        f"{row.median:.1f} and {_number(row.p90)} in {row.month:%b %Y}" for row in _some(shown)
+        phrase(
+            "{half:.1f} and {most} in {month:%b %Y}",
+            half=row.median,
+            most=_number(row.p90),
+            month=row.month,
+        )
+        for row in _some(had)
     )
-    return (
-        "Lines of the hours by which half of a month's tickets, and nine in ten, have a reply: "
-        f"{said}."
+    return phrase(
+        "Lines of the hours by which half of a month's tickets, and nine in ten, have a reply: {said}.",
+        said=said,
     )
 
 
 def _number(value: float) -> str:
-    return "not known" if pd.isna(value) else f"{value:.1f}"
+    return phrase("not known") if pd.isna(value) else shown(value, ".1f")
 
 
 def plot_backlog(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -95,7 +113,7 @@ def plot_backlog(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = plots.new_axes(ax, height=2.6)
     ax.bar(table["month"], table["open"], width=22, color=plots.OBSERVED)
     ax.grid(visible=False, axis="x")
-    ax.set(ylabel="tickets open\nat the month's end")
+    ax.set(ylabel=phrase("tickets open\nat the month's end"))
     plots.date_axis(ax)
     return ax
 
@@ -104,9 +122,12 @@ def describe_backlog(table: pd.DataFrame) -> str:
     """What plot_backlog shows, in words."""
     known = table.dropna(subset="open")
     if known.empty:
-        return "Bars without height: no ticket has the time of its solution."
-    said = ", ".join(f"{row.open:,.0f} in {row.month:%b %Y}" for row in _some(known))
-    return f"Bars of the tickets open at the end of each month: {said}."
+        return phrase("Bars without height: no ticket has the time of its solution.")
+    said = ", ".join(
+        phrase("{open:,.0f} in {month:%b %Y}", open=row.open, month=row.month)
+        for row in _some(known)
+    )
+    return phrase("Bars of the tickets open at the end of each month: {said}.", said=said)
 
 
 def plot_topics(cells: pd.DataFrame, alarms: pd.DataFrame) -> Axes:
@@ -123,7 +144,7 @@ def plot_topics(cells: pd.DataFrame, alarms: pd.DataFrame) -> Axes:
         loud = alarms[(alarms["group"] == group) & alarms["alarm"]]
         marked = part["month"].isin(loud["month"])
         ax.plot(part["month"][marked], rate[marked], "D", color=plots.MODEL, markersize=7)
-        ax.set_title(group, fontsize=10)
+        ax.set_title(named(group), fontsize=10)
         ax.set_ylim(0, 1.2 * max(float(rate.max()), 0.01))
         plots.date_axis(ax)
         # Three months within each panel: labels at its ends would meet those of the next one.
@@ -131,7 +152,7 @@ def plot_topics(cells: pd.DataFrame, alarms: pd.DataFrame) -> Axes:
         ax.set_xticks(part["month"].iloc[ticks])
     for ax in panels[len(groups) :]:
         ax.set_axis_off()
-    panels[2 * ((rows - 1) // 2)].set_ylabel("tickets per 100 orders")
+    panels[2 * ((rows - 1) // 2)].set_ylabel(phrase("tickets per 100 orders"))
     return panels[0]
 
 
@@ -146,26 +167,33 @@ def describe_topics(cells: pd.DataFrame, alarms: pd.DataFrame) -> str:
     """What plot_topics shows, in words."""
     groups = _largest(cells)
     if not groups:
-        return "Panels without lines: of no topic enough customers write in a month."
+        return phrase("Panels without lines: of no topic enough customers write in a month.")
     said = []
     for group in groups:
         part = cells[(cells["group"] == group) & (cells["exposure"] > 0)]
         rate = (100 * part["count"] / part["exposure"]).where(part["shown"])
         loud = alarms[(alarms["group"] == group) & alarms["alarm"]]
-        marks = "".join(f", alarm in {month:%b %Y}" for month in loud["month"])
-        said.append(f"{group} between {rate.min():.1f} and {rate.max():.1f}{marks}")
-    return f"Lines of tickets per 100 orders by month and topic: {'; '.join(said)}."
+        marks = [phrase("alarm in {month:%b %Y}", month=month) for month in loud["month"]]
+        ends = phrase(
+            "{group} between {low:.1f} and {high:.1f}",
+            group=named(group),
+            low=rate.min(),
+            high=rate.max(),
+        )
+        said.append(", ".join([ends, *marks]))
+    return phrase(
+        "Lines of tickets per 100 orders by month and topic: {said}.", said="; ".join(said)
+    )
 
 
 def plot_calibration(found: Sentiment, *, ax: Axes | None = None) -> Axes:
     """How often texts are favourable beside how likely they were judged to be."""
     ax = plots.new_axes(ax, width=5.2, height=3.6)
-    ax.plot(
-        [0, 1], [0, 1], color=plots.NEUTRAL, linestyle=":", linewidth=1.2, label="as it should be"
-    )
+    label = phrase("as it should be")
+    ax.plot([0, 1], [0, 1], color=plots.NEUTRAL, linestyle=":", linewidth=1.2, label=label)
     for skill, color, mark, label in (
-        (found.known, plots.OBSERVED, "o", "words seen before"),
-        (found.new, plots.MODEL, "s", "new words"),
+        (found.known, plots.OBSERVED, "o", phrase("words seen before")),
+        (found.new, plots.MODEL, "s", phrase("new words")),
     ):
         bars = skill.calibration
         spread = [bars["observed"] - bars["low"], bars["high"] - bars["observed"]]
@@ -174,7 +202,10 @@ def plot_calibration(found: Sentiment, *, ax: Axes | None = None) -> Axes:
         )
     ax.xaxis.set_major_formatter(plots.percent)
     ax.yaxis.set_major_formatter(plots.percent)
-    ax.set(xlabel="judged to be favourable with a chance of", ylabel="favourable in fact")
+    ax.set(
+        xlabel=phrase("judged to be favourable with a chance of"),
+        ylabel=phrase("favourable in fact"),
+    )
     ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, -0.2), ncols=3, fontsize=9)
     return ax
 
@@ -182,28 +213,36 @@ def plot_calibration(found: Sentiment, *, ax: Axes | None = None) -> Axes:
 def describe_calibration(found: Sentiment) -> str:
     """What plot_calibration shows, in words."""
     said = []
-    for skill, label in ((found.known, "in words seen before"), (found.new, "in new words")):
+    for skill, template in (
+        (found.known, "in words seen before {points}"),
+        (found.new, "in new words {points}"),
+    ):
         points = (
-            f"{r.observed:.0%} where {r.predicted:.0%} were expected"
-            for r in _some(skill.calibration)
+            phrase(
+                "{observed:.0%} where {predicted:.0%} were expected",
+                observed=row.observed,
+                predicted=row.predicted,
+            )
+            for row in _some(skill.calibration)
         )
-        said.append(f"{label} {', '.join(points)}")
-    return (
-        f"Points of the share of texts that are favourable by the chance given: {'; '.join(said)}."
+        said.append(phrase(template, points=", ".join(points)))
+    return phrase(
+        "Points of the share of texts that are favourable by the chance given: {said}.",
+        said="; ".join(said),
     )
 
 
 def plot_reviews(table: pd.DataFrame) -> Axes:
     """Share of favourable reviews by month with its interval, a panel a platform; gaps where there are
     too few. Returns the first panel."""
-    shown = table.dropna(subset="share")
-    platforms = _platforms(shown)
+    known = table.dropna(subset="share")
+    platforms = _platforms(known)
     if not platforms:
         return plots.nothing_yet(plots.new_axes(height=1.2))
     panels = plots.panels(len(platforms), width=6.4, height=2)
-    months = pd.date_range(shown["month"].min(), shown["month"].max(), freq="MS")
+    months = pd.date_range(known["month"].min(), known["month"].max(), freq="MS")
     for ax, platform in zip(panels, platforms, strict=True):
-        part = shown[shown["platform"] == platform].set_index("month").reindex(months)
+        part = known[known["platform"] == platform].set_index("month").reindex(months)
         spread = [part["share"] - part["low"], part["high"] - part["share"]]
         ax.errorbar(
             months, part["share"], yerr=spread, color=plots.OBSERVED, marker=".", elinewidth=0.8
@@ -211,7 +250,7 @@ def plot_reviews(table: pd.DataFrame) -> Axes:
         ax.set_title(platform, fontsize=10)
         ax.yaxis.set_major_formatter(plots.percent)
         ax.set_ylim(-0.04, 1.04)
-        ax.set(ylabel="favourable")
+        ax.set(ylabel=phrase("favourable"))
         plots.date_axis(ax)
     return panels[0]
 
@@ -223,14 +262,23 @@ def _platforms(table: pd.DataFrame) -> list[str]:
 
 def describe_reviews(table: pd.DataFrame) -> str:
     """What plot_reviews shows, in words."""
-    shown = table.dropna(subset="share")
-    if shown.empty:
-        return "Lines without points: no month has enough reviews."
+    known = table.dropna(subset="share")
+    if known.empty:
+        return phrase("Lines without points: no month has enough reviews.")
     said = []
-    for platform in _platforms(shown):
-        part = shown[shown["platform"] == platform]
+    for platform in _platforms(known):
+        part = known[known["platform"] == platform]
         points = (
-            f"{r.share:.0%} ({r.low:.0%} to {r.high:.0%}) in {r.month:%b %Y}" for r in _some(part)
+            phrase(
+                "{share:.0%} ({low:.0%} to {high:.0%}) in {month:%b %Y}",
+                share=row.share,
+                low=row.low,
+                high=row.high,
+                month=row.month,
+            )
+            for row in _some(part)
         )
         said.append(f"{platform} {', '.join(points)}")
-    return f"Lines of the share of favourable reviews by month: {'; '.join(said)}."
+    return phrase(
+        "Lines of the share of favourable reviews by month: {said}.", said="; ".join(said)
+    )

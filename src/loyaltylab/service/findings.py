@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab.intervals import LEVEL
-from loyaltylab.language import counted
-from loyaltylab.numbers import Numbers, chance, sentence
+from loyaltylab.language import counted, listed, phrase, shown
+from loyaltylab.numbers import Numbers, chance, sentence, spanned
 from loyaltylab.service.alarms import FALSE_ALARMS, FEWEST, PAST
-
-_MONTH = "%B %Y"
+from loyaltylab.service.volumes import begun, named
 
 
 def _row(table: pd.DataFrame, at: int) -> dict[str, Any]:
@@ -26,7 +25,9 @@ def none_there(tickets: ir.Table) -> str:
     """That there is no ticket to speak of, as a sentence; empty if there is one."""
     if tickets.count().to_pyarrow().as_py():
         return ""
-    return "No ticket is of a person who may be analysed, so the question of this page stays open."
+    return phrase(
+        "No ticket is of a person who may be analysed, so the question of this page stays open."
+    )
 
 
 # ---- How many.
@@ -39,7 +40,9 @@ def record_volumes(numbers: Numbers, rate: Mapping[str, float]) -> None:
         int(rate["tickets"]),
         unit="tickets",
         n=rate["tickets"],
-        definition="tickets of persons who may be analysed, opened by the last day observed",
+        definition=phrase(
+            "tickets of persons who may be analysed, opened by the last day observed"
+        ),
     )
     keep(
         numbers,
@@ -47,7 +50,7 @@ def record_volumes(numbers: Numbers, rate: Mapping[str, float]) -> None:
         (rate["value"], rate["low"], rate["high"]),
         unit="tickets per 100 orders",
         n=rate["orders"],
-        definition="tickets per 100 orders since the month of the first ticket",
+        definition=phrase("tickets per 100 orders since the month of the first ticket"),
     )
 
 
@@ -77,32 +80,40 @@ def volume_finding(rate: Mapping[str, float], months: pd.DataFrame) -> str:
             "nothing says whether that is many.",
             tickets=rate["tickets"],
         )
-    text = (
-        "## {value:.1f} tickets come with every 100 orders\n\n"
-        "{tickets:,.0f} tickets on {orders:,.0f} orders since {since}; for other customers of the same "
-        "kind it could be {low:.1f} to {high:.1f} (95% confidence)."
-    )
-    told: dict[str, Any] = {**rate, "since": months["month"].iloc[0].strftime(_MONTH)}
+    said = [
+        sentence(
+            "## {value:.1f} tickets come with every 100 orders\n\n"
+            "{tickets:,.0f} tickets on {orders:,.0f} orders since {since:%B %Y}; for other customers of "
+            "the same kind it could be {low:.1f} to {high:.1f} (95% confidence).",
+            **rate,
+            since=months["month"].iloc[0],
+        )
+    ]
     over = months[months["over"]].dropna(subset="per_100")
     if len(over) > 1:
         last, most = over.iloc[-1], over.iloc[int(over["per_100"].argmax())]
-        text += (
-            " In {last}, the last whole month, it was {last_rate:.1f} ({last_low:.1f} to "
-            "{last_high:.1f}); the most was {most_rate:.1f}, in {most}."
+        said.append(
+            sentence(
+                "In {last:%B %Y}, the last whole month, it was {last_rate:.1f} ({last_low:.1f} to "
+                "{last_high:.1f}); the most was {most_rate:.1f}, in {most:%B %Y}.",
+                last=last["month"],
+                last_rate=last["per_100"],
+                last_low=last["low"],
+                last_high=last["high"],
+                most=most["month"],
+                most_rate=most["per_100"],
+            )
         )
-        told |= {"last": last["month"].strftime(_MONTH), "last_rate": last["per_100"]}
-        told |= {"last_low": last["low"], "last_high": last["high"]}
-        told |= {"most": most["month"].strftime(_MONTH), "most_rate": most["per_100"]}
-    return sentence(text, **told)
+    return " ".join(said)
 
 
 def volume_table(table: pd.DataFrame) -> pd.DataFrame:
     """`by_value` as a reader wants it: a heading for each column, the interval in words."""
     return pd.DataFrame(
         {
-            table.columns[0]: table.iloc[:, 0],
-            "tickets": [f"{n:,}" for n in table["tickets"]],
-            "customers": [f"{n:,}" for n in table["customers"]],
+            table.columns[0]: table.iloc[:, 0].map(named),
+            "tickets": [shown(n, ",") for n in table["tickets"]],
+            "customers": [shown(n, ",") for n in table["customers"]],
             "of all tickets": shares(table, "share", "low", "high"),
         }
     )
@@ -111,7 +122,7 @@ def volume_table(table: pd.DataFrame) -> pd.DataFrame:
 def shares(table: pd.DataFrame, value: str, low: str, high: str) -> list[str]:
     """Shares of these columns with their intervals, in words; a dash where one is missing."""
     return [
-        "–" if pd.isna(v) else f"{v:.1%} ({a:.1%} to {b:.1%})"
+        "–" if pd.isna(v) else spanned(v, a, b, ".1%")
         for v, a, b in table[[value, low, high]].itertuples(index=False)
     ]
 
@@ -119,25 +130,46 @@ def shares(table: pd.DataFrame, value: str, low: str, high: str) -> list[str]:
 def _hours(table: pd.DataFrame, value: str) -> list[str]:
     columns = table[[value, f"{value}_low", f"{value}_high"]]
     return [
-        "–" if pd.isna(v) else f"{v:.1f} ({_end(a)} to {_end(b)})"
+        "–"
+        if pd.isna(v)
+        else phrase("{value} ({low} to {high})", value=_end(v), low=_end(a), high=_end(b))
         for v, a, b in columns.itertuples(index=False)
     ]
 
 
 def signed(change: float) -> str:
     """+3%, -2%; what rounds to nothing has a plus."""
-    return f"{round(change, 2) + 0.0:+.0%}"
+    return shown(round(change, 2) + 0.0, "+.0%")
 
 
 def _end(hours: float) -> str:
-    return "?" if pd.isna(hours) else f"{hours:.1f}"
+    return "?" if pd.isna(hours) else shown(hours, ".1f")
 
 
 # ---- How long.
 
-_WHAT = {
-    "reply": ("reply", "within_level", "a first reply, or a solution where no reply is noted"),
-    "solution": ("solution", "solved_within_level", "a solution"),
+_LEVELS = {"reply": "within_level", "solution": "solved_within_level"}
+_DEFINITIONS = {
+    ("reply", "median"): "hours from opening by which half of the tickets have a first reply, or a "
+    "solution where no reply is noted (Kaplan-Meier)",
+    (
+        "reply",
+        "p90",
+    ): "hours from opening by which nine tenths of the tickets have a first reply, or a "
+    "solution where no reply is noted (Kaplan-Meier)",
+    (
+        "reply",
+        "within",
+    ): "share of tickets with a first reply, or a solution where no reply is noted "
+    "within {within:g} hours (Kaplan-Meier)",
+    ("solution", "median"): "hours from opening by which half of the tickets have a solution "
+    "(Kaplan-Meier)",
+    ("solution", "p90"): "hours from opening by which nine tenths of the tickets have a solution "
+    "(Kaplan-Meier)",
+    (
+        "solution",
+        "within",
+    ): "share of tickets with a solution within {within:g} hours (Kaplan-Meier)",
 }
 
 
@@ -145,23 +177,22 @@ def record_waits(numbers: Numbers, event: str, summary: pd.DataFrame, *, within:
     """Record service.median_<event>_hours, p90_<event>_hours and the share within the service level,
     from the one row of `replies.summary`."""
     row = summary.iloc[0]
-    name, level, means = _WHAT[event]
-    for stem, words in (("median", "half"), ("p90", "nine tenths")):
+    for stem in ("median", "p90"):
         keep(
             numbers,
-            f"service.{stem}_{name}_hours",
+            f"service.{stem}_{event}_hours",
             (row[stem], row[f"{stem}_low"], row[f"{stem}_high"]),
             unit="hours",
             n=row["tickets"],
-            definition=f"hours from opening by which {words} of the tickets have {means} (Kaplan-Meier)",
+            definition=phrase(_DEFINITIONS[event, stem]),
         )
     keep(
         numbers,
-        f"service.{level}",
+        f"service.{_LEVELS[event]}",
         (row["within"], row["within_low"], row["within_high"]),
         unit="share",
         n=row["tickets"],
-        definition=f"share of tickets with {means} within {within:g} hours (Kaplan-Meier)",
+        definition=phrase(_DEFINITIONS[event, "within"], within=within),
     )
 
 
@@ -171,7 +202,7 @@ def wait_finding(
     """How long customers wait, from the one row each of `replies.summary`."""
     first, done = _row(reply, 0), _row(solution, 0)
     if not first["ended"]:
-        return (
+        return phrase(
             "## Nothing says how long customers wait\n\n"
             "No ticket has the time of its first reply or of its solution. With these two columns this "
             "page would say how long customers wait, and for what they wait longest."
@@ -192,17 +223,20 @@ def wait_finding(
     if not np.isnan(first["p90"]):
         text = "Nine in ten have one within {p90:.1f} hours ({p90_low} to {p90_high})."
         said.append(sentence(text, **first | ends))
-    for row, words, hours in (
-        (first, "have a reply", reply_hours),
-        (done, "are solved", solution_hours),
-    ):
+    replied = "**{share:.1%} have a reply within {hours:g} hours** ({low:.1%} to {high:.1%})."
+    solved = "**{share:.1%} are solved within {hours:g} hours** ({low:.1%} to {high:.1%})."
+    for row, text, hours in ((first, replied, reply_hours), (done, solved, solution_hours)):
         if not np.isnan(row["within"]):
-            text = "**{share:.1%} {words} within {hours:g} hours** ({low:.1%} to {high:.1%})."
             share, low, high = (row[f"within{end}"] for end in ("", "_low", "_high"))
-            said.append(sentence(text, share=share, words=words, hours=hours, low=low, high=high))
+            said.append(sentence(text, share=share, hours=hours, low=low, high=high))
     if waiting := int(first["tickets"] - first["ended"]):
-        still = counted(waiting, "ticket still waits", "tickets still wait")
-        said.append(f"{still} for a reply, which counts for as long as it was waited for.")
+        text = (
+            "{waiting:,} ticket still waits for a reply, which counts for as long as it was waited for."
+            if waiting == 1
+            else "{waiting:,} tickets still wait for a reply, which counts for as long as it was waited "
+            "for."
+        )
+        said.append(sentence(text, waiting=waiting))
     return " ".join(said)
 
 
@@ -212,8 +246,8 @@ def reply_table(reply: pd.DataFrame) -> pd.DataFrame:
     table = reply.sort_values(["tickets", by], ascending=[False, True])
     return pd.DataFrame(
         {
-            by: table[by],
-            "tickets": [f"{n:,.0f}" for n in table["tickets"]],
+            by: table[by].map(named),
+            "tickets": [shown(n, ",.0f") for n in table["tickets"]],
             "half": _hours(table, "median"),
             "nine in ten": _hours(table, "p90"),
             "within the level": shares(table, "within", "within_low", "within_high"),
@@ -228,7 +262,7 @@ def solution_table(solution: pd.DataFrame, back: pd.DataFrame) -> pd.DataFrame:
     table = table.sort_values(["tickets", by], ascending=[False, True])
     return pd.DataFrame(
         {
-            by: table[by],
+            by: table[by].map(named),
             "half": _hours(table, "median"),
             "nine in ten": _hours(table, "p90"),
             "come back": shares(table, "share", "low", "high"),
@@ -245,42 +279,52 @@ def record_open(numbers: Numbers, back: pd.DataFrame, backlog: pd.DataFrame) -> 
         (row["share"], row["low"], row["high"]),
         unit="share",
         n=row["solved"],
-        definition="share of solved tickets that were opened again",
+        definition=phrase("share of solved tickets that were opened again"),
     )
     numbers.record(
         "service.backlog",
         last["open"],
         unit="tickets",
-        definition="tickets without a solution at the end of the last day observed; all are counted, "
-        "so there is no interval",
+        definition=phrase(
+            "tickets without a solution at the end of the last day observed; all are counted, so there "
+            "is no interval"
+        ),
     )
 
 
 def open_finding(back: pd.DataFrame, backlog: pd.DataFrame) -> str:
     """What is open and what comes back, from `replies.reopening` and `replies.backlog`."""
     row, last = _row(back, 0), _row(backlog, -1)
-    returns = (
-        " {share:.1%} of solved tickets come back ({low:.1%} to {high:.1%}, 95% confidence)."
+    returns = sentence(
+        "{share:.1%} of solved tickets come back ({low:.1%} to {high:.1%}, 95% confidence)."
         if row["solved"]
-        else " Nothing says which solved tickets come back."
-    )
-    if np.isnan(last["open"]):
-        text = "## Nothing says which tickets are open\n\nNo ticket has the time of its solution."
-        return sentence(text + returns, **row)
-    text = "## {open} at the end of {month}\n\n"
-    if last["days"] > 0:
-        text += "At the pace of that month they are solved in {days:.1f} days. "
-    text += "The most at a month's end was {most:,.0f}, in {then}."
-    most = _row(backlog, int(backlog["open"].argmax()))
-    return sentence(
-        text + returns,
-        open=counted(int(last["open"]), "ticket is open", "tickets are open").capitalize(),
-        month=last["month"].strftime(_MONTH),
-        days=last["days"],
-        most=most["open"],
-        then=most["month"].strftime(_MONTH),
+        else "Nothing says which solved tickets come back.",
         **row,
     )
+    if np.isnan(last["open"]):
+        text = phrase(
+            "## Nothing says which tickets are open\n\nNo ticket has the time of its solution."
+        )
+        return f"{text} {returns}"
+    heading = sentence(
+        _OPEN.get(int(last["open"]), "## {open:,} tickets are open at the end of {month:%B %Y}"),
+        open=int(last["open"]),
+        month=last["month"],
+    )
+    said = []
+    if last["days"] > 0:
+        text = "At the pace of that month they are solved in {days:.1f} days."
+        said.append(sentence(text, days=last["days"]))
+    most = _row(backlog, int(backlog["open"].argmax()))
+    text = "The most at a month's end was {most:,.0f}, in {then:%B %Y}."
+    said.append(sentence(text, most=most["open"], then=most["month"]))
+    return f"{heading}\n\n{' '.join([*said, returns])}"
+
+
+_OPEN = {
+    0: "## No tickets are open at the end of {month:%B %Y}",
+    1: "## {open:,} ticket is open at the end of {month:%B %Y}",
+}
 
 
 # ---- Which topics grow.
@@ -293,8 +337,11 @@ def record_alarms(numbers: Numbers, found: pd.DataFrame) -> None:
         int(found["alarm"].sum()) if len(found) else None,
         unit="alarms",
         n=found["month"].nunique(),
-        definition="topics in one of the last months with more tickets than their own past and the "
-        f"orders of the month explain (Holm; in {FALSE_ALARMS:.0%} of quiet months there is one)",
+        definition=phrase(
+            "topics in one of the last months with more tickets than their own past and the orders of "
+            "the month explain (Holm; in {share:.0%} of quiet months there is one)",
+            share=FALSE_ALARMS,
+        ),
     )
 
 
@@ -308,47 +355,58 @@ def alarm_finding(found: pd.DataFrame, trends: pd.DataFrame) -> str:
         )
     last = found["month"].max()
     now, ever = found[(found["month"] == last) & found["alarm"]], found[found["alarm"]]
-    risen = " and ".join(now["group"]).capitalize() or "No topic"
-    months = found["month"].nunique()
+    heading = sentence(
+        "{risen} rose beyond chance in {last:%B %Y}"
+        if len(now)
+        else "No topic rose beyond chance in {last:%B %Y}",
+        risen=begun(listed([named(group) for group in now["group"]])),
+        last=last,
+    )
     said = [
         sentence(
-            "## {risen} rose beyond chance in {last}\n\n"
             "Each month is held against up to {past} months before, per order, all topics together: "
-            "where nothing changes, at most one month in {rare:.0f} raises an alarm by chance. In the "
-            "last {months} {were} {alarms}.",
-            risen=risen,
-            last=last.strftime(_MONTH),
+            "where nothing changes, at most one month in {rare:.0f} raises an alarm by chance.",
             past=PAST,
             rare=1 / FALSE_ALARMS,
-            months=counted(months, "month"),
-            were="there was" if len(ever) == 1 else "there were",
-            alarms=counted(len(ever), "alarm"),
-        )
+        ),
+        sentence(
+            _ALARMS.get(len(ever), "In the last {months} there were {alarms:,} alarms."),
+            months=counted(found["month"].nunique(), "month"),
+            alarms=len(ever),
+        ),
     ]
     for row in ever.sort_values(["month", "group"]).to_dict("records"):
         said.append(
             sentence(
-                "{group} in {when}: {count:,} where {expected:.0f} were expected.",
-                group=str(row["group"]).capitalize(),
-                when=row["month"].strftime(_MONTH),
+                "{group} in {when:%B %Y}: {count:,} where {expected:.0f} were expected.",
+                group=begun(named(row["group"])),
+                when=row["month"],
                 count=row["count"],
                 expected=row["expected"],
             )
         )
     if len(ever):
-        said.append("Diamonds mark them in the figure.")
+        said.append(phrase("Diamonds mark them in the figure."))
     moving = trends[trends["p"] < 1 - LEVEL].to_dict("records")
     for row in moving:
         said.append(
             sentence(
                 "{name}: {change:+.0%} a year per order ({low:+.0%} to {high:+.0%}).",
-                name=str(row["group"]).capitalize(),
+                name=begun(named(row["group"])),
                 **{name: row[name] for name in ("change", "low", "high")},
             )
         )
     if not moving:
-        said.append("Over the whole time no topic's tickets per order grow or fall beyond chance.")
-    return " ".join(said)
+        said.append(
+            phrase("Over the whole time no topic's tickets per order grow or fall beyond chance.")
+        )
+    return f"## {heading}\n\n{' '.join(said)}"
+
+
+_ALARMS = {
+    0: "In the last {months} there were no alarms.",
+    1: "In the last {months} there was {alarms:,} alarm.",
+}
 
 
 def trend_table(trends: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
@@ -358,14 +416,26 @@ def trend_table(trends: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     both = both.sort_values(["count", "group"], ascending=[False, True])
     return pd.DataFrame(
         {
-            "topic": both["group"],
-            "per 100 orders": [f"{rate:.2f}" for rate in both["rate"]],
+            "topic": both["group"].map(named),
+            "per 100 orders": [shown(rate, ".2f") for rate in both["rate"]],
             "change a year": [
-                "–" if pd.isna(c) else f"{signed(c)} ({signed(a)} to {signed(b)}; {chance(p)})"
+                "–"
+                if pd.isna(c)
+                else phrase(
+                    "{change} ({low} to {high}; {p})",
+                    change=signed(c),
+                    low=signed(a),
+                    high=signed(b),
+                    p=chance(p),
+                )
                 for c, a, b, p in both[["change", "low", "high", "p"]].itertuples(index=False)
             ],
             "last month": [
-                "–" if pd.isna(n) else f"{n:.0f}; {e:.0f} expected ({chance(p)})"
+                "–"
+                if pd.isna(n)
+                else phrase(
+                    "{count:.0f}; {expected:.0f} expected ({p})", count=n, expected=e, p=chance(p)
+                )
                 for n, e, p in both[["count_last", "expected", "p_last"]].itertuples(index=False)
             ],
         }

@@ -21,6 +21,7 @@ from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from loyaltylab.intervals import LEVEL, share_with_interval
+from loyaltylab.language import phrase
 from loyaltylab.service.words import FEWEST, terms
 
 FOLDS = 5
@@ -106,15 +107,18 @@ def lacking(texts: pd.DataFrame) -> str:
     known = texts[texts["favourable"].notna()]
     keys = _keys(known["text"])
     if keys.nunique() < FEWEST:
-        return (
-            f"There are {keys.nunique():,} different texts with a rating or a score; learning from them "
-            f"how customers sound takes {FEWEST} or more."
+        return phrase(
+            "There are {distinct:,} different texts with a rating or a score; learning from them how "
+            "customers sound takes {few} or more.",
+            distinct=keys.nunique(),
+            few=FEWEST,
         )
     sides = (keys[known["favourable"].astype(bool) == side].nunique() for side in (True, False))
     if min(sides) < 2 * FOLDS:
-        return (
+        return phrase(
             "Nearly all texts with a rating or a score are on the same side, so there is nothing by "
-            f"which to tell the sides apart: it takes {2 * FOLDS} different texts or more of each."
+            "which to tell the sides apart: it takes {few} different texts or more of each.",
+            few=2 * FOLDS,
         )
     return ""
 

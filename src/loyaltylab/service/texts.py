@@ -81,7 +81,7 @@ def drawn(con: Any, parts: Sequence[ir.Table], *, until: dt.date, most: int = MO
         read.append(chosen.limit(most).drop("_draw", "id").to_pandas())
     table = pd.concat(read, ignore_index=True)
     # Reviews do not say whose they are: each counts as somebody else's.
-    own = pd.Series([f"review {n}" for n in range(len(table))], table.index)
+    own = pd.Series([f"review-{n}" for n in range(len(table))], table.index)
     who = table.get("person_id", own)
     table["person"] = pd.factorize(who.where(who.notna(), own))[0]
     types = {"favourable": "boolean", "at": "datetime64[us]"}

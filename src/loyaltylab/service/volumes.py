@@ -9,9 +9,10 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from loyaltylab.intervals import count_interval, ratio_with_interval, share_with_interval
+from loyaltylab.language import phrase
 from loyaltylab.periods import of_ordinals, ordinal
 
-UNSAID = "not said"
+UNSAID, OTHERS = "not said", "all others"
 
 
 def opened(tickets: ir.Table, *, until: dt.date) -> ir.Table:
@@ -26,6 +27,17 @@ def opened(tickets: ir.Table, *, until: dt.date) -> ir.Table:
     }
     dated = tickets.mutate(day=day, month=ordinal(day, "month"), **plain)
     return dated.filter(dated["day"] <= until)
+
+
+def named(value: str) -> str:
+    """A topic or channel as readers are told of it: UNSAID and OTHERS in their language, data as they
+    are."""
+    return phrase(value) if value in (UNSAID, OTHERS) else value
+
+
+def begun(text: str) -> str:
+    """A text with a capital letter at its beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def enough(tickets: ir.Table, by: str, *, minimum: int) -> ir.Table:
@@ -111,7 +123,7 @@ def by_value(tickets: ir.Table, by: str, *, minimum: int) -> pd.DataFrame:
     if len(small):
         others = tickets.filter(tickets[by].isin(small[by].tolist()))
         told = others.agg(tickets=others.count(), customers=others["person_id"].nunique())
-        rest = told.to_pandas().assign(**{by: "all others"})
+        rest = told.to_pandas().assign(**{by: OTHERS})
         table = pd.concat([table, rest[rest["customers"] >= minimum]])
     share, low, high = share_with_interval(table["tickets"], whole)
     return table.assign(share=share, low=low, high=high).reset_index(drop=True)
