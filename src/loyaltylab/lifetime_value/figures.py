@@ -8,22 +8,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
+from loyaltylab.figure_data import tabulate
 from loyaltylab.lifetime_value.forecasts import repeat_names
 
 
 def plot_tracking(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Repeat orders a week, observed and expected (`tracking`)."""
     ax = _tracked(table, "actual", "expected", ax)
-    ax.annotate(
-        "weeks the model had not seen",
-        (table["week_end"][table["held_out"]].iloc[0], 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(4, -4),
-        textcoords="offset points",
-        va="top",
-        fontsize=9,
-        color=plots.NEUTRAL,
-    )
     ax.set(xlabel="week ending", ylabel="repeat orders a week")
     ax.legend(loc="lower right")
     return ax
@@ -32,7 +23,7 @@ def plot_tracking(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 def plot_cumulative(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Repeat orders up to each week, observed and expected (`tracking`)."""
     ax = _tracked(table, "actual_total", "expected_total", ax)
-    ax.set(xlabel="week ending; weeks not seen by the model shaded", ylabel="repeat orders so far")
+    ax.set(xlabel="week ending", ylabel="repeat orders so far")
     ax.legend(loc="upper left")
     return ax
 
@@ -41,7 +32,8 @@ def _tracked(table: pd.DataFrame, actual: str, expected: str, ax: Axes | None) -
     """Two columns of `tracking`, week by week, with the weeks held out shaded."""
     ax = plots.new_axes(ax)
     held_out = table["week_end"][table["held_out"]]
-    ax.axvspan(held_out.iloc[0], held_out.iloc[-1], color="#F2F2F2", zorder=0)
+    ax.axvspan(held_out.iloc[0], held_out.iloc[-1], color="#F2F2F2", zorder=0,
+               label="not seen by the model")  # fmt: skip
     ax.plot(table["week_end"], table[actual], color=plots.OBSERVED, label="observed")
     ax.plot(table["week_end"], table[expected], color=plots.MODEL, linestyle="--", label="expected")
     plots.date_axis(ax)
@@ -124,7 +116,7 @@ def describe_silence(table: pd.DataFrame) -> str:
         when = f"after {below.iloc[0]} weeks" if len(below) else "never within the weeks shown"
         parts.append(
             f"with {frequency} repeat order{'s' * (frequency != 1)} from {line.alive.iloc[0]:.0%} "
-            f"to {line.alive.iloc[-1]:.0%}, below 50% {when}"
+            f"to {line.alive.iloc[-1]:.0%}, below one half {when}"
         )
     return (
         f"Probability of being active over {table.weeks.max()} weeks without an order: "
@@ -165,7 +157,9 @@ def plot_calibration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_xlim(0, top)
     ax.set_ylim(0, top)
     ax.legend(loc="upper left")
-    return ax
+    told = table[["tenth", "predicted", "actual"]]
+    told = told.set_axis(["tenth of the customers", "expected", "observed"], axis=1)
+    return tabulate(ax, told, "orders a customer, expected and observed")
 
 
 def describe_calibration(table: pd.DataFrame) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -9,6 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from loyaltylab import plots
+from loyaltylab.figure_data import tabulate
 from loyaltylab.retention.cohorts import Period, pooled
 from loyaltylab.retention.returns import MILESTONES, gap_quantile
 from loyaltylab.retention.survival import return_curve, returned_within
@@ -56,7 +59,14 @@ def plot_triangle(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None
     ax.tick_params(length=0)
     ax.tick_params(axis="y", rotation=0)
     ax.set(xlabel=f"{period}s after the first purchase", ylabel="first purchase in")
-    return ax
+    told = shares.map("{:.1%}".format, na_action="ignore")
+    for share, cell in zip(so_far, later.loc[so_far.index].to_dict("records"), strict=True):
+        if cell["age"] in ages:
+            told.loc[_label(cell["cohort"], period), cell["age"]] = f"{share:.1%} so far"
+    whole = pooled(later).set_index("age")["share"].map("{:.1%}".format)
+    told.loc["all cohorts, periods that are over"] = whole.reindex(told.columns)
+    told = told.rename_axis("first purchase in").reset_index()
+    return tabulate(ax, told, f"share who buy, by {period}s after the first purchase")
 
 
 def _label(cohort: pd.Timestamp, period: Period) -> str:
@@ -84,10 +94,13 @@ def plot_curves(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None) 
     if cells[cells["age"] > 0]["share"].isna().all():
         return plots.nothing_yet(plots.new_axes(ax, height=1.2))
     ax = plots.new_axes(ax)
-    for _, cohort in cells[cells["age"] > 0].dropna(subset="share").groupby("cohort"):
-        ax.plot(cohort["age"], cohort["share"], color=plots.NEUTRAL, linewidth=0.8, alpha=0.7)
     table = pooled(cells[cells["age"] > 0])
-    ax.plot(table["age"], table["share"], color=plots.OBSERVED, linewidth=2)
+    grey: Any = {"color": plots.NEUTRAL, "linewidth": 0.8}
+    ax.plot([], [], label="each cohort", **grey)
+    for start, cohort in cells[cells["age"] > 0].dropna(subset="share").groupby("cohort"):
+        name = f"_{_label(pd.Timestamp(str(start)), period)}"  # in the table, not in the legend
+        ax.plot(cohort["age"], cohort["share"], alpha=0.7, label=name, **grey)
+    ax.plot(table["age"], table["share"], color=plots.OBSERVED, linewidth=2, label="all cohorts")
     ax.fill_between(table["age"], table["low"], table["high"], color=plots.OBSERVED, alpha=0.2)
     ax.fill_between(
         table["age"],
@@ -97,8 +110,6 @@ def plot_curves(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None) 
         alpha=0.1,
         label="95% band of the whole curve",
     )
-    ax.plot([], [], color=plots.NEUTRAL, linewidth=0.8, label="each cohort")
-    ax.plot([], [], color=plots.OBSERVED, linewidth=2, label="all cohorts, 95% interval")
     ax.legend(frameon=False)
     ax.yaxis.set_major_formatter(plots.percent)
     ax.set_ylim(bottom=0)
@@ -171,7 +182,12 @@ def plot_gaps(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.grid(visible=False, axis="x")
     ax.yaxis.set_major_formatter(plots.thousands)
     ax.set(xlabel="days from one purchase to the next", ylabel="purchases, by week")
-    return ax
+    longest = table["days"].max()
+    days = [f"{7 * week + 1} to {min(7 * week + 7, longest)}" for week in weeks.index]
+    told = pd.DataFrame({"days to the next purchase": days, "purchases": weeks.to_numpy()})
+    shares = {"a quarter": 0.25, "half": 0.5, "nine in ten": 0.9}
+    notes = [f"{part} within {gap_quantile(table, s):.0f} days" for part, s in shares.items()]
+    return tabulate(ax, told, "purchases by days since the one before", notes=notes)
 
 
 def describe_gaps(table: pd.DataFrame) -> str:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from loyaltylab import plots
+from loyaltylab.figure_data import tabulate
 from loyaltylab.retention.base import health
 from loyaltylab.retention.change import ABSENT, factors
 from loyaltylab.retention.cohorts import Period
@@ -32,7 +33,16 @@ def plot_lorenz(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.yaxis.set_major_formatter(plots.percent)
     ax.set(xlabel="customers, those who spent least first", ylabel="share of revenue")
     ax.legend(frameon=False)
-    return ax
+    tenths = curve.iloc[:: (len(curve) - 1) // 10]
+    told = tenths.assign(tenth=tenths["amount"].diff()).iloc[1:]
+    told.columns = ["customers, those who spent least first", "share of revenue", "of this tenth"]
+    return tabulate(
+        ax,
+        told,
+        "share of revenue by customers",
+        formats=dict(zip(told.columns, ["{:.0%}", "{:.1%}", "{:.1%}"], strict=True)),
+        notes=[f"Gini coefficient: {gini(table)[0]:.2f}"],
+    )
 
 
 def describe_lorenz(table: pd.DataFrame) -> str:
@@ -102,7 +112,11 @@ def plot_migration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.tick_params(axis="x", rotation=0)
     ax.set(xlabel="decile of spend in the later period", ylabel="decile in the earlier period")
     ax.set_xticklabels([*shares.columns[:-1], "not\nthere"])
-    return ax
+    there = table.drop(index=ABSENT).sum()
+    told = pd.concat([shares, (there / there.sum()).rename("all").to_frame().T])
+    told = told.rename_axis("decile before").reset_index()
+    caption = "share of the customers of each decile before, by decile in the later period"
+    return tabulate(ax, told, caption, formats="{:.1%}")
 
 
 def describe_migration(table: pd.DataFrame) -> str:
@@ -239,7 +253,10 @@ def plot_health(table: pd.DataFrame, *, period: Period, ax: Axes | None = None) 
     ax.yaxis.set_major_formatter(plots.thousands)
     ax.set(ylabel=f"customers a {period}")
     ax.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
-    return ax
+    told = by[["at", "active", *of, "lapsed"]].rename(
+        columns={"at": period, "active": "bought"} | of
+    )
+    return tabulate(ax, told, f"customers by {period}")
 
 
 def describe_health(table: pd.DataFrame, *, period: Period) -> str:

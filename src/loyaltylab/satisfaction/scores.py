@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
+from loyaltylab.figure_data import tabulate
 from loyaltylab.intervals import LEVEL, Z, share_with_interval
 from loyaltylab.numbers import Number, Numbers, sentence
 
@@ -184,7 +185,9 @@ def plot_answers(table: pd.DataFrame, instrument: str, *, ax: Axes | None = None
     ax.yaxis.set_major_formatter(plots.percent)
     ax.margins(y=0.15)
     ax.set(xlabel=f"{NAMES[instrument]} score given", ylabel="of answers")
-    return ax
+    told = part[["score", "answers", "share"]].set_axis(["score", "answers", "of all"], axis=1)
+    caption = f"answers by {NAMES[instrument]} score"
+    return tabulate(ax, told, caption, formats={"score": "{:.0f}", "of all": "{:.1%}"})
 
 
 def describe_answers(table: pd.DataFrame, instrument: str) -> str:

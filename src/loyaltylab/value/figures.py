@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from loyaltylab import plots
+from loyaltylab.figure_data import tabulate
 
 _RULE = 3  # of thumb, times the cost
 
@@ -104,7 +105,11 @@ def plot_sensitivity(
     corner = (column - 0.5, row - 0.5)
     ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=plots.INK, linewidth=2))
     ax.set(xlabel="margin, share of the amount", ylabel="discount a year")
-    return ax
+    told = table[["margin", "discount", "total", "mean"]].set_axis(
+        ["margin", "discount a year", "worth of all", "worth of a customer"], axis=1
+    )
+    formats = {"margin": "{:.0%}", "discount a year": "{:.0%}"}
+    return tabulate(ax, told, "worth by margin and discount", formats=formats)
 
 
 def describe_sensitivity(table: pd.DataFrame, *, currency: str) -> str:
