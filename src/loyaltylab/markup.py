@@ -7,6 +7,7 @@ listed elements and attributes pass, nothing that runs and nothing that asks the
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from colorsys import hls_to_rgb, rgb_to_hls
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ SVG_ELEMENTS = _words(
     "polyline radialGradient rect stop svg symbol text textPath tspan use",
 )
 HEADING = re.compile(r"h[1-6]")
+_DARKEST = "#4c9bd6"  # of plots.SEQUENCE: where it is a swatch of a legend, it is one of cells
 _INK = "fill: #1a1a1a"  # plots.INK, of what stands in the cells of a heat map
 NUMBER = re.compile(r"[+-]?\d[\d,.]*%?( to [+-]?\d[\d,.]*%?| so far)?|–")
 
@@ -64,6 +66,7 @@ class Fragments:
         self._anchors = {"main"}
         self._figures = 0
         self._tables = 0
+        self._names: Counter[str] = Counter()
 
     @property
     def title(self) -> str:
@@ -182,6 +185,9 @@ class Fragments:
             line = Tag(name="span")
             line.extend(list(caption.contents))
             caption.append(line)
+        self._names[name] += 1
+        if (count := self._names[name]) > 1:  # landmarks of one name cannot be told apart
+            name = f"{name} ({count})"
         frame = Tag(name="div")
         frame.attrs = {"class": "table", "role": "region", "tabindex": "0", "aria-label": name}
         table.wrap(frame)
@@ -243,6 +249,8 @@ def _both(declared: re.Match[str]) -> str:
     name, color = declared.groups()
     if color == "#ffffff":
         return f"{name}: var(--card)"
+    if color == _DARKEST:
+        return declared[0]
     return f"{name}: {color}; {name}: light-dark({color}, {_on_dark(color)})"
 
 
@@ -252,7 +260,7 @@ def _on_dark(color: str) -> str:
     red, green, blue = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
     hue, light, full = rgb_to_hls(red, green, blue)
     grey = red == green == blue
-    light = 0.92 - 0.8 * light if grey else max(light, 0.48 + 0.22 * light)
+    light = 0.92 - 0.8 * light if grey else max(light, 0.45 + 0.4 * light)
     parts = hls_to_rgb(hue, light, 0.8 * full)
     return "#" + "".join(f"{round(255 * part):02x}" for part in parts)
 

@@ -56,7 +56,7 @@ def plot_active(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         seen["start"],
         seen["won_back"],
         bottom=seen["won"],
-        color="#4C9BD6",
+        color="#5FA8DE",
         label="won back",
         **bars,
     )

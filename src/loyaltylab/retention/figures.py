@@ -41,7 +41,13 @@ def plot_triangle(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None
         fmt="",
         annot_kws={"size": 8, "color": plots.INK},
         linewidths=0.5,
-        cbar_kws={"format": plots.percent, "label": "of the cohort"},
+        xticklabels="auto" if shares.shape[1] <= 24 else 3,  # all of them would touch each other
+        cbar_kws={
+            "format": plots.percent,
+            "label": "of the cohort",
+            "aspect": 40,
+            "fraction": 0.06,
+        },
     )
     so_far = (later["so_far"] / later["customers"]).dropna()
     cohorts, ages = list(later["cohort"].drop_duplicates()), list(shares.columns)

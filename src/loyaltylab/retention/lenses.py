@@ -245,7 +245,7 @@ def plot_health(table: pd.DataFrame, *, period: Period, ax: Axes | None = None) 
         "retained": "bought in the one before too",
         "won_back": "back after a break",
     }
-    colours = [plots.OBSERVED, "#4C9BD6", "#A9CDE8"]
+    colours = [plots.OBSERVED, "#5FA8DE", "#A9CDE8"]
     ax.stackplot(by["at"], [by[name] for name in of], labels=list(of.values()), colors=colours)
     ax.plot(by["at"], -by["lapsed"], color=plots.MODEL, linewidth=2, label="lapsed")
     ax.axhline(0, color=plots.NEUTRAL, linewidth=0.8)

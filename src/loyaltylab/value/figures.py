@@ -103,7 +103,7 @@ def plot_sensitivity(
         for axis, at in ((wide.columns, margin), (wide.index, discount))
     )
     corner = (column - 0.5, row - 0.5)
-    ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=plots.INK, linewidth=2))
+    ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=plots.MODEL, linewidth=2.5))
     ax.set(xlabel="margin, share of the amount", ylabel="discount a year")
     told = table[["margin", "discount", "total", "mean"]].set_axis(
         ["margin", "discount a year", "worth of all", "worth of a customer"], axis=1
