@@ -202,7 +202,7 @@ def test_ids_in_figures_are_their_own_and_still_meet(tmp_path):
         assert drawing.find("use")["href"] == f"#fig.{n}.tick"
         assert drawing.find("use")["clip-path"] == f"url(#fig.{n}.clip)"
         assert drawing.find("path")["fill"] == "#1f77b4"
-        assert drawing.find("path")["style"] == "stroke: #ffffff"
+        assert drawing.find("path")["style"] == "stroke: var(--card)"
 
 
 def test_figures_are_nothing_but_drawing(tmp_path):
@@ -377,3 +377,45 @@ def test_no_notebook_is_an_error_for_a_person(tmp_path, content):
         executed.write_text(content)
     with pytest.raises(LabError, match=r"03_retention\.ipynb: expected an executed notebook"):
         report.render(executed, title="CDNOW", simulated=False, stems=STEMS)
+
+
+DATA = {
+    "caption": "share <by> week",
+    "columns": ["week", "share", "what"],
+    "rows": [["1", "41.0%", "<b>"], ["2", "–", "loss"]],
+    "notes": ["half & more"],
+}
+
+
+def test_a_figure_has_its_data_behind_a_toggle_below_it(tmp_path):
+    table_type = "application/vnd.loyaltylab.table+json"
+    output = shown(svg=SVG)
+    output.data[table_type] = DATA
+    soup = page(tmp_path, code("show()", output), code("show()", output))
+    toggle = soup.select_one("figure").find_next_sibling()
+    assert "open" not in toggle.attrs
+    assert toggle.summary.text == toggle.caption.text == "Data of this figure: share <by> week"
+    assert [cell["scope"] for cell in toggle.find_all("th")] == ["col"] * 3 + ["row"] * 2
+    assert [cell.get("class") for cell in toggle.thead.find_all("th")] == [["number"]] * 2 + [None]
+    assert [cell.text for cell in toggle.tbody.find_all(["th", "td"])] == [
+        cell for row in DATA["rows"] for cell in row
+    ]
+    assert toggle.p.text == "half & more"
+    regions = [region["aria-label"] for region in soup.select("[role=region]")]
+    assert regions[1] == f"{regions[0]} (2)"
+
+
+def test_figures_have_colours_for_a_dark_page(tmp_path):
+    drawing = (
+        '<svg xmlns="http://www.w3.org/2000/svg"><path d="M 0 0" style="fill: #0072b2"/>'
+        '<path style="fill: #0072b2"/><text style="fill: #222222">a</text><g id="QuadMesh_1">'
+        '<path d="M 0 0" style="fill: #222222; stroke: #ffffff"/></g>'
+        '<text style="fill: #1a1a1a">in a cell</text></svg>'
+    )
+    soup = page(tmp_path, code("show()", shown(svg=drawing)))
+    line, cell = soup.select("figure path")  # the one without a path is gone
+    assert re.fullmatch(r"fill: #0072b2; fill: light-dark\(#0072b2, #\w{6}\)", line["style"])
+    assert cell["style"] == "fill: #222222; stroke: var(--card)"
+    text, ink = soup.select("figure text")
+    assert re.search(r"light-dark\(#222222, #[c-f]", text["style"])
+    assert ink["style"] == "fill: #1a1a1a"

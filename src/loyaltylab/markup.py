@@ -7,8 +7,12 @@ listed elements and attributes pass, nothing that runs and nothing that asks the
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
+from colorsys import hls_to_rgb, rgb_to_hls
 from dataclasses import dataclass
+from html import escape
+from typing import Any
 from xml.etree import ElementTree
 
 from bs4 import BeautifulSoup, Tag
@@ -38,6 +42,11 @@ SVG_ELEMENTS = _words(
     "polyline radialGradient rect stop svg symbol text textPath tspan use",
 )
 HEADING = re.compile(r"h[1-6]")
+_DARKEST = "#4c9bd6"  # of plots.SEQUENCE: where it is a swatch of a legend, it is one of cells
+_INK = "fill: #1a1a1a"  # plots.INK, of what stands in the cells of a heat map
+# A cell of figures, whatever the language: of its words, there is at most one between two figures.
+_FIGURES = r"[+\-−]?\d[\d,.\u00a0]*%?"
+NUMBER = re.compile(rf"{_FIGURES}( \w+( \w+)?)?( {_FIGURES})?|–")
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,7 @@ class Fragments:
         self._anchors = {"main"}
         self._figures = 0
         self._tables = 0
+        self._names: Counter[str] = Counter()
 
     @property
     def title(self) -> str:
@@ -95,18 +105,43 @@ class Fragments:
             self._frame(table)
         return str(soup)
 
-    def figure(self, svg: str, alt: str) -> str:
-        """An SVG document as a figure in HTML, described by `alt`.
+    def figure(self, svg: str, alt: str, data: Mapping[str, Any] | None = None) -> str:
+        """An SVG document as a figure in HTML, described by `alt`, its data behind a toggle below it.
 
-        Raises ParseError if `svg` is not well-formed.
+        data : a `figure_data.FigureData` as JSON has it. Raises ParseError if `svg` is not well-formed.
         """
         self._figures += 1
         root = ElementTree.fromstring(svg)
         _leave_drawing(root)
+        _follow_scheme(root)
         _rename_ids(root, prefix=f"fig.{self._figures}.")  # no heading's id has a dot
         root.set("role", "img")
         root.set("aria-label", alt)
-        return f"<figure>{ElementTree.tostring(root, encoding='unicode')}</figure>"
+        drawing = f"<figure>{ElementTree.tostring(root, encoding='unicode')}</figure>"
+        return drawing if data is None else drawing + self._data(data)
+
+    def _data(self, data: Mapping[str, Any]) -> str:
+        """The table of a figure: the first cell of a row is its heading."""
+        columns = list(zip(*data["rows"], strict=True))
+        numeric = [all(NUMBER.fullmatch(cell) for cell in column) for column in columns]
+        right = [' class="number"' if is_number else "" for is_number in numeric]
+        head = "".join(
+            f'<th scope="col"{mark}>{escape(name)}</th>'
+            for name, mark in zip(data["columns"], right, strict=True)
+        )
+        body = ""
+        for first, *others in data["rows"]:
+            cells = zip(right[1:], others, strict=True)
+            body += f'<tr><th scope="row"{right[0]}>{escape(first)}</th>'
+            body += "".join(f"<td{mark}>{escape(cell)}</td>" for mark, cell in cells)
+            body += "</tr>\n"
+        caption = escape(phrase("Data of this figure: {caption}", caption=data["caption"]))
+        table = self.markup(
+            f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead>\n"
+            f"<tbody>\n{body}</tbody></table>"
+        )
+        notes = "".join(f"<p>{escape(note)}</p>" for note in data["notes"])
+        return f'\n<details class="data"><summary>{caption}</summary>{table}{notes}</details>'
 
     def _clean(self, tag: Tag) -> None:
         right = "text-align:right" in str(tag.get("style", "")).replace(" ", "")
@@ -151,6 +186,9 @@ class Fragments:
             line = Tag(name="span")
             line.extend(list(caption.contents))
             caption.append(line)
+        self._names[name] += 1
+        if (count := self._names[name]) > 1:  # landmarks of one name cannot be told apart
+            name = f"{name} ({count})"
         frame = Tag(name="div")
         frame.attrs = {"class": "table", "role": "region", "tabindex": "0", "aria-label": name}
         table.wrap(frame)
@@ -161,7 +199,8 @@ class Fragments:
 def _leave_drawing(element: ElementTree.Element) -> None:
     """Take away all that is not drawing, and the namespaces, which HTML does without."""
     for child in list(element):
-        if _local(child.tag) in SVG_ELEMENTS:
+        empty = _local(child.tag) == "path" and not child.get("d")
+        if _local(child.tag) in SVG_ELEMENTS and not empty:
             _leave_drawing(child)
         else:
             element.remove(child)
@@ -191,6 +230,40 @@ def _rename_ids(root: ElementTree.Element, *, prefix: str) -> None:
         anchor = element.attrib.pop("id", None)
         if anchor in used:
             element.set("id", f"{prefix}{anchor}")
+
+
+def _follow_scheme(element: ElementTree.Element, *, cells: bool = False) -> None:
+    """Give each colour another one on a dark page; a browser that does not know how keeps the first.
+
+    The cells of a heat map and the figures in them stay: they are read against each other.
+    """
+    cells = cells or element.get("id", "").startswith("QuadMesh")
+    style = element.get("style", "")
+    if style and not (element.tag == "text" and _INK in style):
+        changed = "(stroke)" if cells else "(fill|stroke)"
+        element.set("style", re.sub(changed + r": (#[0-9a-f]{6})\b", _both, style))
+    for child in element:
+        _follow_scheme(child, cells=cells)
+
+
+def _both(declared: re.Match[str]) -> str:
+    name, color = declared.groups()
+    if color == "#ffffff":
+        return f"{name}: var(--card)"
+    if color == _DARKEST:
+        return declared[0]
+    return f"{name}: {color}; {name}: light-dark({color}, {_on_dark(color)})"
+
+
+def _on_dark(color: str) -> str:
+    """A colour that is on the dark page what this one is on the white: greys are turned over, and
+    colours are lighter and paler, the darker the more, so that shades keep their order."""
+    red, green, blue = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    hue, light, full = rgb_to_hls(red, green, blue)
+    grey = red == green == blue
+    light = 0.92 - 0.8 * light if grey else max(light, 0.45 + 0.4 * light)
+    parts = hls_to_rgb(hue, light, 0.8 * full)
+    return "#" + "".join(f"{round(255 * part):02x}" for part in parts)
 
 
 def _local(name: str) -> str:

@@ -154,20 +154,23 @@ def _escaped(text: str) -> str:
 
 
 def show(axes: Axes, *, alt: str) -> None:
-    """Show the figure of these axes as SVG. `alt` says in words, from the plotted table, what it shows.
+    """Show the figure of these axes as SVG, with its data. `alt` says in words, from the plotted table,
+    what it shows.
 
-    The tests compare `alt`, not the drawing: a figure that changed is noticed by its words.
+    The tests compare `alt` and the data, not the drawing. Raises LabError if `alt` is empty, or the data
+    can neither be read off the axes nor were given (`figure_data.tabulate`).
     """
     import matplotlib as mpl  # slow to import, and half of the notebooks draw nothing
     import matplotlib.pyplot as plt
 
-    from loyaltylab import plots
+    from loyaltylab import figure_data, plots
 
     if not alt.strip():
         raise LabError("show: expected alt, the figure in words computed from its table.")
     figure = axes.get_figure(root=True)
     assert figure is not None
     plots.localise(figure)
+    data = figure_data.read(figure, alt)
     drawing = io.StringIO()
     # The same drawing gets the same ids, and two figures of a page different ones.
     salt = hashlib.sha256(alt.encode()).hexdigest()
@@ -176,7 +179,12 @@ def show(axes: Axes, *, alt: str) -> None:
     plt.close(figure)
     # Where the reader lacks the font that the layout was made with, Verdana is as wide.
     svg = drawing.getvalue().replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
-    display({"image/svg+xml": svg, "text/plain": alt}, raw=True)
+    # A hundredth of a point is seen by nobody, and six digits are a third of a long page.
+    svg = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), svg)
+    bundle: dict[str, Any] = {"image/svg+xml": svg, "text/plain": alt}
+    if data is not None:
+        bundle[figure_data.MIME] = asdict(data)
+    display(bundle, raw=True)
 
 
 def show_table(

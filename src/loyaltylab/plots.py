@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.dates import AutoDateLocator, num2date
+from matplotlib.dates import AutoDateLocator, DateFormatter, num2date
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, ScalarFormatter
 
@@ -75,7 +75,14 @@ thousands = FuncFormatter(lambda count, _: shown(count, ",.0f"))
 def date_axis(ax: Axes) -> None:
     """Dates along the bottom, as "Jan 1997", few enough to read."""
     ax.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=8))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda day, _: shown(num2date(day), "%b %Y")))
+    ax.xaxis.set_major_formatter(_Months("%b %Y"))
+
+
+class _Months(DateFormatter):
+    """Months along an axis, as the language in use names them."""
+
+    def __call__(self, x: float, pos: int | None = 0) -> str:
+        return shown(num2date(x), self.fmt)
 
 
 class _Figures(ScalarFormatter):

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
+from loyaltylab.figure_data import tabulate
 from loyaltylab.language import counted, filled, phrase, shown
 from loyaltylab.lifetime_value.forecasts import repeat_names
 
@@ -15,16 +16,6 @@ from loyaltylab.lifetime_value.forecasts import repeat_names
 def plot_tracking(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Repeat orders a week, observed and expected (`tracking`)."""
     ax = _tracked(table, "actual", "expected", ax)
-    ax.annotate(
-        phrase("weeks the model had not seen"),
-        (table["week_end"][table["held_out"]].iloc[0], 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(4, -4),
-        textcoords="offset points",
-        va="top",
-        fontsize=9,
-        color=plots.NEUTRAL,
-    )
     ax.set(xlabel=phrase("week ending"), ylabel=phrase("repeat orders a week"))
     ax.legend(loc="lower right")
     return ax
@@ -33,10 +24,7 @@ def plot_tracking(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 def plot_cumulative(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Repeat orders up to each week, observed and expected (`tracking`)."""
     ax = _tracked(table, "actual_total", "expected_total", ax)
-    ax.set(
-        xlabel=phrase("week ending; weeks not seen by the model shaded"),
-        ylabel=phrase("repeat orders so far"),
-    )
+    ax.set(xlabel=phrase("week ending"), ylabel=phrase("repeat orders so far"))
     ax.legend(loc="upper left")
     return ax
 
@@ -45,7 +33,8 @@ def _tracked(table: pd.DataFrame, actual: str, expected: str, ax: Axes | None) -
     """Two columns of `tracking`, week by week, with the weeks held out shaded."""
     ax = plots.new_axes(ax)
     held_out = table["week_end"][table["held_out"]]
-    ax.axvspan(held_out.iloc[0], held_out.iloc[-1], color="#F2F2F2", zorder=0)
+    ax.axvspan(held_out.iloc[0], held_out.iloc[-1], color="#F2F2F2", zorder=0,
+               label=phrase("not seen by the model"))  # fmt: skip
     for column, colour, style, label in (
         (actual, plots.OBSERVED, "-", phrase("observed")),
         (expected, plots.MODEL, "--", phrase("expected")),
@@ -170,14 +159,15 @@ def describe_silence(table: pd.DataFrame) -> str:
         orders = counted(int(str(frequency)), "repeat order")
         if len(below):
             said = phrase(
-                "with {orders} from {first:.0%} to {last:.0%}, below 50% after {weeks} weeks",
+                "with {orders} from {first:.0%} to {last:.0%}, below one half after {weeks} weeks",
                 orders=orders,
                 weeks=below.iloc[0],
                 **ends,
             )
         else:
             said = phrase(
-                "with {orders} from {first:.0%} to {last:.0%}, below 50% never within the weeks shown",
+                "with {orders} from {first:.0%} to {last:.0%}, below one half never within the weeks "
+                "shown",
                 orders=orders,
                 **ends,
             )
@@ -226,7 +216,9 @@ def plot_calibration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_xlim(0, top)
     ax.set_ylim(0, top)
     ax.legend(loc="upper left")
-    return ax
+    told = table[["tenth", "predicted", "actual"]]
+    told = told.set_axis(["tenth of the customers", "expected", "observed"], axis=1)
+    return tabulate(ax, told, "orders a customer, expected and observed")
 
 
 def describe_calibration(table: pd.DataFrame) -> str:

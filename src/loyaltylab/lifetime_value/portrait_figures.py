@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from loyaltylab import plots
+from loyaltylab.figure_data import tabulate
 from loyaltylab.language import counted, filled, phrase, shown
 from loyaltylab.lifetime_value.forecasts import class_names
 from loyaltylab.lifetime_value.history import DAYS
@@ -129,7 +130,10 @@ def plot_matrix(table: pd.DataFrame, *, what: str, ax: Axes | None = None) -> Ax
     ax.tick_params(length=0, axis="both")
     ax.tick_params(axis="y", rotation=0)
     ax.set(xlabel=phrase("repeat orders so far"), ylabel=phrase("weeks since the last order"))
-    return ax
+    told = cells.rename(columns="with {}".format).rename_axis("weeks of silence").reset_index()
+    name = {"alive": "probability of still being a customer", "orders": "orders expected"}[what]
+    caption = f"{name} by weeks since the last order and repeat orders"
+    return tabulate(ax, told, caption, formats=figure.replace(".0%", ".1%").replace(".1f", ".2f"))
 
 
 def describe_matrix(table: pd.DataFrame, *, what: str) -> str:
@@ -189,7 +193,22 @@ def plot_paths(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_xlim(-end / 100, end)
     ax.set_ylim(-len(names) + 0.9, 1.05)
     ax.set(xlabel=phrase("weeks since the first order; blue: a day with an order"))
-    return ax
+    return tabulate(ax, _turns(table), "probability of still being a customer", formats={
+        "week": "{:.1f}", "probability": "{:.1%}"})  # fmt: skip
+
+
+def _turns(table: pd.DataFrame) -> pd.DataFrame:
+    """The days on which a line of `alive_paths` turns: of an order, before one, and the last."""
+    before = table.groupby("customer")["ordered"].shift(-1)
+    turns = table[table["ordered"] | before.isna() | before.eq(True)]
+    return pd.DataFrame(
+        {
+            "customer": turns["customer"],
+            "week": turns["day"] / DAYS,
+            "order": np.where(turns["ordered"], "yes", "no"),
+            "probability": turns["alive"],
+        }
+    )
 
 
 def describe_paths(table: pd.DataFrame) -> str:
@@ -240,14 +259,25 @@ def plot_spend(table: pd.DataFrame, *, currency: str, ax: Axes | None = None) ->
     )
     ax.yaxis.set_major_formatter(plots.thousands)
     _legend(ax, "upper right")
-    return ax
+    told = table[["customers", "expected"]].set_axis(["counted", "expected"], axis=1)
+    told.insert(0, f"mean spend on a repeat order, {currency}", _classes(table))
+    return tabulate(ax, told, "customers by mean spend on a repeat order")
 
 
 def describe_spend(table: pd.DataFrame, *, currency: str) -> str:
     """The histogram of spend in words: every fourth class, and the outer ones."""
     places = sorted({0, *range(2, len(table) - 1, 4), len(table) - 1})
+    names = _classes(table.iloc[places])
+    return (
+        f"Bars of customers by mean spend on a repeat order in {currency}, and points of as many as the "
+        f"model expects, some of {len(table)} classes: {_counted_expected(names, table.iloc[places])}."
+    )
+
+
+def _classes(table: pd.DataFrame) -> list[str]:
+    """What the classes of `spend_histogram` are called."""
     names = []
-    for row in table.iloc[places].to_dict("records"):
+    for row in table.to_dict("records"):
         low, high = row["low"], row["high"]
         if pd.isna(low) and pd.isna(high):
             names.append(phrase("any"))
@@ -257,13 +287,7 @@ def describe_spend(table: pd.DataFrame, *, currency: str) -> str:
             names.append(phrase("{low:,g} or more", low=low))
         else:
             names.append(phrase("{low:,g} to {high:,g}", low=low, high=high))
-    return phrase(
-        "Bars of customers by mean spend on a repeat order in {currency}, and points of as many as the "
-        "model expects, some of {number} classes: {classes}.",
-        currency=currency,
-        number=len(table),
-        classes=_counted_expected(names, table.iloc[places]),
-    )
+    return names
 
 
 def _ends(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 from sklearn.isotonic import IsotonicRegression
 
 from loyaltylab import plots
+from loyaltylab.figure_data import tabulate
 from loyaltylab.language import phrase
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -138,7 +139,15 @@ def plot_reliability(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         xlim=(0, 1.02),
         ylim=(0, 1.02),
     )
-    return ax
+    told = pd.DataFrame(
+        {
+            "stated probability": table["stated"],
+            "of one person in truth": table["true"],
+            "pairs": table["pairs"],
+        }
+    )
+    shares = dict.fromkeys(told.columns[:2], "{:.1%}")
+    return tabulate(ax, told, "probability stated and true, by bands of it", formats=shares)
 
 
 def describe_reliability(table: pd.DataFrame) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
+from loyaltylab.figure_data import tabulate
 from loyaltylab.language import phrase
 from loyaltylab.linkage.comparison import FIELDS, NAMES, SYSTEMS, best, decoded, rarity, words
 from loyaltylab.linkage.links import Links
@@ -52,7 +53,9 @@ def plot_weights(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     ax.set_xlabel(phrase("against one person  ←  doublings of the odds  →  for one person"))
-    return ax
+    told = table[["field", "level", "weight"]].set_axis(["field", "agreement", "doublings"], axis=1)
+    caption = "doublings of the odds for one person, by kind of agreement"
+    return tabulate(ax, told, caption, formats={"doublings": "{:+.1f}"})
 
 
 def describe_weights(table: pd.DataFrame) -> str:
@@ -168,7 +171,12 @@ def plot_example(pair: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     ax.set_xlabel(phrase("doublings of the odds; at 0 one person and two are equally likely"))
-    return ax
+    told = pd.DataFrame(
+        {"what is known": labels, "doublings": [start, *pair["weight"]], "so far": [start, *ends]}
+    )
+    probability = f"together a probability of {pair['probability'].iloc[0]:.1%}"
+    caption = "doublings of the odds for one person, one after the other"
+    return tabulate(ax, told, caption, formats="{:+.1f}", notes=[probability])
 
 
 def describe_example(pair: pd.DataFrame) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
+from loyaltylab.figure_data import tabulate
 from loyaltylab.language import phrase, shown
 from loyaltylab.retention.churn import ChurnPeriod
 
@@ -65,7 +66,7 @@ def plot_active(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         seen["start"],
         seen["won_back"],
         bottom=seen["won"],
-        color="#4C9BD6",
+        color="#5FA8DE",
         label=phrase("won back"),
         **bars,
     )
@@ -76,7 +77,9 @@ def plot_active(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     plots.date_axis(ax)
     ax.grid(visible=False, axis="x")
     ax.set(ylabel=phrase("customers"))
-    return ax
+    told = seen[["start", "won", "won_back", "churned"]]
+    told = told.set_axis(["from", "won", "won back", "gone"], axis=1)
+    return tabulate(ax, told, "customers won, won back and gone, by period")
 
 
 def describe_active(table: pd.DataFrame) -> str:

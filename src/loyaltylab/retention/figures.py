@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -9,6 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from loyaltylab import plots
+from loyaltylab.figure_data import tabulate
 from loyaltylab.language import phrase, shown
 from loyaltylab.retention.cohorts import Period, pooled
 from loyaltylab.retention.returns import MILESTONES, gap_quantile
@@ -40,6 +43,16 @@ _CURVES = {
     "month": "Curve of the share of customers who buy by months since the first purchase: {points}.",
     "quarter": "Curve of the share of customers who buy by quarters since the first purchase: {points}.",
 }
+_WHO_BUY = {
+    "week": "share who buy, by weeks after the first purchase",
+    "month": "share who buy, by months after the first purchase",
+    "quarter": "share who buy, by quarters after the first purchase",
+}
+_GAPS_WITHIN = {
+    0.25: "a quarter within {days:.0f} days",
+    0.5: "half within {days:.0f} days",
+    0.9: "nine in ten within {days:.0f} days",
+}
 _ANNOTATED = 240  # cells of a heat map that still have room for their figure
 
 
@@ -64,7 +77,13 @@ def plot_triangle(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None
         fmt="",
         annot_kws={"size": 8, "color": plots.INK},
         linewidths=0.5,
-        cbar_kws={"format": plots.percent, "label": phrase("of the cohort")},
+        xticklabels="auto" if shares.shape[1] <= 24 else 3,  # all of them would touch each other
+        cbar_kws={
+            "format": plots.percent,
+            "label": phrase("of the cohort"),
+            "aspect": 40,
+            "fraction": 0.06,
+        },
     )
     so_far = (later["so_far"] / later["customers"]).dropna()
     cohorts, ages = list(later["cohort"].drop_duplicates()), list(shares.columns)
@@ -82,7 +101,16 @@ def plot_triangle(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None
     ax.tick_params(length=0)
     ax.tick_params(axis="y", rotation=0)
     ax.set(xlabel=phrase(AFTER_FIRST[period]), ylabel=phrase("first purchase in"))
-    return ax
+    told = shares.map(lambda share: shown(share, ".1%"), na_action="ignore")
+    for share, cell in zip(so_far, later.loc[so_far.index].to_dict("records"), strict=True):
+        if cell["age"] in ages:
+            told.loc[_label(cell["cohort"], period), cell["age"]] = phrase(
+                "{share:.1%} so far", share=share
+            )
+    whole = pooled(later).set_index("age")["share"].map(lambda share: shown(share, ".1%"))
+    told.loc[phrase("all cohorts, periods that are over")] = whole.reindex(told.columns)
+    told = told.rename_axis("first purchase in").reset_index()
+    return tabulate(ax, told, _WHO_BUY[period])
 
 
 def _label(cohort: pd.Timestamp, period: Period) -> str:
@@ -106,10 +134,13 @@ def plot_curves(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None) 
     if cells[cells["age"] > 0]["share"].isna().all():
         return plots.nothing_yet(plots.new_axes(ax, height=1.2))
     ax = plots.new_axes(ax)
-    for _, cohort in cells[cells["age"] > 0].dropna(subset="share").groupby("cohort"):
-        ax.plot(cohort["age"], cohort["share"], color=plots.NEUTRAL, linewidth=0.8, alpha=0.7)
     table = pooled(cells[cells["age"] > 0])
-    ax.plot(table["age"], table["share"], color=plots.OBSERVED, linewidth=2)
+    grey: Any = {"color": plots.NEUTRAL, "linewidth": 0.8}
+    ax.plot([], [], label="each cohort", **grey)
+    for start, cohort in cells[cells["age"] > 0].dropna(subset="share").groupby("cohort"):
+        name = f"_{_label(pd.Timestamp(str(start)), period)}"  # in the table, not in the legend
+        ax.plot(cohort["age"], cohort["share"], alpha=0.7, label=name, **grey)
+    ax.plot(table["age"], table["share"], color=plots.OBSERVED, linewidth=2, label="all cohorts")
     ax.fill_between(table["age"], table["low"], table["high"], color=plots.OBSERVED, alpha=0.2)
     ax.fill_between(
         table["age"],
@@ -119,8 +150,6 @@ def plot_curves(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None) 
         alpha=0.1,
         label=phrase("95% band of the whole curve"),
     )
-    ax.plot([], [], color=plots.NEUTRAL, linewidth=0.8, label=phrase("each cohort"))
-    ax.plot([], [], color=plots.OBSERVED, linewidth=2, label=phrase("all cohorts, 95% interval"))
     ax.legend(frameon=False)
     ax.yaxis.set_major_formatter(plots.percent)
     ax.set_ylim(bottom=0)
@@ -202,7 +231,14 @@ def plot_gaps(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.grid(visible=False, axis="x")
     ax.yaxis.set_major_formatter(plots.thousands)
     ax.set(xlabel=phrase("days from one purchase to the next"), ylabel=phrase("purchases, by week"))
-    return ax
+    longest = table["days"].max()
+    days = [
+        phrase("{first} to {last}", first=7 * week + 1, last=min(7 * week + 7, longest))
+        for week in weeks.index
+    ]
+    told = pd.DataFrame({"days to the next purchase": days, "purchases": weeks.to_numpy()})
+    notes = [phrase(note, days=gap_quantile(table, part)) for part, note in _GAPS_WITHIN.items()]
+    return tabulate(ax, told, "purchases by days since the one before", notes=notes)
 
 
 def describe_gaps(table: pd.DataFrame) -> str:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from loyaltylab import plots
+from loyaltylab.figure_data import tabulate
 from loyaltylab.language import listed, phrase
 from loyaltylab.numbers import spanned
 from loyaltylab.retention.base import health
@@ -68,7 +69,16 @@ def plot_lorenz(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         xlabel=phrase("customers, those who spent least first"), ylabel=phrase("share of revenue")
     )
     ax.legend(frameon=False)
-    return ax
+    tenths = curve.iloc[:: (len(curve) - 1) // 10]
+    told = tenths.assign(tenth=tenths["amount"].diff()).iloc[1:]
+    told.columns = ["customers, those who spent least first", "share of revenue", "of this tenth"]
+    return tabulate(
+        ax,
+        told,
+        "share of revenue by customers",
+        formats=dict(zip(told.columns, ["{:.0%}", "{:.1%}", "{:.1%}"], strict=True)),
+        notes=[f"Gini coefficient: {gini(table)[0]:.2f}"],
+    )
 
 
 def describe_lorenz(table: pd.DataFrame) -> str:
@@ -150,7 +160,12 @@ def plot_migration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ylabel=phrase("decile in the earlier period"),
     )
     ax.set_xticklabels([*shares.columns[:-1], phrase(ABSENT).replace(" ", "\n")])
-    return ax
+    ax.set_xticklabels([*shares.columns[:-1], "not\nthere"])
+    there = table.drop(index=ABSENT).sum()
+    told = pd.concat([shares, (there / there.sum()).rename("all").to_frame().T])
+    told = told.rename_axis("decile before").reset_index()
+    caption = "share of the customers of each decile before, by decile in the later period"
+    return tabulate(ax, told, caption, formats="{:.1%}")
 
 
 def describe_migration(table: pd.DataFrame) -> str:
@@ -295,7 +310,7 @@ def plot_health(table: pd.DataFrame, *, period: Period, ax: Axes | None = None) 
         "retained": phrase("bought in the one before too"),
         "won_back": phrase("back after a break"),
     }
-    colours = [plots.OBSERVED, "#4C9BD6", "#A9CDE8"]
+    colours = [plots.OBSERVED, "#5FA8DE", "#A9CDE8"]
     ax.stackplot(by["at"], [by[name] for name in of], labels=list(of.values()), colors=colours)
     ax.plot(by["at"], -by["lapsed"], color=plots.MODEL, linewidth=2, label=phrase("lapsed"))
     ax.axhline(0, color=plots.NEUTRAL, linewidth=0.8)
@@ -303,7 +318,10 @@ def plot_health(table: pd.DataFrame, *, period: Period, ax: Axes | None = None) 
     ax.yaxis.set_major_formatter(plots.thousands)
     ax.set(ylabel=phrase(_CUSTOMERS[period]))
     ax.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
-    return ax
+    told = by[["at", "active", *of, "lapsed"]].rename(
+        columns={"at": period, "active": "bought"} | of
+    )
+    return tabulate(ax, told, f"customers by {period}")
 
 
 def describe_health(table: pd.DataFrame, *, period: Period) -> str:

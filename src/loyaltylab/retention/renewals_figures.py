@@ -41,10 +41,12 @@ def plot_projection(table: pd.DataFrame, *, period: str, ax: Axes | None = None)
         return plots.nothing_yet(plots.new_axes(ax, height=1.2))
     ax = plots.new_axes(ax)
     few = table["cohort"].nunique() <= _BANDS
-    for _, cohort in table.groupby("cohort"):
+    for name, cohort in table.groupby("cohort"):
         seen, later = cohort.dropna(subset="observed"), cohort.dropna(subset="share")
-        ax.plot(seen["age"], seen["observed"], color=plots.OBSERVED, marker="o", markersize=3)
-        ax.plot(later["age"], later["share"], color=plots.MODEL, linestyle="--")
+        ax.plot(seen["age"], seen["observed"], color=plots.OBSERVED, marker="o", markersize=3,
+                label=f"_{name}, observed")  # fmt: skip
+        ax.plot(later["age"], later["share"], color=plots.MODEL, linestyle="--",
+                label=f"_{name}, projected")  # fmt: skip
         if few:
             ax.fill_between(later["age"], later["low"], later["high"], color=plots.MODEL, alpha=0.2)
     ax.plot([], [], color=plots.OBSERVED, marker="o", markersize=3, label=phrase("observed"))

@@ -8,6 +8,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
+from loyaltylab.figure_data import tabulate
+from loyaltylab.intervals import LEVEL
 from loyaltylab.language import phrase
 from loyaltylab.numbers import spanned
 from loyaltylab.retention.returns import MILESTONES
@@ -75,7 +77,21 @@ def plot_hazard(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     )
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
-    return ax
+    told = pd.DataFrame(
+        {
+            "days since the purchase": [
+                f"{after + 1:.0f} to {until:.0f}"
+                for after, until in zip(found["after"], found["until"], strict=True)
+            ],
+            "returns": found["rate"],
+            f"{LEVEL:.0%} interval": [
+                f"{low:.4f} to {high:.4f}"
+                for low, high in zip(found["low"], found["high"], strict=True)
+            ],
+        }
+    )
+    caption = "returns in 30 days of one customer still away, by days since the purchase"
+    return tabulate(ax, told, caption)
 
 
 def describe_hazard(table: pd.DataFrame) -> str:

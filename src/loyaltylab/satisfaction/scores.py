@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
+from loyaltylab.figure_data import tabulate
 from loyaltylab.intervals import LEVEL, Z, share_with_interval
 from loyaltylab.language import filled, phrase, shown
 from loyaltylab.numbers import Number, Numbers, sentence
@@ -215,7 +216,9 @@ def plot_answers(table: pd.DataFrame, instrument: str, *, ax: Axes | None = None
     ax.yaxis.set_major_formatter(plots.percent)
     ax.margins(y=0.15)
     ax.set(xlabel=phrase("{name} score given", name=NAMES[instrument]), ylabel=phrase("of answers"))
-    return ax
+    told = part[["score", "answers", "share"]].set_axis(["score", "answers", "of all"], axis=1)
+    caption = f"answers by {NAMES[instrument]} score"
+    return tabulate(ax, told, caption, formats={"score": "{:.0f}", "of all": "{:.1%}"})
 
 
 def describe_answers(table: pd.DataFrame, instrument: str) -> str:

@@ -215,7 +215,8 @@ def plot_sensitivity(table: pd.DataFrame, model: Response, *, ax: Axes | None = 
         return plots.nothing_yet(plots.new_axes(ax, height=1.2))
     ax = plots.new_axes(ax, height=2.8)
     plain = weighted_score(model)
-    ax.axhspan(plain["low"], plain["high"], color=plots.NEUTRAL, alpha=0.2, linewidth=0)
+    ax.axhspan(plain["low"], plain["high"], color=plots.NEUTRAL, alpha=0.2, linewidth=0,
+               label="_if silence does not depend on it")  # fmt: skip
     # Where all answers are alike, rounding may put an end a hair inside.
     ends = [(table["score"] - table["low"]).clip(0), (table["high"] - table["score"]).clip(0)]
     ax.errorbar(

@@ -8,6 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
+from loyaltylab.figure_data import tabulate
 from loyaltylab.language import phrase, shown
 from loyaltylab.numbers import spanned
 from loyaltylab.segments.groups import UNKNOWN
@@ -57,7 +58,10 @@ def plot_grid(cells: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = plots.new_axes(ax, width=5.2, height=3.6)
     _heat(table, ax)
     ax.set(xlabel=phrase("frequency, 5: buy most often"), ylabel=phrase("recency, 5: bought last"))
-    return ax
+    told = table.rename(columns="frequency {}".format).rename_axis("recency").reset_index()
+    told["recency"] = told["recency"].astype(str)
+    caption = "share of customers by recency and frequency, 5 the best"
+    return tabulate(ax, told, caption, formats="{:.1%}")
 
 
 def describe_grid(cells: pd.DataFrame) -> str:
@@ -87,7 +91,9 @@ def plot_migration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     for label in ax.get_xticklabels():
         label.set(ha="right", rotation_mode="anchor")
     ax.set(xlabel=phrase("segment now"), ylabel=phrase("segment before"))
-    return ax
+    told = shares.rename_axis("segment before").reset_index()
+    caption = "share of each segment before, by segment now"
+    return tabulate(ax, told, caption, formats="{:.1%}")
 
 
 def describe_migration(table: pd.DataFrame) -> str:

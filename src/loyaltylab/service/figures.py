@@ -143,7 +143,8 @@ def plot_topics(cells: pd.DataFrame, alarms: pd.DataFrame) -> Axes:
         ax.plot(part["month"], rate, color=plots.OBSERVED, linewidth=1.5, marker=".", markersize=3)
         loud = alarms[(alarms["group"] == group) & alarms["alarm"]]
         marked = part["month"].isin(loud["month"])
-        ax.plot(part["month"][marked], rate[marked], "D", color=plots.MODEL, markersize=7)
+        ax.plot(part["month"][marked], rate[marked], "D", color=plots.MODEL, markersize=7,
+                label=phrase("alarm"))  # fmt: skip
         ax.set_title(named(group), fontsize=10)
         ax.set_ylim(0, 1.2 * max(float(rate.max()), 0.01))
         plots.date_axis(ax)

@@ -19,6 +19,7 @@ from matplotlib.dates import date2num
 from matplotlib.patches import Patch
 
 from loyaltylab import plots, schemas
+from loyaltylab.figure_data import tabulate
 from loyaltylab.language import counted, phrase, shown
 
 MISSING = "missing "  # before the name of a column: how many of its values a week's rows lack
@@ -207,7 +208,9 @@ def plot_coverage(
     ax.legend(
         handles, said, ncols=4, frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1)
     )
-    return ax
+    told = {"week of": every} | dict(zip(strips, cells, strict=True))
+    caption = "rows a week, of those in the median week, by table"
+    return tabulate(ax, pd.DataFrame(told), caption, formats="{:.0%}")
 
 
 def _relative(weeks: pd.DataFrame) -> pd.Series:

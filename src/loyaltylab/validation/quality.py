@@ -18,6 +18,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from loyaltylab import plots, reasons
 from loyaltylab.contract import Thresholds
 from loyaltylab.dataset import GATE
+from loyaltylab.figure_data import tabulate
 from loyaltylab.files import write_json
 from loyaltylab.language import counted, phrase, shown
 from loyaltylab.numbers import Numbers, sentence
@@ -78,7 +79,8 @@ def plot_score_card(card: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.tick_params(axis="x", labelsize=9)
     ax.xaxis.tick_top()
     ax.set(xlabel="", ylabel="")
-    return ax
+    cells = shares.map(_percent, na_action="ignore").reset_index()
+    return tabulate(ax, cells, "share of rows without a fault, by export and dimension")
 
 
 def _percent(share: float) -> str:

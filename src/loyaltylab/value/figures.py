@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from loyaltylab import plots
+from loyaltylab.figure_data import tabulate
 from loyaltylab.language import filled, phrase
 from loyaltylab.numbers import spanned
 from loyaltylab.value.breakdown import named
@@ -116,9 +117,13 @@ def plot_sensitivity(
         for axis, at in ((wide.columns, margin), (wide.index, discount))
     )
     corner = (column - 0.5, row - 0.5)
-    ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=plots.INK, linewidth=2))
     ax.set(xlabel=phrase("margin, share of the amount"), ylabel=phrase("discount a year"))
-    return ax
+    ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=plots.MODEL, linewidth=2.5))
+    told = table[["margin", "discount", "total", "mean"]].set_axis(
+        ["margin", "discount a year", "worth of all", "worth of a customer"], axis=1
+    )
+    formats = {"margin": "{:.0%}", "discount a year": "{:.0%}"}
+    return tabulate(ax, told, "worth by margin and discount", formats=formats)
 
 
 def describe_sensitivity(table: pd.DataFrame, *, currency: str) -> str:
