@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.special import betaln, gammaln
 
+from loyaltylab import language
 from loyaltylab import lifetime_value as lv
 from loyaltylab.errors import UnanswerableError
 from tests.test_lifetime_value import CUTOFF, WEEKS, cdnow, literal_gamma_gamma
@@ -485,3 +486,9 @@ def test_outer_classes_of_spend_are_drawn_as_wide_as_the_others():
     assert wide[0] == pytest.approx(np.median(wide)) and wide[-1] == pytest.approx(np.median(wide))
     assert f"below {table['high'][0]:g}: " in lv.describe_spend(table, currency="EUR")
     plt.close("all")
+
+
+def test_classes_of_repeat_orders_in_german():
+    language.use("de")
+    assert lv.class_names(["0", "3", "7 or more"]) == ["0", "3", "7 oder mehr"]
+    assert lv.repeat_names([2, 7]) == ["2", "7 oder mehr"]

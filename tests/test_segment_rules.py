@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loyaltylab import contract, segments
+from loyaltylab import contract, language, segments
 from loyaltylab.criteria import Criterion
 from loyaltylab.errors import LabError
 
@@ -205,6 +205,12 @@ def test_a_list_holds_those_who_consent_and_nobody_else(con, tmp_path):
     assert table.loc["rich", names].tolist() == [3, 1, 1, 1]
     assert table.loc["german", names].tolist() == [2, 1, 0, 1]
     assert table.loc["nobody", names].tolist() == [0, 0, 0, 0]
+
+
+def test_a_rule_in_german_words():
+    language.use("de")
+    asked = {"and": [{"spend": {"at_least": 1200.5}}, {"rfm": {"is": "loyal"}}]}
+    assert segments.in_words(rule(asked)) == "Ausgaben mindestens 1200,5 und RFM-Segment ist Treue"
 
 
 def test_a_rule_in_words():
