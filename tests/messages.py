@@ -16,12 +16,13 @@ PACKAGE = ROOT / "src" / "loyaltylab"
 TERMINAL = {
     *("__main__", "contract", "dataset", "engine", "errors", "execution", "files", "headers"),
     *("history", "inspection", "locations", "onboarding", "provenance", "records", "simulation"),
-    *("sources", "wording", "workbooks", "world"),
+    *("sources", "wording", "workbooks", "world", "addresses", "databases", "failure", "fetching"),
+    *("pdf", "progress"),
     # Beside errors they have the reasons of rules, which are worded in `reasons`.
     *("validation/declared", "validation/rules", "validation/tables"),
 }
 SPEAKING = {"phrase", "sentence", "say", "counted"}
-ERRORS = {"LabError", "ValueError", "TypeError", "KeyError", "AssertionError", "compile"}
+ERRORS = {"LabError", "ValueError", "TypeError", "KeyError", "AssertionError", "compile", "_unread"}
 _WORDS = re.compile(r"[A-Za-z]{2,}[^A-Za-z{}]*\s[^{}]*[A-Za-z]{2,}|[A-Za-z]{3,} \{|\} [A-Za-z]{3,}")
 
 
@@ -134,7 +135,7 @@ def glued(path: Path) -> list[str]:
             if isinstance(node, ast.JoinedStr) and id(node) not in silent:
                 fixed = "{}".join(v.value for v in node.values if isinstance(v, ast.Constant))
                 if re.search(r"[A-Za-z]{2,} | [A-Za-z]{2,}", fixed):
-                    found.append(f"{path.name}:{node.lineno}: {fixed}")
+                    found.append(f"{path.name}:{node.lineno}: {fixed.strip()}")
     return found
 
 

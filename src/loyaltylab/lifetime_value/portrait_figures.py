@@ -130,9 +130,12 @@ def plot_matrix(table: pd.DataFrame, *, what: str, ax: Axes | None = None) -> Ax
     ax.tick_params(length=0, axis="both")
     ax.tick_params(axis="y", rotation=0)
     ax.set(xlabel=phrase("repeat orders so far"), ylabel=phrase("weeks since the last order"))
-    told = cells.rename(columns="with {}".format).rename_axis("weeks of silence").reset_index()
-    name = {"alive": "probability of still being a customer", "orders": "orders expected"}[what]
-    caption = f"{name} by weeks since the last order and repeat orders"
+    names = {x: phrase("with {orders}", orders=x) for x in cells.columns}
+    told = cells.rename(columns=names).rename_axis("weeks of silence").reset_index()
+    caption = {
+        "alive": "probability of still being a customer by weeks since the last order and repeat orders",
+        "orders": "orders expected by weeks since the last order and repeat orders",
+    }[what]
     return tabulate(ax, told, caption, formats=figure.replace(".0%", ".1%").replace(".1f", ".2f"))
 
 
@@ -205,7 +208,7 @@ def _turns(table: pd.DataFrame) -> pd.DataFrame:
         {
             "customer": turns["customer"],
             "week": turns["day"] / DAYS,
-            "order": np.where(turns["ordered"], "yes", "no"),
+            "order": np.where(turns["ordered"], phrase("yes"), phrase("no")),
             "probability": turns["alive"],
         }
     )
@@ -260,7 +263,8 @@ def plot_spend(table: pd.DataFrame, *, currency: str, ax: Axes | None = None) ->
     ax.yaxis.set_major_formatter(plots.thousands)
     _legend(ax, "upper right")
     told = table[["customers", "expected"]].set_axis(["counted", "expected"], axis=1)
-    told.insert(0, f"mean spend on a repeat order, {currency}", _classes(table))
+    spend = phrase("mean spend on a repeat order, {currency}", currency=currency)
+    told.insert(0, spend, _classes(table))
     return tabulate(ax, told, "customers by mean spend on a repeat order")
 
 
@@ -268,9 +272,12 @@ def describe_spend(table: pd.DataFrame, *, currency: str) -> str:
     """The histogram of spend in words: every fourth class, and the outer ones."""
     places = sorted({0, *range(2, len(table) - 1, 4), len(table) - 1})
     names = _classes(table.iloc[places])
-    return (
-        f"Bars of customers by mean spend on a repeat order in {currency}, and points of as many as the "
-        f"model expects, some of {len(table)} classes: {_counted_expected(names, table.iloc[places])}."
+    return phrase(
+        "Bars of customers by mean spend on a repeat order in {currency}, and points of as many as the "
+        "model expects, some of {number} classes: {classes}.",
+        currency=currency,
+        number=len(table),
+        classes=_counted_expected(names, table.iloc[places]),
     )
 
 

@@ -174,7 +174,7 @@ def plot_example(pair: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     told = pd.DataFrame(
         {"what is known": labels, "doublings": [start, *pair["weight"]], "so far": [start, *ends]}
     )
-    probability = f"together a probability of {pair['probability'].iloc[0]:.1%}"
+    probability = phrase("together a probability of {share:.1%}", share=pair["probability"].iloc[0])
     caption = "doublings of the odds for one person, one after the other"
     return tabulate(ax, told, caption, formats="{:+.1f}", notes=[probability])
 

@@ -233,7 +233,7 @@ def plot_gaps(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set(xlabel=phrase("days from one purchase to the next"), ylabel=phrase("purchases, by week"))
     longest = table["days"].max()
     days = [
-        phrase("{first} to {last}", first=7 * week + 1, last=min(7 * week + 7, longest))
+        phrase("{low} to {high}", low=7 * week + 1, high=min(7 * week + 7, longest))
         for week in weeks.index
     ]
     told = pd.DataFrame({"days to the next purchase": days, "purchases": weeks.to_numpy()})

@@ -35,6 +35,11 @@ _CUSTOMERS = {
     "month": "customers a month",
     "quarter": "customers a quarter",
 }
+_BASE = {
+    "week": "customers by week",
+    "month": "customers by month",
+    "quarter": "customers by quarter",
+}
 _NOT_OVER = {
     "week": "Areas without height: no week is over yet.",
     "month": "Areas without height: no month is over yet.",
@@ -77,7 +82,7 @@ def plot_lorenz(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         told,
         "share of revenue by customers",
         formats=dict(zip(told.columns, ["{:.0%}", "{:.1%}", "{:.1%}"], strict=True)),
-        notes=[f"Gini coefficient: {gini(table)[0]:.2f}"],
+        notes=[phrase("Gini coefficient: {gini:.2f}", gini=gini(table)[0])],
     )
 
 
@@ -160,7 +165,7 @@ def plot_migration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ylabel=phrase("decile in the earlier period"),
     )
     ax.set_xticklabels([*shares.columns[:-1], phrase(ABSENT).replace(" ", "\n")])
-    ax.set_xticklabels([*shares.columns[:-1], "not\nthere"])
+    ax.set_xticklabels([*shares.columns[:-1], phrase(ABSENT).replace(" ", "\n")])
     there = table.drop(index=ABSENT).sum()
     told = pd.concat([shares, (there / there.sum()).rename("all").to_frame().T])
     told = told.rename_axis("decile before").reset_index()
@@ -321,7 +326,7 @@ def plot_health(table: pd.DataFrame, *, period: Period, ax: Axes | None = None) 
     told = by[["at", "active", *of, "lapsed"]].rename(
         columns={"at": period, "active": "bought"} | of
     )
-    return tabulate(ax, told, f"customers by {period}")
+    return tabulate(ax, told, _BASE[period])
 
 
 def describe_health(table: pd.DataFrame, *, period: Period) -> str:

@@ -44,9 +44,9 @@ def plot_projection(table: pd.DataFrame, *, period: str, ax: Axes | None = None)
     for name, cohort in table.groupby("cohort"):
         seen, later = cohort.dropna(subset="observed"), cohort.dropna(subset="share")
         ax.plot(seen["age"], seen["observed"], color=plots.OBSERVED, marker="o", markersize=3,
-                label=f"_{name}, observed")  # fmt: skip
+                label="_" + phrase("{name}, observed", name=name))  # fmt: skip
         ax.plot(later["age"], later["share"], color=plots.MODEL, linestyle="--",
-                label=f"_{name}, projected")  # fmt: skip
+                label="_" + phrase("{name}, projected", name=name))  # fmt: skip
         if few:
             ax.fill_between(later["age"], later["low"], later["high"], color=plots.MODEL, alpha=0.2)
     ax.plot([], [], color=plots.OBSERVED, marker="o", markersize=3, label=phrase("observed"))

@@ -8,8 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
-from loyaltylab.figure_data import tabulate
-from loyaltylab.intervals import LEVEL
+from loyaltylab.figure_data import INTERVAL, tabulate
 from loyaltylab.language import phrase
 from loyaltylab.numbers import spanned
 from loyaltylab.retention.returns import MILESTONES
@@ -80,12 +79,12 @@ def plot_hazard(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     told = pd.DataFrame(
         {
             "days since the purchase": [
-                f"{after + 1:.0f} to {until:.0f}"
+                phrase("{low} to {high}", low=int(after + 1), high=int(until))
                 for after, until in zip(found["after"], found["until"], strict=True)
             ],
             "returns": found["rate"],
-            f"{LEVEL:.0%} interval": [
-                f"{low:.4f} to {high:.4f}"
+            INTERVAL: [
+                phrase("{low:.4f} to {high:.4f}", low=low, high=high)
                 for low, high in zip(found["low"], found["high"], strict=True)
             ],
         }

@@ -217,7 +217,7 @@ def plot_answers(table: pd.DataFrame, instrument: str, *, ax: Axes | None = None
     ax.margins(y=0.15)
     ax.set(xlabel=phrase("{name} score given", name=NAMES[instrument]), ylabel=phrase("of answers"))
     told = part[["score", "answers", "share"]].set_axis(["score", "answers", "of all"], axis=1)
-    caption = f"answers by {NAMES[instrument]} score"
+    caption = phrase("answers by {name} score", name=NAMES[instrument])
     return tabulate(ax, told, caption, formats={"score": "{:.0f}", "of all": "{:.1%}"})
 
 

@@ -216,7 +216,7 @@ def plot_sensitivity(table: pd.DataFrame, model: Response, *, ax: Axes | None = 
     ax = plots.new_axes(ax, height=2.8)
     plain = weighted_score(model)
     ax.axhspan(plain["low"], plain["high"], color=plots.NEUTRAL, alpha=0.2, linewidth=0,
-               label="_if silence does not depend on it")  # fmt: skip
+               label="_" + phrase("if silence does not depend on it"))  # fmt: skip
     # Where all answers are alike, rounding may put an end a hair inside.
     ends = [(table["score"] - table["low"]).clip(0), (table["high"] - table["score"]).clip(0)]
     ax.errorbar(

@@ -58,7 +58,8 @@ def plot_grid(cells: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = plots.new_axes(ax, width=5.2, height=3.6)
     _heat(table, ax)
     ax.set(xlabel=phrase("frequency, 5: buy most often"), ylabel=phrase("recency, 5: bought last"))
-    told = table.rename(columns="frequency {}".format).rename_axis("recency").reset_index()
+    names = {f: phrase("frequency {f}", f=f) for f in table.columns}
+    told = table.rename(columns=names).rename_axis("recency").reset_index()
     told["recency"] = told["recency"].astype(str)
     caption = "share of customers by recency and frequency, 5 the best"
     return tabulate(ax, told, caption, formats="{:.1%}")
