@@ -53,7 +53,13 @@ def plot_weights(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     ax.set_xlabel(phrase("against one person  ←  doublings of the odds  →  for one person"))
-    told = table[["field", "level", "weight"]].set_axis(["field", "agreement", "doublings"], axis=1)
+    told = pd.DataFrame(
+        {
+            "field": table["field"].map(phrase),
+            "agreement": table["level"].map(phrase),
+            "doublings": table["weight"],
+        }
+    )
     caption = "doublings of the odds for one person, by kind of agreement"
     return tabulate(ax, told, caption, formats={"doublings": "{:+.1f}"})
 

@@ -136,11 +136,12 @@ def plot_curves(cells: pd.DataFrame, *, period: Period, ax: Axes | None = None) 
     ax = plots.new_axes(ax)
     table = pooled(cells[cells["age"] > 0])
     grey: Any = {"color": plots.NEUTRAL, "linewidth": 0.8}
-    ax.plot([], [], label="each cohort", **grey)
+    ax.plot([], [], label=phrase("each cohort"), **grey)
     for start, cohort in cells[cells["age"] > 0].dropna(subset="share").groupby("cohort"):
         name = f"_{_label(pd.Timestamp(str(start)), period)}"  # in the table, not in the legend
         ax.plot(cohort["age"], cohort["share"], alpha=0.7, label=name, **grey)
-    ax.plot(table["age"], table["share"], color=plots.OBSERVED, linewidth=2, label="all cohorts")
+    ax.plot(table["age"], table["share"], color=plots.OBSERVED, linewidth=2,
+            label=phrase("all cohorts"))  # fmt: skip
     ax.fill_between(table["age"], table["low"], table["high"], color=plots.OBSERVED, alpha=0.2)
     ax.fill_between(
         table["age"],

@@ -92,7 +92,7 @@ def plot_migration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     for label in ax.get_xticklabels():
         label.set(ha="right", rotation_mode="anchor")
     ax.set(xlabel=phrase("segment now"), ylabel=phrase("segment before"))
-    told = shares.rename_axis("segment before").reset_index()
+    told = shares.rename(index=phrase).rename_axis("segment before").reset_index()
     caption = "share of each segment before, by segment now"
     return tabulate(ax, told, caption, formats="{:.1%}")
 
