@@ -533,15 +533,15 @@ def test_the_full_comparison_is_a_table_of_text(lab):
     text = since.report(lab.history, "2026-10-01", "2026-11-01")
     assert text == since.report(lab.history, "", "")
     lines = text.splitlines()
-    assert lines[0] == "Then 2026-10-01, now 2026-11-01: 1 moved, 1 new, 1 gone."
+    assert lines[0] == "Then 2026-10-01, now 2026-11-01: 1 moved, 1 added, 1 dropped."
     assert "the data (orders; surveys) changed" in lines[1]
     rows = [re.split(r" {2,}", line) for line in lines[lines.index("") + 1 :]]
     assert rows[0] == ["number", "then", "interval", "now", "interval", "change", "verdict"]
     assert rows[1:] == [
         ["retention.repeat_rate", "20.0%", "18.0% to 23.0%", "30.0%", "28.0% to 33.0%", "+10.0 points",
          "moved"],
-        ["a.new", "–", "–", "unknown", "–", "–", "new"],
-        ["a.gone", "5 EUR", "–", "–", "–", "–", "gone"],
+        ["a.new", "–", "–", "unknown", "–", "–", "added"],
+        ["a.gone", "5 EUR", "–", "–", "–", "–", "dropped"],
     ]  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from loyaltylab.provenance import Made
 
 MOVED, WITHIN = "moved", "within what chance brings"
 CHANGED, SAME = "changed", "the same"
-NEW, GONE, OTHER_UNIT = "new", "gone", "unit changed"
+NEW, GONE, OTHER_UNIT = "added", "dropped", "unit changed"
 VERDICTS = (MOVED, CHANGED, NEW, GONE, OTHER_UNIT, WITHIN, SAME)
 
 # Two machines' arithmetic differs beyond the digits that a record keeps; their last one may be rounded.
@@ -44,7 +44,7 @@ def compare(then: Mapping[str, Number], now: Mapping[str, Number]) -> pd.DataFra
     unit; then, now : its values, None if not known; then_low … now_high : their intervals, missing if
     there is none; change : now less then, missing if either is no number or the unit differs;
     redefined : whether the words of its definition differ, dates and figures in it aside.
-    verdict : "new" or "gone" if one report lacks it, "unit changed", "the same" if its value is;
+    verdict : "added" or "dropped" if one report lacks it, "unit changed", "the same" if its value is;
     where both have an interval of one level, "moved" or "within what chance brings"; else "changed".
 
     A number moved if the interval of the difference leaves out zero, which for two independent

@@ -107,7 +107,7 @@ def _tile(tile: Tile, then: Report | None) -> str:
         cells.append(_cell(sentence("{interval}", interval=interval(tile.number)), "interval"))
     if then is not None:
         text, direction = changed(tile, then)
-        cells.append(_cell(text, f"change {direction}".strip()))
+        cells.append(_cell(text, " ".join(filter(None, ["change", direction]))))
     if picture := sparkline(tile):
         alt = html.escape(describe_line(tile))
         cells.append(f'<dd class="line"><img alt="{alt}" src="{picture}"></dd>')
@@ -115,7 +115,7 @@ def _tile(tile: Tile, then: Report | None) -> str:
 
 
 def _cell(text: str, kind: str = "value") -> str:
-    return f'<dd class="{kind}">\n\n{text}\n\n</dd>'
+    return "\n\n".join([f'<dd class="{kind}">', text, "</dd>"])
 
 
 def changed(tile: Tile, then: Report) -> tuple[str, str]:
