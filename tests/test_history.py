@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyaltylab import changes, contract, history, provenance, since
+from loyaltylab import changes, contract, history, language, provenance, since
 from loyaltylab.__main__ import main
 from loyaltylab.changes import CHANGED, GONE, MOVED, NEW, OTHER_UNIT, SAME, WITHIN, compare
 from loyaltylab.errors import LabError
@@ -488,6 +488,25 @@ def test_a_damaged_report_is_told_if_it_would_have_been_the_last(lab):
     told = since.told(last)
     assert since.key_figures(last).empty
     assert len(told) == 2 and "left out of comparisons" in told[-1]
+
+
+def test_what_moved_is_told_in_german(lab):
+    keep(lab, OCTOBER, LOW, number(1, name="retention.median_gap_days", unit="days"))
+    now = keep(lab, NOVEMBER, HIGH, code="other")
+    (lab.history / "2026-10-15").mkdir()
+    language.use("de")
+    last = since.since_last(lab, now)
+    head, count, cause, _, all_told, ignored = since.told(last)
+    assert head == "## Seit dem letzten Bericht"
+    assert count.startswith("**1 Kennzahl stärker verändert") and "1 verändert, hinzu" in count
+    assert cause == (
+        "Seit dem Bericht vom 1. Oktober 2026 geändert: der Code. Unverändert: die Daten und die "
+        "Parameter."
+    )
+    assert all_told.startswith("Von allen 2 Zahlen") and "bleibt bei Vergleichen" in ignored
+    table = since.key_figures(last)
+    assert list(table.columns)[1] == "1. Oktober 2026"
+    assert table["verdict"].tolist() == ["mehr als Zufall", "entfallen"]
 
 
 def causal(changed=True, then=MADE, **other):
