@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyaltylab import changes, contract, history, provenance, since
+from loyaltylab import changes, contract, history, language, provenance, since
 from loyaltylab.__main__ import main
 from loyaltylab.changes import CHANGED, GONE, MOVED, NEW, OTHER_UNIT, SAME, WITHIN, compare
 from loyaltylab.errors import LabError
@@ -490,6 +490,25 @@ def test_a_damaged_report_is_told_if_it_would_have_been_the_last(lab):
     assert len(told) == 2 and "left out of comparisons" in told[-1]
 
 
+def test_what_moved_is_told_in_german(lab):
+    keep(lab, OCTOBER, LOW, number(1, name="retention.median_gap_days", unit="days"))
+    now = keep(lab, NOVEMBER, HIGH, code="other")
+    (lab.history / "2026-10-15").mkdir()
+    language.use("de")
+    last = since.since_last(lab, now)
+    head, count, cause, _, all_told, ignored = since.told(last)
+    assert head == "## Seit dem letzten Bericht"
+    assert count.startswith("**1 Kennzahl stärker verändert") and "1 verändert, hinzu" in count
+    assert cause == (
+        "Seit dem Bericht vom 1. Oktober 2026 geändert: der Code. Unverändert: die Daten und die "
+        "Parameter."
+    )
+    assert all_told.startswith("Von allen 2 Zahlen") and "bleibt bei Vergleichen" in ignored
+    table = since.key_figures(last)
+    assert list(table.columns)[1] == "1. Oktober 2026"
+    assert table["verdict"].tolist() == ["mehr als Zufall", "entfallen"]
+
+
 def causal(changed=True, then=MADE, **other):
     a, b = (
         history.Report("2026-10-01", {}, one) for one in (then, dataclasses.replace(MADE, **other))
@@ -533,15 +552,15 @@ def test_the_full_comparison_is_a_table_of_text(lab):
     text = since.report(lab.history, "2026-10-01", "2026-11-01")
     assert text == since.report(lab.history, "", "")
     lines = text.splitlines()
-    assert lines[0] == "Then 2026-10-01, now 2026-11-01: 1 moved, 1 new, 1 gone."
+    assert lines[0] == "Then 2026-10-01, now 2026-11-01: 1 moved, 1 added, 1 dropped."
     assert "the data (orders; surveys) changed" in lines[1]
     rows = [re.split(r" {2,}", line) for line in lines[lines.index("") + 1 :]]
     assert rows[0] == ["number", "then", "interval", "now", "interval", "change", "verdict"]
     assert rows[1:] == [
         ["retention.repeat_rate", "20.0%", "18.0% to 23.0%", "30.0%", "28.0% to 33.0%", "+10.0 points",
          "moved"],
-        ["a.new", "–", "–", "unknown", "–", "–", "new"],
-        ["a.gone", "5 EUR", "–", "–", "–", "–", "gone"],
+        ["a.new", "–", "–", "unknown", "–", "–", "added"],
+        ["a.gone", "5 EUR", "–", "–", "–", "–", "dropped"],
     ]  # fmt: skip
 
 

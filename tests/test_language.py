@@ -107,6 +107,17 @@ def test_a_figure_of_a_report(german):
     assert chance(0.0001) == "p < 0,001"
 
 
+@pytest.mark.parametrize(
+    ("figure", "said"),
+    [
+        ("[1,234.5](03_retention.html#number.x.1,5)", "[1.234,5](03_retention.html#number.x.1,5)"),
+        ("1.5 (2.5)", "1,5 (2,5)"),
+    ],
+)
+def test_the_address_of_a_link_is_no_figure(german, figure, said):
+    assert language.localised(figure) == said
+
+
 def test_markup_of_data_is_not_followed_in_any_language(german):
     assert sentence("{value} ({low} to {high})", value="<b>", low="*a*", high=1) == (
         "&lt;b&gt; (\\*a\\* bis 1)"

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
-from loyaltylab import history, report, summary
+from loyaltylab import history, language, report, summary
 from loyaltylab.markup import Fragments
 from loyaltylab.numbers import Number, Numbers
 from loyaltylab.pages import anchor
@@ -647,3 +647,28 @@ def test_the_whole_page_is_light_with_the_numbers_of_the_demo():
     assert NOTEBOOKS[0].stem == "00_summary" and len(text) < 300_000
     outputs = [o for c in json.loads(text)["cells"] for o in c.get("outputs", [])]
     assert len(outputs) > 5
+
+
+# ---- In another language.
+
+
+def test_in_german_figures_are_german_and_addresses_stay(numbers):
+    english = read(summary.told(summary.weigh(numbers), numbers, currency="EUR"))
+    language.use("de")
+    german = read(summary.told(summary.weigh(numbers), numbers, currency="EUR"))
+    assert "25\xa0% von 1.200 Kunden sind bisher" in german.get_text()
+    assert {a["href"] for a in german.find_all("a")} == {a["href"] for a in english.find_all("a")}
+
+
+def test_in_german_units_and_what_is_not_known_are_german(numbers):
+    language.use("de")
+    table = summary.key_figures(numbers).set_index("figure")
+    assert table.loc["Kunden", "value"] == "1.200 Kunden"
+    assert table["value"].tolist().count("unbekannt") == 1 and "34 Tage" in table["value"].tolist()
+    assert table.loc["NPS derer, die geantwortet haben", "95% interval"] == "-2 bis +64"
+    assert summary.change_of(-0.025, "share") == "-2,5 Prozentpunkte"
+    tiles = key_tiles.of_reports(numbers, [])
+    page = read(key_tiles.written(tiles, then=None))
+    assert [dd.get_text().strip() for dd in page.find_all("dd", "value")][:2] == [
+        "1.200 Kunden", "25,0\xa0%",
+    ]  # fmt: skip

@@ -11,12 +11,13 @@ from typing import Any
 import pandas as pd
 
 from loyaltylab.history import Report
+from loyaltylab.language import capitalised, listed, phrase
 from loyaltylab.numbers import Number
 from loyaltylab.provenance import Made
 
 MOVED, WITHIN = "moved", "within what chance brings"
 CHANGED, SAME = "changed", "the same"
-NEW, GONE, OTHER_UNIT = "new", "gone", "unit changed"
+NEW, GONE, OTHER_UNIT = "added", "dropped", "unit changed"
 VERDICTS = (MOVED, CHANGED, NEW, GONE, OTHER_UNIT, WITHIN, SAME)
 
 # Two machines' arithmetic differs beyond the digits that a record keeps; their last one may be rounded.
@@ -43,7 +44,7 @@ def compare(then: Mapping[str, Number], now: Mapping[str, Number]) -> pd.DataFra
     unit; then, now : its values, None if not known; then_low … now_high : their intervals, missing if
     there is none; change : now less then, missing if either is no number or the unit differs;
     redefined : whether the words of its definition differ, dates and figures in it aside.
-    verdict : "new" or "gone" if one report lacks it, "unit changed", "the same" if its value is;
+    verdict : "added" or "dropped" if one report lacks it, "unit changed", "the same" if its value is;
     where both have an interval of one level, "moved" or "within what chance brings"; else "changed".
 
     A number moved if the interval of the difference leaves out zero, which for two independent
@@ -131,10 +132,12 @@ class Causes:
 
 def causes(then: Made, now: Made) -> Causes:
     given, taken = then.parameters, now.parameters
-    until = f"{then.observed_until} → {now.observed_until}"
+    until = phrase(
+        "observed until: {then} → {now}", then=then.observed_until, now=now.observed_until
+    )
     return Causes(
         data=[t for t in _both(then.data, now.data) if then.data.get(t) != now.data.get(t)]
-        + ([f"observed until: {until}"] if then.observed_until != now.observed_until else []),
+        + ([until] if then.observed_until != now.observed_until else []),
         code=then.code != now.code,
         parameters=[
             f"{name}: {_set(given, name)} → {_set(taken, name)}"
@@ -150,7 +153,7 @@ def _both(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def _set(parameters: Mapping[str, Any], name: str) -> str:
     """As text: 1 and 1.0 are one setting in neither form, and true is not 1."""
-    return str(parameters[name]) if name in parameters else "not set"
+    return str(parameters[name]) if name in parameters else phrase("not set")
 
 
 def causes_told(then: Report, now: Report, *, since: str, changed: bool) -> list[str]:
@@ -160,7 +163,10 @@ def causes_told(then: Report, now: Report, *, since: str, changed: bool) -> list
     """
     if then.made is None or now.made is None:
         return [
-            "What changed beside the numbers is not known: no made.json lies beside one of the files."
+            phrase(
+                "What changed beside the numbers is not known: no made.json lies beside one of the "
+                "files."
+            )
         ]
     found = causes(then.made, now.made)
     parts = {
@@ -168,42 +174,53 @@ def causes_told(then: Report, now: Report, *, since: str, changed: bool) -> list
         "the code": (found.code, ""),
         "the parameters": (bool(found.parameters), f" ({_named(found.parameters)})"),
     }
-    differ = [part + more for part, (differs, more) in parts.items() if differs]
+    differ = [phrase(part) + more for part, (differs, more) in parts.items() if differs]
     alike = [part for part, (differs, _) in parts.items() if not differs]
-    told = [f"Since {since}, {_listed(differ)} changed." if differ else ""]
-    if alike:
-        verb = "is" if alike == ["the code"] else "are"
-        same = f"{_listed(alike)} {verb} the same{'' if differ else f' as in {since}'}."
-        told[0] = f"{told[0]} {same[0].upper()}{same[1:]}".strip()
+    same = listed([phrase(part) for part in alike])
+    first = []
+    if differ:
+        first.append(phrase("Since {since}, {parts} changed.", since=since, parts=listed(differ)))
+    if alike and differ:
+        words = "{parts} is the same." if alike == ["the code"] else "{parts} are the same."
+        first.append(capitalised(phrase(words, parts=same)))
+    elif alike:
+        words = "{parts} are the same as in {since}."
+        first.append(capitalised(phrase(words, parts=same, since=since)))
+    told = [" ".join(first)]
     if not changed:
         return told
     if not differ:
         told.append(
-            "Numbers differ all the same, so the change comes from the computer that made them, or "
-            "from chance that no seed holds."
+            phrase(
+                "Numbers differ all the same, so the change comes from the computer that made them, "
+                "or from chance that no seed holds."
+            )
         )
     elif found.data:
         told.append(
-            "Both reports are in part about the same customers, so a change within what chance brings "
-            "may be a true one all the same."
+            phrase(
+                "Both reports are in part about the same customers, so a change within what chance "
+                "brings may be a true one all the same."
+            )
         )
     if len(differ) > 1:
         told.append(
-            "More than one of these changed at once, so no change of a number can be put down to one "
-            "of them alone."
+            phrase(
+                "More than one of these changed at once, so no change of a number can be put down to "
+                "one of them alone."
+            )
         )
     elif differ and not found.data:
         cause = next(part for part, (differs, _) in parts.items() if differs)
-        told.append(
-            f"The change of any number comes from {cause}: nothing else about the reports differs."
+        words = (
+            "The change of any number comes from {cause}: nothing else about the reports differs."
         )
+        told.append(phrase(words, cause=phrase(cause)))
     return told
 
 
 def _named(parameters: Sequence[str]) -> str:
-    more = [f"and {len(parameters) - _NAMED} more"] if len(parameters) > _NAMED else []
-    return "; ".join([*parameters[:_NAMED], *more])
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+    named = list(parameters[:_NAMED])
+    if len(parameters) > _NAMED:
+        named.append(phrase("and {number} more", number=len(parameters) - _NAMED))
+    return "; ".join(named)

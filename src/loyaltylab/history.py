@@ -17,6 +17,7 @@ from typing import Any
 
 from loyaltylab.errors import LabError
 from loyaltylab.files import folder_written_whole, write_json
+from loyaltylab.language import phrase
 from loyaltylab.numbers import Number
 from loyaltylab.provenance import Made
 
@@ -150,7 +151,7 @@ def read_numbers(path: Path) -> dict[str, Number]:
     found = {}
     for record in _json(path, list):
         if not isinstance(record, dict) or not _is_number(record):
-            raise _unreadable(path, "records of numbers", "something else in it")
+            raise _unreadable(path, phrase("records of numbers"), phrase("something else in it"))
         known: dict[str, Any] = {n: record.get(n, lack) for n, lack in lacking.items()}
         found[record["name"]] = Number(**known)
     return found
@@ -171,11 +172,12 @@ def read_made(path: Path) -> Made:
     """Raises LabError if it is not there, not whole, or of another version of this form."""
     record = _json(path, dict)
     if (version := record.get("version")) != VERSION:
-        found = "none" if version is None else f"{version}"
-        raise _unreadable(path, f"version {VERSION} of its form", found)
+        found = phrase("none") if version is None else f"{version}"
+        expected = phrase("version {version} of its form", version=VERSION)
+        raise _unreadable(path, expected, found)
     kinds = {"observed_until": str, "data": dict, "code": str, "parameters": dict}
     if not all(isinstance(record.get(name), kind) for name, kind in kinds.items()):
-        raise _unreadable(path, ", ".join(kinds), "something else in it")
+        raise _unreadable(path, ", ".join(kinds), phrase("something else in it"))
     return Made(**{name: record[name] for name in kinds})
 
 
@@ -183,11 +185,14 @@ def _json(path: Path, kind: type) -> Any:
     try:
         value = json.loads(path.read_text("utf-8"), parse_constant=_refuse)
     except OSError as error:
-        raise _unreadable(path, "it to be there", error.strerror or "none") from None
+        raise _unreadable(
+            path, phrase("it to be there"), error.strerror or phrase("none")
+        ) from None
     except (ValueError, RecursionError):
-        raise _unreadable(path, "JSON", "half a file or something else") from None
+        raise _unreadable(path, "JSON", phrase("half a file or something else")) from None
     if not isinstance(value, kind):
-        raise _unreadable(path, f"a JSON {'list' if kind is list else 'object'}", "another kind")
+        expected = phrase("a JSON list") if kind is list else phrase("a JSON object")
+        raise _unreadable(path, expected, phrase("another kind"))
     return value
 
 
@@ -198,6 +203,10 @@ def _refuse(constant: str) -> None:
 def _unreadable(path: Path, expected: str, found: str) -> LabError:
     """Named by day and file alone: the sentence stands on a page, which holds no machine's paths."""
     return LabError(
-        f"The report kept as {path.parent.name}/{path.name} is left out of comparisons: expected "
-        f"{expected}, found: {found}."
+        phrase(
+            "The report kept as {kept} is left out of comparisons: expected {expected}, found: {found}.",
+            kept=f"{path.parent.name}/{path.name}",
+            expected=expected,
+            found=found,
+        )
     )

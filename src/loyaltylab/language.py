@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from babel import Locale
 
 CATALOGUES = Path(__file__).parent / "languages"
-_FIGURE = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?%?")
+# A figure, or the address of a Markdown link, whose digits are no figure.
+_FIGURE = re.compile(r"(?P<address>(?<=\])\([^)]*\))|[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?%?")
 # How strftime writes what CLDR's skeletons name; what stands between is the language's own.
 _DATE_PARTS = {"%-d": "d", "%d": "d", "%B": "MMMM", "%b": "MMM", "%m": "MM", "%Y": "y"}
 _MARKDOWN_LINE = re.compile(r"^(\s*(?:#+ |[-*] |\d+\. |> )?)(.*\S)", re.MULTILINE)
@@ -92,7 +93,10 @@ def shown(value: Any, spec: str) -> str:
 
 
 def localised(figures: str) -> str:
-    """A text of figures in English notation, "1,234.5%", in that of the language in use."""
+    """A text of figures in English notation, "1,234.5%", in that of the language in use.
+
+    Where a figure is a Markdown link, its address stays.
+    """
     return figures if _active == "en" else _FIGURE.sub(_localised, figures)
 
 
@@ -124,6 +128,8 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 def _localised(figure: re.Match[str]) -> str:
+    if figure["address"]:
+        return figure[0]
     locale = _locale(_active)
     symbols = locale.number_symbols["latn"]
     marks = {",": symbols["group"], ".": symbols["decimal"], "-": symbols["minusSign"]}

@@ -26,7 +26,7 @@ from loyaltylab.changes import (
 from loyaltylab.dataset import Lab
 from loyaltylab.errors import LabError
 from loyaltylab.history import Report
-from loyaltylab.language import counted
+from loyaltylab.language import capitalised, counted, phrase, shown
 from loyaltylab.numbers import Number, sentence
 from loyaltylab.summary import KEY_FIGURES, change_of, in_unit, interval
 
@@ -58,7 +58,7 @@ def told(since: Since | None) -> list[str]:
     """A section of the summary in sentences, its heading first; nothing without an earlier report."""
     if since is None:
         return []
-    texts = ["## Since the last report"]
+    texts = [f"## {phrase('Since the last report')}"]
     if since.then is not None:
         table = since.table
         changed = bool((table["verdict"] != SAME).any())
@@ -73,28 +73,30 @@ def told(since: Since | None) -> list[str]:
 def _count(table: pd.DataFrame) -> str:
     """Of key figures, how many moved."""
     if table["verdict"].eq(SAME).all():
-        return "**Nothing moved:** every number is what it was."
+        return phrase("**Nothing moved:** every number is what it was.")
     verdicts = table.loc[[name for name in KEY_FIGURES if name in table.index], "verdict"]
     moved, within = (int(verdicts.eq(verdict).sum()) for verdict in (MOVED, WITHIN))
     others = int(verdicts.isin([CHANGED, NEW, GONE, OTHER_UNIT]).sum())
     if not moved + within + others:
-        return "**No key figure changed.**"
-    parts = [f"{within:,} changed within what chance brings"] if within else []
-    parts += [f"{others:,} changed, came or went without intervals to judge by"] if others else []
-    return sentence(
-        "**{moved} moved by more than chance brings**{rest}.",
-        moved=counted(moved, "key figure").capitalize(),
-        rest="".join(f"; {part}" for part in parts),
-    )
+        return phrase("**No key figure changed.**")
+    figures = capitalised(counted(moved, "key figure"))
+    parts = [phrase("**{figures} moved by more than chance brings**", figures=figures)]
+    if within:
+        parts.append(phrase("{within:,} changed within what chance brings", within=within))
+    if others:
+        words = "{others:,} changed, came or went without intervals to judge by"
+        parts.append(phrase(words, others=others))
+    return "; ".join(parts) + "."
 
 
 def _all_told(table: pd.DataFrame) -> str:
     moved = int(table["verdict"].eq(MOVED).sum())
-    return sentence(
-        "Of all {n}, {moved} moved by more than chance brings; `make compare` lists them.",
-        n=counted(len(table), "number"),
-        moved=f"{moved:,}" if moved else "none",
-    )
+    words = MOVES if moved else NO_MOVE
+    return phrase(words, numbers=counted(len(table), "number"), moved=moved)
+
+
+MOVES = "Of all {numbers}, {moved:,} moved by more than chance brings; `make compare` lists them."
+NO_MOVE = "Of all {numbers}, none moved by more than chance brings; `make compare` lists them."
 
 
 def key_figures(since: Since | None) -> pd.DataFrame:
@@ -104,18 +106,18 @@ def key_figures(since: Since | None) -> pd.DataFrame:
         return pd.DataFrame()
     then, now = since.then.numbers, since.now.numbers
     table = since.table
-    shown = table[table["verdict"].ne(SAME) & table.index.isin(list(KEY_FIGURES))]
-    day = f"{since.then.day:%-d %B %Y}"
+    moves = table[table["verdict"].ne(SAME) & table.index.isin(list(KEY_FIGURES))]
+    day = shown(since.then.day, "%-d %B %Y")
     return pd.DataFrame(
         [
             {
-                "figure": KEY_FIGURES[str(name)],
+                "figure": phrase(KEY_FIGURES[str(name)]),
                 day: written(then.get(str(name))),
                 "now": written(now.get(str(name))),
                 "change": change_of(row["change"], row["unit"]),
                 "verdict": verdict_of(row),
             }
-            for name, row in shown.iterrows()
+            for name, row in moves.iterrows()
         ],
         columns=["figure", day, "now", "change", "verdict"],
     )
@@ -132,7 +134,8 @@ def written(number: Number | None) -> str:
 
 
 def verdict_of(row: pd.Series) -> str:
-    return row["verdict"] + (", defined otherwise" if row["redefined"] else "")
+    verdict = phrase(row["verdict"])
+    return phrase("{verdict}, defined otherwise", verdict=verdict) if row["redefined"] else verdict
 
 
 def report(folder: Path, a: str, b: str) -> str:
@@ -154,7 +157,8 @@ def report(folder: Path, a: str, b: str) -> str:
     changed = bool((table["verdict"] != SAME).any())
     causal = causes_told(then, now, since=f"{then.name}", changed=changed)
     counts = table["verdict"].value_counts()
-    count = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in VERDICTS if verdict in counts)
+    there = [verdict for verdict in VERDICTS if verdict in counts]
+    count = ", ".join(f"{shown(counts[verdict], ',')} {phrase(verdict)}" for verdict in there)
     rows = [
         [
             str(name),
@@ -166,8 +170,14 @@ def report(folder: Path, a: str, b: str) -> str:
         for name, row in table.iterrows()
     ]
     head = ["number", "then", "interval", "now", "interval", "change", "verdict"]
-    title = f"Then {then.name}, now {now.name}: {count or 'no numbers'}."
-    return "\n".join([title, *causal, "", *_aligned([head, *rows])])
+    title = phrase(
+        "Then {then}, now {now}: {count}.",
+        then=then.name,
+        now=now.name,
+        count=count or phrase("no numbers"),
+    )
+    table_of_text = _aligned([[phrase(column) for column in head], *rows])
+    return "\n".join([title, *causal, "", *table_of_text])
 
 
 def _before(folder: Path, now: Report) -> Report:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from loyaltylab.dataset import Lab
+from loyaltylab.language import phrase
 from loyaltylab.numbers import Number, sentence
 from loyaltylab.pages import SUMMARY, href, label
 from loyaltylab.summary import findings, key_tiles, lights
@@ -60,13 +61,13 @@ HEADLINES = {
 
 def about(lab: Lab) -> str:
     """What the dataset is, in a paragraph."""
-    simulated = "**All of it is simulated.** " if lab.spec.simulated else ""
-    return simulated + sentence(
+    said = sentence(
         "{title}, observed until {until:%-d %B %Y}. {description}",
         title=lab.spec.title,
         until=lab.observed_until,
         description=lab.spec.description,
     )
+    return f"{phrase('**All of it is simulated.**')} {said}" if lab.spec.simulated else said
 
 
 def pages(stems: Sequence[str], numbers: Mapping[str, Number], *, currency: str) -> str:
@@ -76,7 +77,7 @@ def pages(stems: Sequence[str], numbers: Mapping[str, Number], *, currency: str)
         if stem == SUMMARY:
             continue
         link = f"[**{label(stem)}**]({href(stem)})"
-        parts = [f"{link} {ANSWERS[stem]}" if stem in ANSWERS else link]
+        parts = [f"{link} {phrase(ANSWERS[stem])}" if stem in ANSWERS else link]
         needs, words = HEADLINES.get(stem, ((), ""))
         if needs and known(numbers, *needs):
             parts.append(sentence(words, **linked(numbers, *needs), currency=currency))
@@ -91,7 +92,7 @@ def downloads(name: str) -> str:
         "be passed on; they lie where it was made, in {folder}.",
         folder=f"data/{name}/downloads",
     )
-    return f"{NUMBERS}\n\n{FIGURES}\n\n{personal}"
+    return f"{phrase(NUMBERS)}\n\n{phrase(FIGURES)}\n\n{personal}"
 
 
 NUMBERS = (

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from loyaltylab.dataset import Lab, notebook_stems
+from loyaltylab.language import phrase, shown
 from loyaltylab.numbers import Number
 from loyaltylab.pages import anchor, href, label
 
@@ -72,7 +73,7 @@ class _Unknown:
     """In a sentence, what stands for a bound that is not known."""
 
     def __format__(self, spec: str) -> str:
-        return "unknown"
+        return phrase("unknown")
 
 
 def address(number: Number) -> str:
@@ -91,7 +92,7 @@ def key_figures(numbers: Mapping[str, Number]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "figure": words,
+                "figure": phrase(words),
                 "value": in_unit(number),
                 "95% interval": interval(number),
                 "page": label(number.notebook),
@@ -105,14 +106,19 @@ def key_figures(numbers: Mapping[str, Number]) -> pd.DataFrame:
 
 def in_unit(number: Number) -> str:
     """Its value as people write it: 48.9%, 2,500 USD, 34 days."""
+    return " ".join(filter(None, value_and_unit(number)))
+
+
+def value_and_unit(number: Number) -> tuple[str, str]:
+    """Its value as people write it, and its unit where that stands behind it as a word, or empty."""
     value: Any = number.value
     if value is None:
-        return "unknown"
+        return phrase("unknown"), ""
     if number.unit == "share":
-        return f"{value:.1%}"
+        return shown(value, ".1%"), ""
     if number.unit == "points":
-        return f"{value:+.{_digits(number)}f}"
-    return f"{value:,.{_digits(number)}f} {number.unit}"
+        return shown(value, f"+.{_digits(number)}f"), ""
+    return shown(value, f",.{_digits(number)}f"), phrase(number.unit)
 
 
 def _digits(number: Number) -> int:
@@ -127,12 +133,10 @@ def interval(number: Number) -> str:
     """Its interval as people write it: 41.4% to 42.1%; a dash without one."""
     if number.low is None or number.high is None:
         return "–"
-    digits = _digits(number)
-    if number.unit == "share":
-        return f"{number.low:.1%} to {number.high:.1%}"
-    if number.unit == "points":
-        return f"{number.low:+,.{digits}f} to {number.high:+,.{digits}f}"
-    return f"{number.low:,.{digits}f} to {number.high:,.{digits}f}"
+    specs = {"share": ".1%", "points": f"+,.{_digits(number)}f"}
+    spec = specs.get(number.unit, f",.{_digits(number)}f")
+    low, high = shown(number.low, spec), shown(number.high, spec)
+    return phrase("{low} to {high}", low=low, high=high)
 
 
 def change_of(change: float | None, unit: str) -> str:
@@ -140,6 +144,7 @@ def change_of(change: float | None, unit: str) -> str:
     if change is None or pd.isna(change):
         return "–"
     if unit == "share":
-        return f"{100 * change:+.1f} points"
+        return phrase("{change:+.1f} points", change=100 * change)
     whole = abs(change) >= 100 or float(round(change, 6)).is_integer()
-    return f"{change:+,.{0 if whole else 2}f}{'' if unit == 'points' else f' {unit}'}"
+    written = shown(change, f"+,.{0 if whole else 2}f")
+    return written if unit == "points" else f"{written} {phrase(unit)}"

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from loyaltylab.language import phrase
 from loyaltylab.numbers import Number, sentence
 from loyaltylab.summary.figures import known, linked, page_link
 from loyaltylab.summary.terms import term
@@ -142,9 +143,9 @@ def _holds(number: Number, neutral: float | None) -> bool:
 def told(chosen: Sequence[Weighed], numbers: Mapping[str, Number], *, currency: str) -> str:
     """A numbered list in Markdown: each finding, and what to do about it."""
     if not chosen:
-        return "None of the numbers that findings are made of is known in this dataset."
+        return phrase("None of the numbers that findings are made of is known in this dataset.")
     return "\n\n".join(
-        f"1. {_said(one, numbers, currency)}\n\n   {LABEL} {_action(one, numbers)}"
+        f"1. {_said(one, numbers, currency)}\n\n   {phrase(LABEL)} {_action(one, numbers)}"
         for one in chosen
     )
 
@@ -160,7 +161,7 @@ def _said(one: Weighed, numbers: Mapping[str, Number], currency: str) -> str:
             )
         )
     elif numbers[finding.needs[0]].low is None:
-        parts.append("No interval is known for it.")
+        parts.append(phrase("No interval is known for it."))
     if finding.caution and known(numbers, finding.caution[0]):
         name, words = finding.caution
         parts.append(sentence(words, **linked(numbers, name)))
@@ -170,11 +171,11 @@ def _said(one: Weighed, numbers: Mapping[str, Number], currency: str) -> str:
 def _action(one: Weighed, numbers: Mapping[str, Number]) -> str:
     finding, measure = one.finding, numbers[one.finding.needs[0]]
     if one.open:
-        return (
+        return phrase(
             "Decide nothing on this number alone; more data may show on which side the truth lies."
         )
     low = finding.neutral is not None and float(measure.value or 0) < finding.neutral
-    return finding.below if low and finding.below else finding.action
+    return phrase(finding.below if low and finding.below else finding.action)
 
 
 def further(
@@ -205,16 +206,16 @@ def rule(weighed: Sequence[Weighed], chosen: Sequence[Weighed]) -> str:
     rows = [
         sentence(
             "| {about} | {concerned} | {sure} | {doable} | {points} | {told} |",
-            about=term(one.finding.needs[0]).title,
+            about=phrase(term(one.finding.needs[0]).title),
             concerned=one.concerned,
             sure=one.sure,
             doable=one.finding.doable,
             points=one.points,
-            told="yes" if one in chosen else "no",
+            told=phrase("yes" if one in chosen else "no"),
         )
         for one in weighed
     ]
-    table = "\n".join([HEAD, "|---|--:|--:|--:|--:|---|", *rows])
+    table = "\n".join([phrase(HEAD), "|---|--:|--:|--:|--:|---|", *rows])
     return _folded("How these were chosen", f"{words}\n\n{table}")
 
 
@@ -222,7 +223,7 @@ HEAD = "| finding about | concerned | sure | can be done | points | told |"
 
 
 def _folded(title: str, inner: str) -> str:
-    return f"<details><summary>{title}</summary>\n\n{inner}\n\n</details>"
+    return f"<details><summary>{phrase(title)}</summary>\n\n{inner}\n\n</details>"
 
 
 # The order decides between findings of equal points.

@@ -18,8 +18,9 @@ from loyaltylab import history
 from loyaltylab.changes import CHANGED, MOVED, OTHER_UNIT, SAME, WITHIN, compare
 from loyaltylab.dataset import Lab
 from loyaltylab.history import Report
+from loyaltylab.language import phrase
 from loyaltylab.numbers import Number, sentence
-from loyaltylab.summary.figures import address, change_of, in_unit, interval
+from loyaltylab.summary.figures import address, change_of, in_unit, interval, value_and_unit
 
 # Title of a tile → the numbers that it is of, by name or by the beginning of their names: of several,
 # the lowest.
@@ -100,28 +101,21 @@ def written(tiles: Iterable[Tile], *, then: Report | None) -> str:
 
 
 def _tile(tile: Tile, then: Report | None) -> str:
-    value, unit = (sentence("{part}", part=part) for part in _parts(tile.number))
+    value, unit = (sentence("{part}", part=part) for part in value_and_unit(tile.number))
     cells = [_cell(f"[**{value}**]({address(tile.number)}) {unit}".rstrip())]
     if tile.number.low is not None:
         cells.append(_cell(sentence("{interval}", interval=interval(tile.number)), "interval"))
     if then is not None:
         text, direction = changed(tile, then)
-        cells.append(_cell(text, f"change {direction}".strip()))
+        cells.append(_cell(text, " ".join(filter(None, ["change", direction]))))
     if picture := sparkline(tile):
         alt = html.escape(describe_line(tile))
         cells.append(f'<dd class="line"><img alt="{alt}" src="{picture}"></dd>')
-    return "\n".join(["<div>", f"<dt>{html.escape(tile.title)}</dt>", *cells, "</div>"])
-
-
-def _parts(number: Number) -> tuple[str, str]:
-    """Its value, and its unit where that stands behind it as a word."""
-    written = in_unit(number)
-    unit = number.unit if written.endswith(f" {number.unit}") else ""
-    return written.removesuffix(f" {unit}") if unit else written, unit
+    return "\n".join(["<div>", f"<dt>{html.escape(phrase(tile.title))}</dt>", *cells, "</div>"])
 
 
 def _cell(text: str, kind: str = "value") -> str:
-    return f'<dd class="{kind}">\n\n{text}\n\n</dd>'
+    return "\n\n".join([f'<dd class="{kind}">', text, "</dd>"])
 
 
 def changed(tile: Tile, then: Report) -> tuple[str, str]:
@@ -166,7 +160,7 @@ def describe_line(tile: Tile) -> str:
     known = [value for value in tile.values if value is not None]
     shown = {"first": known[0], "last": known[-1], "lowest": min(known), "highest": max(known)}
     words = {key: in_unit(replace(tile.number, value=value)) for key, value in shown.items()}
-    return LINE.format(reports=len(known), **words)
+    return phrase(LINE, reports=len(known), **words)
 
 
 def sparkline(tile: Tile) -> str:

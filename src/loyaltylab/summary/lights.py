@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loyaltylab.dataset import GATE
+from loyaltylab.language import phrase
 from loyaltylab.numbers import Number, sentence
 from loyaltylab.summary.figures import known, linked, page_link
 
@@ -46,7 +47,8 @@ def trust(numbers: Mapping[str, Number], *, results: Path) -> str:
     lights = of_numbers(numbers, failed=failed)
     if not lights:
         return ""
-    items = [f"- {_lit(light.level)} {light.says}<br>\n  {RULE} {light.rule}" for light in lights]
+    rule = phrase(RULE)
+    items = [f"- {_lit(light.level)} {light.says}<br>\n  {rule} {light.rule}" for light in lights]
     overall = sentence(OVERALL[worst(lights)])
     return "\n".join([f"{_lit(worst(lights))} {overall}", "", *items])
 
@@ -60,7 +62,7 @@ RULE = "*Rule:*"
 
 
 def _lit(level: str) -> str:
-    return f'<span class="light {level}">{WORDS[level]}</span>'
+    return f'<span class="light {level}">{phrase(WORDS[level])}</span>'
 
 
 def worst(lights: Sequence[Light]) -> str:

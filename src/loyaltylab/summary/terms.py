@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from loyaltylab.language import phrase
 from loyaltylab.numbers import Number, sentence
 from loyaltylab.summary.figures import page_link
 
@@ -30,13 +31,15 @@ def glossary(numbers: Mapping[str, Number], names: Iterable[str]) -> str:
     """These numbers as far as they were recorded: title, definition, formula. Folded, in Markdown."""
     told = [_told(term(name), numbers[name]) for name in dict.fromkeys(names) if name in numbers]
     inner = "\n\n".join(told)
-    return f"<details><summary>{SUMMARY}</summary>\n\n{inner}\n\n</details>" if told else ""
+    return f"<details><summary>{phrase(SUMMARY)}</summary>\n\n{inner}\n\n</details>" if told else ""
 
 
 def _told(term: Term, number: Number) -> str:
     definition = sentence("{definition}.", definition=number.definition)
-    lines = [f"**{term.title}**", f": {definition} {page_link(number)}"]
-    return "\n".join(lines + ([f": {FORMULA} {term.formula}"] if term.formula else []))
+    lines = [f"**{phrase(term.title)}**", f": {definition} {page_link(number)}"]
+    return "\n".join(
+        lines + ([f": {phrase(FORMULA)} {phrase(term.formula)}"] if term.formula else [])
+    )
 
 
 TERMS = {
