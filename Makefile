@@ -229,11 +229,11 @@ compare: | $(REPORT_READY) ## say what moved from report A to B: days such as A=
 IN_ORDER := $(filter-out notebooks/00_%,$(NOTEBOOKS)) $(filter notebooks/00_%,$(NOTEBOOKS))
 
 test: $(TEST_READY) ## check everything: notebooks against their stored outputs, units, pages
-	@$(MAKE) --no-print-directory -j3 test-notebooks test-cdnow test-demo
+	@$(MAKE) --no-print-directory -j3 test-notebooks test-cdnow test-demo test-in-de test-in-nb
 	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
 # Side by side, as each for minutes waits for a notebook of its own.
-.PHONY: test-notebooks test-cdnow test-demo
+.PHONY: test-notebooks test-cdnow test-demo test-in-de test-in-nb
 test-notebooks test-demo: $(DEMO)
 test-notebooks: $(TEST_READY)
 	rm -rf .build/nbval
@@ -241,6 +241,11 @@ test-notebooks: $(TEST_READY)
 		$(PYTHON) -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(IN_ORDER)
 test-cdnow test-demo: test-%: $(TEST_READY)
 	@$(MAKE) --no-print-directory report DATASET=$*
+
+# A small company for each language that is not English.
+test-in-de test-in-nb: test-in-%: $(TEST_READY)
+	@$(PYTHON) -m tests.translated data/test-$*
+	@$(MAKE) --no-print-directory report DATASET=test-$*
 
 golden: $(REPORT_READY) $(DEMO) ## run the notebooks in place: their outputs become what the tests expect
 	rm -rf .build/golden

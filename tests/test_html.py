@@ -13,11 +13,11 @@ html5lib = pytest.importorskip("html5lib", reason="html5lib is not installed")
 REPORTS = Path(__file__).parents[1] / "reports"
 
 
-@pytest.fixture(scope="module", params=["demo", "cdnow"])
+@pytest.fixture(scope="module", params=["demo", "cdnow", "test-de", "test-nb"])
 def pages(request: pytest.FixtureRequest) -> list[Path]:
     found = sorted((REPORTS / request.param).glob("*.html"))
     if not found:
-        pytest.skip(f"reports/{request.param} is not there: make report builds it")
+        pytest.skip(f"reports/{request.param} is not there: make test builds it")
     return found
 
 
