@@ -83,6 +83,7 @@ def run(notebook: Path, folder: Path, target: Path) -> None:
         without=without,
         failed=Path(os.path.relpath(lab.failed)),
         seconds=_seconds(lab.root, lab.name, notebook),
+        warm=os.environ.get("WARM", "1") != "0",
     )
 
 

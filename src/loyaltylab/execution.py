@@ -28,6 +28,7 @@ from typing import Any
 import nbformat
 
 from loyaltylab import failure
+from loyaltylab import warm as kernels
 from loyaltylab.contract import Dataset, Scalar
 from loyaltylab.errors import LabError
 from loyaltylab.files import write_json, written_whole
@@ -175,6 +176,7 @@ def run(
     without: Sequence[str] = (),
     failed: Path | None = None,
     seconds: Path | None = None,
+    warm: bool = False,
     report: Callable[[str], None] = print,
 ) -> None:
     """Run a notebook by papermill with these parameters; `target` gets it with its outputs.
@@ -182,6 +184,7 @@ def run(
     without : tags; cells with one of them are left out.
     failed : folder that keeps a run that failed, under the notebook's name, until it runs again.
     seconds : file of what each cell took, for the next run to say how much is left.
+    warm : whether its kernel may be forked from one that has the imports, see `warm`.
 
     Where the data cannot answer its question (UnanswerableError), it ends at that cell with the
     reason as its last sentence, and its numbers in `results` are those that it had saved by then;
@@ -207,6 +210,8 @@ def run(
         prepared = _without_cells(_read(notebook), without)
         nbformat.write(prepared, source)
         os.environ["IPYTHONDIR"] = scratch
+        others = sorted(notebook.parent.glob("[0-9]*.ipynb"))
+        kernel = kernels.kernel(others, Path(scratch) / "jupyter") if warm else "python3"
         progress = Progress(
             notebook.stem,
             [cell.id for cell in prepared.cells],
@@ -219,7 +224,7 @@ def run(
                     str(source),
                     str(output),
                     dict(values),
-                    kernel_name="python3",
+                    kernel_name=kernel,
                     cwd=str(notebook.parent),
                     progress_bar=False,
                     log_output=False,
