@@ -12,6 +12,7 @@ from scipy.special import betaln, gammaln
 
 NUMBERS = Path(__file__).parents[1] / "reports" / "cdnow" / "numbers.json"
 FIELDS = ["name", "value", "low", "high", "level", "unit", "n", "as_of", "notebook", "definition"]
+FIELDS += ["cell"]
 
 pytestmark = pytest.mark.skipif(
     not NUMBERS.exists(), reason="reports/cdnow is not built: run make report DATASET=cdnow first"

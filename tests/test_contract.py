@@ -17,7 +17,7 @@ TABLES = (
 )
 OF_FILE = (
     "path, format, source, delimiter, quote, names, widths, encoding, decimal, thousands, "
-    "date_format, sheet, country, owner, verified_email, one_per_person, columns"
+    "sign, date_format, sheet, country, owner, verified_email, one_per_person, columns"
 )
 OF_RULE = (
     "required, unique, min, max, allowed, pattern, at_least, at_most, references, note"  # design

@@ -1,6 +1,7 @@
 """Report pages are valid HTML: their syntax by html5lib, what stands in what by the Nu checker."""
 
 import json
+import os
 import shutil
 import subprocess
 from importlib.resources import files
@@ -27,7 +28,9 @@ def complaints(paths: list[Path]) -> list[str]:
     if shutil.which("java") is None:
         pytest.skip("the Nu checker needs Java, which is not installed")
     command = ["java", "-jar", str(jar), "--format", "json", "--errors-only", *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Java says on stderr as well which options it picks up from there.
+    quiet = {name: value for name, value in os.environ.items() if name != "JDK_JAVA_OPTIONS"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=quiet)
     found = json.loads(done.stderr)["messages"]
     return [f"{m['url']}: {m['message']}" for m in found if not m["message"].startswith("CSS: ")]
 

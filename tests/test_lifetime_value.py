@@ -866,7 +866,7 @@ def test_figures_draw_their_tables_and_their_words_follow(
     lines = lv.plot_silence(quiet).lines
     assert lines[1].get_ydata().tolist() == quiet[quiet.frequency == 3].alive.tolist()
     half = quiet[(quiet.frequency == 3) & (quiet.alive < 0.5)].weeks.min()
-    assert f"below 50% after {half} weeks" in lv.describe_silence(quiet)
+    assert f"below one half after {half} weeks" in lv.describe_silence(quiet)
     bars = lv.plot_concentration(tenths).patches
     assert [bar.get_height() for bar in bars] == tenths.share.tolist()
     assert f"first: {tenths.share[0]:.1%}, {tenths.share[1]:.1%}" in lv.describe_concentration(

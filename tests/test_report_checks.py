@@ -43,6 +43,8 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in GOLDENS:
         shutil.copy(path, folder / "executed")
         render(folder, path.stem)
+    (folder / "numbers.csv").touch()
+    (folder / "numbers.json").touch()
     return folder
 
 
@@ -52,12 +54,15 @@ def copy(rendered: Path, tmp_path: Path) -> Path:
 
 
 def render(folder: Path, stem: str) -> None:
+    summary = (ROOT / "notebooks" / "00_summary.ipynb").read_text(encoding="utf-8")
+    linked = re.findall(rf"{re.escape(report.href(stem))}#number\.([\w.-]+)", summary)
     report.write(
         folder / "executed" / f"{stem}.ipynb",
         folder / report.href(stem),
         title="Demo",
         simulated=True,
         stems=STEMS,
+        recorded=dict.fromkeys(linked),
     )
 
 
