@@ -18,11 +18,11 @@ ENGLISH = set(
     re.findall(
         r"\w+",
         """the of and with who that which have been from than their were are not they each every this
-        these it as before between people only yes share rate returned expected year week within""",
+        these as before between people only share returned expected year week within""",
     )
 )
-LISTED = re.compile(r"(?:[\w'+-]+, ){2,}[\w'+-]+")  # words that customers wrote
-CUSTOMERS_OWN = "blockquote, q"
+LISTED = re.compile(r"(?:[\w'+-]+, ){2,}[\w'+-]+")  # words that customers wrote, as the next
+QUOTED = re.compile(r"…! .*|.* …$")
 
 
 @pytest.fixture(scope="module", params=["de", "nb"])
@@ -36,7 +36,7 @@ def built(request):
 def texts(page):
     """What a page shows and what a screen reader says of it, the code aside."""
     soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
-    for tag in soup.select(f"details.code, style, code, {CUSTOMERS_OWN}"):
+    for tag in soup.select("details.code, style, code"):
         tag.decompose()
     said = [str(tag[name]) for tag in soup(True) for name in ("aria-label", "alt") if tag.get(name)]
     return [*soup.stripped_strings, *said]
@@ -45,7 +45,7 @@ def texts(page):
 def english(page, data):
     """Texts that have words or figures as English has them. data : words of the dataset itself."""
     found = []
-    for text in texts(page):
+    for text in (text for text in texts(page) if not QUOTED.fullmatch(text)):
         words = set(re.findall(r"[a-z]+", LISTED.sub("", text.lower())))
         if words & ENGLISH - data or re.search(r"\d%", text):
             found.append(text)
