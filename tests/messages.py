@@ -63,32 +63,43 @@ def page_texts() -> set[str]:
 
 
 def constants(path: Path) -> set[str]:
-    """All text constants of a module or of a notebook's code, and its lines of Markdown."""
-    if path.suffix != ".ipynb":
-        sources = [path.read_text("utf-8")]
-    else:
-        cells = json.loads(path.read_text("utf-8"))["cells"]
-        sources = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
+    """All text constants of a module or of a notebook's code."""
     return {
         node.value
-        for source in sources
-        for node in ast.walk(ast.parse(source))
+        for tree in _trees(path)
+        for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
 
 
+def _trees(path: Path) -> list[ast.Module]:
+    """The code of a module, or of each cell of a notebook."""
+    if path.suffix != ".ipynb":
+        return [ast.parse(path.read_text("utf-8"))]
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    return [ast.parse("".join(c["source"])) for c in cells if c["cell_type"] == "code"]
+
+
+def _called(call: ast.Call) -> str:
+    return getattr(call.func, "id", getattr(call.func, "attr", ""))
+
+
+def _of_errors(tree: ast.Module) -> set[int]:
+    """What stands in an error, which the terminal shows: ids of its nodes."""
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return {id(inner) for call in calls if _called(call) in ERRORS for inner in ast.walk(call)}
+
+
 def _said(tree: ast.Module, *, every: bool) -> set[str]:
     texts = set()
-    silent = set()
+    silent = _of_errors(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef):
             first = node.body[0] if node.body else None
             if isinstance(first, ast.Expr):
                 silent.add(id(first.value))
         elif isinstance(node, ast.Call):
-            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-            if name in ERRORS:
-                silent |= {id(inner) for inner in ast.walk(node)}
+            name = _called(node)
             if name == "counted":
                 texts |= _nouns(node)
                 silent |= {id(inner) for inner in node.args}
@@ -99,15 +110,8 @@ def _said(tree: ast.Module, *, every: bool) -> set[str]:
         elif isinstance(node, ast.JoinedStr):
             silent |= {id(inner) for inner in ast.walk(node) if inner is not node}
     for node in ast.walk(tree):
-        if (
-            (
-                isinstance(node, ast.Constant)
-                and isinstance(node.value, str)
-                and id(node) not in silent
-            )
-            and every
-            and _WORDS.search(_prose(node.value))
-        ):
+        text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if every and text and id(node) not in silent and _WORDS.search(_prose(node.value)):
             texts.add(node.value)
     return texts
 
@@ -116,21 +120,9 @@ def glued(path: Path) -> list[str]:
     """Texts with words that are put together by an f-string: no catalogue can have them."""
     if _terminal(path):
         return []
-    if path.suffix == ".ipynb":
-        cells = json.loads(path.read_text("utf-8"))["cells"]
-        sources = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
-    else:
-        sources = [path.read_text("utf-8")]
     found = []
-    for source in sources:
-        tree = ast.parse(source)
-        silent = {
-            id(inner)
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Call)
-            and getattr(node.func, "id", getattr(node.func, "attr", "")) in ERRORS
-            for inner in ast.walk(node)
-        }
+    for tree in _trees(path):
+        silent = _of_errors(tree)
         for node in ast.walk(tree):
             if isinstance(node, ast.JoinedStr) and id(node) not in silent:
                 fixed = "{}".join(v.value for v in node.values if isinstance(v, ast.Constant))

@@ -45,7 +45,10 @@ class Server:
 
 @contextlib.contextmanager
 def server():
-    """PostgreSQL refuses to run as root: then its own user does."""
+    """With the database shop, and the role reader, who may read nothing yet.
+
+    PostgreSQL refuses to run as root: then its own user does.
+    """
     user = "postgres" if getpass.getuser() == "root" else None
     folder = Path(tempfile.mkdtemp(prefix="pg"))
     if user:
@@ -72,6 +75,9 @@ def server():
         run("pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", settings, "start")
         try:
             started = Server(folder, port)
+            quoted = PASSWORD.replace("'", "''")
+            started.admin.execute(f"CREATE ROLE reader LOGIN PASSWORD '{quoted}'")
+            started.admin.execute("CREATE DATABASE shop")
             yield started
             started.admin.close()
         finally:

@@ -4,7 +4,6 @@ Every page of a report is opened: those of a small one made here, those of the d
 which `make test` builds before the tests run. Of other languages see `test_translated`.
 """
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,14 +11,14 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from loyaltylab import report
+from loyaltylab import pdf, report
+from loyaltylab.errors import LabError
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
 )
 
-BROWSERS = ["chromium", "chromium-browser", "google-chrome"]
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -97,9 +96,10 @@ def pages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def tab() -> Iterator:
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        pytest.skip(f"no browser is installed: looked for {', '.join(BROWSERS)}")
+    try:
+        program = pdf.find_browser()
+    except LabError as error:
+        pytest.skip(str(error))
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=QUIET)
         yield browser.new_page()

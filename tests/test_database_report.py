@@ -1,12 +1,10 @@
 """A whole report of a dataset whose orders are a table of PostgreSQL, made in a copy of the project."""
 
-import subprocess
-
 import pytest
 
-from tests import postgresql
+from tests import postgresql, test_make
 from tests.postgresql import PASSWORD
-from tests.test_make import copy_of_project, environment, executed, rerun
+from tests.test_make import copy_of_project, executed, rerun
 
 DATASET = """\
 title: Small
@@ -25,15 +23,7 @@ FILL = """
 
 
 def make(folder, *arguments, password=PASSWORD):
-    return subprocess.run(
-        ["make", *arguments, "DATASET=small"],
-        cwd=folder,
-        env=environment(folder) | {"PGPASSWORD": password},
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
+    return test_make.make(folder, *arguments, "DATASET=small", seconds=900, PGPASSWORD=password)
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +31,6 @@ def server():
     if postgresql.programs() is None:
         pytest.skip("no PostgreSQL here: initdb not found")
     with postgresql.server() as started:
-        quoted = PASSWORD.replace("'", "''")
-        started.admin.execute(f"CREATE ROLE reader LOGIN PASSWORD '{quoted}'")
-        started.admin.execute("CREATE DATABASE shop")
         with started.connect("shop") as con:
             con.execute(FILL)
             con.execute("GRANT SELECT ON orders TO reader")

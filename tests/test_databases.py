@@ -420,9 +420,6 @@ def server():
     if postgresql.programs() is None:
         pytest.skip("no PostgreSQL here: initdb not found")
     with postgresql.server() as started:
-        quoted = PASSWORD.replace("'", "''")
-        started.admin.execute(f"CREATE ROLE reader LOGIN PASSWORD '{quoted}'")
-        started.admin.execute("CREATE DATABASE shop")
         yield started
 
 

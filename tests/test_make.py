@@ -60,14 +60,14 @@ def environment(folder):
     return kept | {"PYTHONPATH": str(folder / "src")}
 
 
-def make(folder, *arguments, **variables):
+def make(folder, *arguments, seconds=300, **variables):
     return subprocess.run(
         ["make", *arguments],
         cwd=folder,
         env=environment(folder) | variables,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=seconds,
         check=False,
     )
 

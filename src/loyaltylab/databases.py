@@ -321,7 +321,13 @@ class _MySQL:
 
 # ---- Files
 
-_BROKEN = ("a file that cannot be read as a database", "Copy it again while nothing writes to it.")
+
+def _unreadable_file(*, locked: bool) -> UnreadableError:
+    if locked:
+        return UnreadableError("it locked", "Try again when what writes there has ended.")
+    return UnreadableError(
+        "a file that cannot be read as a database", "Copy it again while nothing writes to it."
+    )
 
 
 def _is_duckdb(path: Path, label: str) -> bool:
@@ -368,9 +374,7 @@ def _sqlite_file(path: Path) -> Iterator[Database]:
         if rests and (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
             raise UnreadableError("one that was written meanwhile", "Try again.")
     except sqlite3.Error as error:
-        locked = "locked" in str(error)
-        said = ("it locked", "Try again when what writes there has ended.") if locked else _BROKEN
-        raise UnreadableError(*said) from None
+        raise _unreadable_file(locked="locked" in str(error)) from None
     finally:
         if con is not None:
             con.close()
@@ -425,9 +429,7 @@ def _duckdb_file(path: Path) -> Iterator[Database]:
         con.execute("BEGIN")
         yield _DuckDB(con)
     except duckdb.Error as error:
-        locked = "Could not set lock" in str(error)
-        said = ("it locked", "Try again when what writes there has ended.") if locked else _BROKEN
-        raise UnreadableError(*said) from None
+        raise _unreadable_file(locked="Could not set lock" in str(error)) from None
     finally:
         if con is not None:
             con.close()
