@@ -96,7 +96,7 @@ PAGE_MODULES := src/loyaltylab/report.py src/loyaltylab/markup.py
 # What the summary reads of earlier reports: no other notebook does.
 HISTORY_MODULES := $(patsubst %,src/loyaltylab/%.py,history provenance changes since)
 # What stands around a run or a page, and changes nothing in them.
-AROUND := $(patsubst %,src/loyaltylab/%.py,__main__ failure progress pdf warm kernel_stub)
+AROUND := $(patsubst %,src/loyaltylab/%.py,__main__ failure progress pdf warm stub)
 COMMON := $(filter-out $(SUBJECTS) $(PAGE_MODULES) $(HISTORY_MODULES) $(AROUND), \
 	$(wildcard src/loyaltylab/*.py))
 PAGE_PARTS := $(PAGE_MODULES) $(wildcard src/loyaltylab/template/*)
@@ -164,7 +164,8 @@ $(FETCHED): $(if $(filter 0,$(FETCH)),,FORCE) | $(D)/dataset.yml $(REPORT_READY)
 	@$(PYTHON) -m loyaltylab fetch $(D)
 endif
 
-$(D)/.checked: $(D)/dataset.yml $(NOTEBOOKS) $(COMMON) $(SUBJECTS) $(call newer_raw,$(D)/.checked) | $(REPORT_READY)
+# (What a notebook takes, it looks at itself when it changed.)
+$(D)/.checked: $(D)/dataset.yml $(COMMON) $(SUBJECTS) $(call newer_raw,$(D)/.checked) | $(REPORT_READY)
 	@$(PYTHON) -m loyaltylab check $(D) --stamp $@
 
 $(call executed,$(STEMS)): $(R)/executed/%.ipynb: notebooks/%.ipynb $(D)/dataset.yml $(COMMON) \

@@ -7,6 +7,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from loyaltylab import execution
+from loyaltylab.__main__ import main
 from loyaltylab.contract import Dataset
 from loyaltylab.errors import LabError
 
@@ -304,3 +305,22 @@ def test_cells_with_a_tag_can_be_left_out(tmp_path):
     assert done.cells[-1].outputs[0].text == "kept\n"
     with pytest.raises(LabError, match="ValueError"):
         execution.run(path, target, {}, report=lambda _: None)
+
+
+def test_a_notebook_that_no_longer_takes_what_dataset_yml_sets(tmp_path, monkeypatch, capsys):
+    """It changed after the dataset was looked over."""
+    shop = tmp_path / "data" / "shop"
+    shop.mkdir(parents=True)
+    (shop / "dataset.yml").write_text(
+        "title: Shop\ncurrency: EUR\nparameters: {05_x: {weeks: 3}}\n"
+        "tables: {orders: [{path: orders.csv, format: csv}]}\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "notebooks").mkdir()
+    cell = new_code_cell("days = 3  # 1..9 days: how long", metadata={"tags": ["parameters"]})
+    path = tmp_path / "notebooks" / "05_x.ipynb"
+    nbformat.write(new_notebook(cells=[cell]), path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", str(path), "data/shop", "out.ipynb"]) == 1
+    assert 'unknown parameter "weeks"; expected one of days' in capsys.readouterr().err
+    assert not (tmp_path / "out.ipynb").exists()

@@ -1,5 +1,6 @@
-"""Kernels forked from a process that has imported what notebooks import."""
+"""Commands and kernels forked from a process that has imported what they import."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -32,8 +33,9 @@ def project(tmp_path, monkeypatch):
     made = Project(tmp_path)
     made.write("03_imports", "import colorsys, os, time")
     yield made
-    for server in made.servers():
-        os.kill(server, signal.SIGKILL)
+    for process in made.processes():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
     shutil.rmtree(short, ignore_errors=True)
 
 
@@ -41,6 +43,7 @@ class Project:
     def __init__(self, root):
         self.root = root
         (root / "notebooks").mkdir()
+        (root / "data").mkdir()
 
     def write(self, name, *sources):
         cells = [new_code_cell("x = 1  # 1..9 things: many", metadata={"tags": ["parameters"]})]
@@ -48,7 +51,8 @@ class Project:
         for place, cell in enumerate(cells):
             cell["id"] = f"cell-{place}"
         path = self.root / "notebooks" / f"{name}.ipynb"
-        nbformat.write(new_notebook(cells=cells), path)
+        python = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": python}), path)
         return path
 
     @property
@@ -62,7 +66,11 @@ class Project:
         wait_for(lambda: warm._is_served(self.at), "nobody listens")
 
     def servers(self):
-        """Process ids of those that serve this project."""
+        """Process ids of those that serve this project, without what was forked from them."""
+        every = self.processes()
+        return [number for number in every if parent(number) not in every]
+
+    def processes(self):
         found = subprocess.run(
             ["pgrep", "-f", f"loyaltylab.warm {self.at.parent}"], capture_output=True, text=True
         )
@@ -72,6 +80,11 @@ class Project:
         target = self.root / f"{name}.ipynb"
         execution.run(path, target, {}, warm=True, report=lambda _: None, **options)
         return target
+
+
+def parent(process):
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
 def wait_for(holds, otherwise, seconds=60):
@@ -86,15 +99,18 @@ def printed(path):
     return "".join(out.text for cell in cells for out in cell.get("outputs", []) if "text" in out)
 
 
-def test_the_first_run_is_cold_and_later_ones_are_warm_with_the_same_bytes(project):
+def test_a_warm_run_gives_the_bytes_of_a_cold_one(project):
     asks = project.write("04_asks", IS_WARM)
     path = project.write(
         "05_x", "import pandas as pd, os", "print(pd.Series([1, 2]))", "os.getcwd()"
     )
-    first = project.run(path, "cold")
-    wait_for(lambda: warm._is_served(project.at), "the first run began nothing")
-    assert project.run(path, "warm").read_bytes() == first.read_bytes()
-    assert printed(project.run(asks)) == "True\n"
+    target = project.root / "cold.ipynb"
+    execution.run(path, target, {}, report=lambda _: None)
+    assert not project.servers()
+    assert project.run(path, "warm").read_bytes() == target.read_bytes()
+    assert len(project.servers()) == 1
+    # What is not imported yet, the kernel imports itself.
+    wait_for(lambda: printed(project.run(asks)) == "True\n", "colorsys is not imported")
 
 
 def test_a_kernel_has_the_variables_of_its_run(project, monkeypatch):
@@ -166,16 +182,22 @@ def test_after_it_was_killed_another_serves(project):
     project.serve()
 
 
-@pytest.mark.parametrize("changed", ["code", "threads"])
-def test_other_code_or_settings_have_another_one(project, monkeypatch, changed):
-    before = project.at
+@pytest.mark.parametrize("changed", ["code", "threads", "project"])
+def test_other_code_or_settings_have_another_one(project, monkeypatch, tmp_path, changed):
+    root, before = project.root, project.at
     if changed == "code":
-        os.utime(project.root / "notebooks" / "03_imports.ipynb", ns=(1, 1))
-    else:
+        (tmp_path / "package").mkdir()
+        copy = Path(shutil.copy(warm.__file__, tmp_path / "package"))
+        monkeypatch.setattr(warm, "__file__", str(copy))
+        before = warm.address(root)
+        os.utime(copy, ns=(1, 1))
+    elif changed == "threads":
         monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert project.at != before
+    else:
+        root = tmp_path / "other"
+    assert warm.address(root) != before
     monkeypatch.setenv("SOMETHING_ELSE", "1")
-    assert project.at != before
+    assert warm.address(root) == warm.address(root) != before
 
 
 def test_a_folder_of_somebody_else_is_not_used(project):
@@ -184,6 +206,116 @@ def test_a_folder_of_somebody_else_is_not_used(project):
     warm._begin(project.at, [])
     time.sleep(0.5)
     assert not project.servers()
+
+
+def test_a_kernel_takes_its_scratch_folder_with_it(project):
+    made = project.root / "made"
+    made.mkdir()
+    source = f"import tempfile\nkept = tempfile.TemporaryDirectory(dir={str(made)!r})\nprint(kept)"
+    project.run(project.write("04_x", source))
+    wait_for(lambda: not any(made.iterdir()), "the folder is still there", seconds=20)
+
+
+# ---- Commands.
+
+
+def begun(project, *arguments, **options):
+    command = [sys.executable, "-m", "loyaltylab", *map(str, arguments)]
+    return subprocess.Popen(
+        command,
+        cwd=project.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def told(process):
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def a_table(project, text="[]"):
+    numbers = project.root / "numbers.json"
+    numbers.write_text(text, encoding="utf-8")
+    return "table", numbers, project.root / "numbers.csv"
+
+
+def test_a_command_is_run_warm_with_what_it_says_and_its_exit_code(project, monkeypatch):
+    path = project.write("05_x", "print(1)")
+    (project.root / "data" / "shop").mkdir()
+    (project.root / "data" / "shop" / "dataset.yml").write_text("title: 1\n", encoding="utf-8")
+    wrong = ("run", path, "data/shop", project.root / "out.ipynb")
+    warmly = [told(begun(project, *command)) for command in (a_table(project), wrong)]
+    assert len(project.servers()) == 1
+    written = (project.root / "numbers.csv").read_bytes()
+    monkeypatch.setenv("WARM", "0")
+    assert [told(begun(project, *command)) for command in (a_table(project), wrong)] == warmly
+    assert (project.root / "numbers.csv").read_bytes() == written
+    assert [code for code, _, _ in warmly] == [0, 1]
+    assert "expected" in warmly[1][2]
+
+
+def test_what_nobody_expected_is_told_as_python_tells_it(project):
+    code, _, err = told(begun(project, *a_table(project, text="no JSON")))
+    assert code == 1
+    assert "Traceback" in err and "JSONDecodeError" in err
+    assert len(project.servers()) == 1
+
+
+def test_a_command_that_people_call_begins_nothing(project):
+    assert told(begun(project, "check", "data/shop"))[0] == 1
+    assert not project.servers()
+
+
+def slow(project):
+    pid = project.root / "pid"
+    source = f"import os, time\nopen({str(pid)!r}, 'w').write(str(os.getppid()))\ntime.sleep(600)"
+    folder = project.root / "data" / "shop"
+    folder.mkdir()
+    (folder / "orders.csv").write_text("a", encoding="utf-8")
+    (folder / "dataset.yml").write_text(
+        "title: Shop\ncurrency: EUR\ntables:\n  orders: [{path: orders.csv, format: csv}]\n",
+        encoding="utf-8",
+    )
+    target = project.root / "out.ipynb"
+    return ("run", project.write("05_x", source), "data/shop", target), pid, target
+
+
+def children(server):
+    found = subprocess.run(["pgrep", "-P", str(server)], capture_output=True, text=True)
+    return [int(line) for line in found.stdout.split()]
+
+
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_command_and_its_kernel_end_with_who_asked(project, which):
+    command, pid, target = slow(project)
+    process = begun(project, *command, start_new_session=True)
+    wait_for(lambda: pid.exists() and pid.read_text(), "no kernel")
+    (server,) = project.servers()
+    assert len(children(server)) == 2
+    process.send_signal(which)
+    code, _, err = told(process)
+    if which == signal.SIGINT:
+        assert (code, "Interrupted" in err) == (130, True)
+    else:
+        assert code != 0
+    wait_for(lambda: not children(server), "something goes on", seconds=20)
+    assert not target.exists()
+    assert told(begun(project, *a_table(project)))[0] == 0
+
+
+def test_a_command_runs_cold_where_nobody_answers(project):
+    """Somebody listens, and is gone before it answers."""
+    project.serve()
+    (server,) = project.servers()
+    os.kill(server, signal.SIGSTOP)
+    process = begun(project, *a_table(project))
+    time.sleep(1)
+    os.kill(server, signal.SIGKILL)
+    assert told(process) == (0, "", "")
+    assert (project.root / "numbers.csv").exists()
 
 
 def test_the_stub_starts_a_cold_kernel_where_nobody_listens(project):

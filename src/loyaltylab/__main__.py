@@ -72,6 +72,9 @@ def run(notebook: Path, folder: Path, target: Path) -> None:
     from loyaltylab.dataset import Lab
 
     lab = Lab(folder.name)
+    # Looked at before, by `check`; the notebook may be newer.
+    if problems := execution.parameter_problems(lab.spec, notebook.parent):
+        raise LabError("\n".join(problems))
     values = {"dataset": lab.name} | lab.spec.parameters.get(notebook.stem, {})
     # Only what is simulated can be held against the truth.
     without = () if (lab.folder / "truth").is_dir() else ("truth",)
@@ -291,5 +294,22 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _often(arguments: list[str]) -> bool:
+    """Whether make calls this so often, and it takes so short, that imports would be most of it."""
+    first = arguments[0] if arguments else ""
+    return first in ("run", "render", "gate", "numbers", "table") or "--stamp" in arguments
+
+
+def _warm(arguments: list[str]) -> int:
+    """What `main` does, by a process that has the imports, if one is to be had."""
+    from loyaltylab import warm
+
+    root = Path.cwd()
+    code = None
+    if _often(arguments) and os.environ.get("WARM", "1") != "0" and (root / "notebooks").is_dir():
+        code = warm.command(root, arguments)
+    return main(arguments) if code is None else code
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_warm(sys.argv[1:]))

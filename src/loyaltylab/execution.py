@@ -210,8 +210,8 @@ def run(
         prepared = _without_cells(_read(notebook), without)
         nbformat.write(prepared, source)
         os.environ["IPYTHONDIR"] = scratch
-        others = sorted(notebook.parent.glob("[0-9]*.ipynb"))
-        kernel = kernels.kernel(others, Path(scratch) / "jupyter") if warm else "python3"
+        root = notebook.resolve().parent.parent
+        kernel = kernels.kernel(root, Path(scratch) / "jupyter") if warm else "python3"
         progress = Progress(
             notebook.stem,
             [cell.id for cell in prepared.cells],

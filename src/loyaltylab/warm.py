@@ -1,15 +1,17 @@
-"""Kernels that start warm: forked from one process that has imported what the notebooks import.
+"""Processes that start warm: forked from one that has imported what commands and notebooks import.
 
-Imports are most of a notebook's start. The process, `serve`, is begun by the first notebook that runs,
-reads no data, and ends when it has had nothing to do for IDLE seconds. A kernel is forked from it for
-`kernel_stub`, which stands for the kernel to whoever started it. Linux alone: elsewhere libraries may
-not survive a fork, and kernels start cold.
+Imports are most of the time of a command, and much of a notebook's. The process, `serve`, is begun by
+the first command of `make report`, reads no data, and ends when it has had nothing to do for IDLE
+seconds. From it are forked the commands, and kernels for `stub`, which stands for the kernel to whoever
+started it. Linux alone: elsewhere libraries may not survive a fork, and everything starts cold.
 """
 
 from __future__ import annotations
 
 import ast
+import atexit
 import contextlib
+import gc
 import hashlib
 import importlib
 import json
@@ -22,15 +24,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-import nbformat
+from loyaltylab import stub
 
 IDLE = 20.0  # seconds
-# Read by libraries when they are imported: a kernel may not have them otherwise than its run.
+WAIT = 5.0  # seconds that it may take to begin to listen
+# Read by libraries when they are imported: a process may not have them otherwise than its run.
 _READ_AT_IMPORT = re.compile(r"PYTHON|MPL|LC_|LANG$|TZ$|HOME$|PATH$|XDG_|\w+_NUM_THREADS$")
+# What `make report` needs first, in this order; what notebooks import comes after.
+_FIRST = ("loyaltylab.inspection", "ipykernel.kernelapp", "loyaltylab.execution", "papermill")
+_LAST = ("loyaltylab.report", "loyaltylab.provenance", "loyaltylab.summary.table")
 
 
 def address(root: Path) -> Path:
@@ -38,34 +45,35 @@ def address(root: Path) -> Path:
 
     root : of the project.
     """
-    package = Path(__file__).parent
-    files = [*sorted(package.rglob("*.py")), *sorted((root / "notebooks").glob("*.ipynb"))]
+    files = sorted(Path(__file__).parent.rglob("*.py"))
     state = [f"{path} {path.stat().st_mtime_ns}" for path in files]
     state += [
         f"{name}={os.environ[name]}" for name in sorted(os.environ) if _READ_AT_IMPORT.match(name)
     ]
-    state += [sys.executable, sys.prefix]
+    state += [str(root.resolve()), sys.executable, sys.prefix]
     name = hashlib.sha256("\n".join(state).encode()).hexdigest()[:16]
     # The path of a socket has at most 107 bytes: the project's own may be longer.
     return Path(tempfile.gettempdir()) / f"loyaltylab-{os.getuid()}" / name
 
 
-def kernel(notebooks: Sequence[Path], folder: Path) -> str:
-    """The name of a kernel to run one of the notebooks with: "warm", if one is to be had, else
-    "python3"; from then on one may be.
+def command(root: Path, arguments: Sequence[str]) -> int | None:
+    """The exit code of a command of the package, run by a warm process, which this one begins if
+    there is none; None if none is to be had."""
+    if not _served(root):
+        return None
+    return stub.stand_in(str(address(root)), {"command": list(arguments)})
+
+
+def kernel(root: Path, folder: Path) -> str:
+    """The name of a kernel to run a notebook with: "warm", or "python3" if none is to be had.
 
     folder : for Jupyter's description of it, empty or not there.
     """
-    if sys.platform != "linux":
+    if not _served(root):
         return "python3"
-    at = address(notebooks[0].parent.parent)
-    if not _is_served(at):
-        with contextlib.suppress(OSError):  # no place for it: kernels start cold
-            _begin(at, notebooks)
-        return "python3"
-    stub = Path(__file__).with_name("kernel_stub.py")
+    script = Path(__file__).with_name("stub.py")
     spec = {
-        "argv": [sys.executable, "-I", "-S", str(stub), str(at), "{connection_file}"],
+        "argv": [sys.executable, "-I", "-S", str(script), str(address(root)), "{connection_file}"],
         "display_name": "Python 3, warm",
         "language": "python",
     }
@@ -76,28 +84,44 @@ def kernel(notebooks: Sequence[Path], folder: Path) -> str:
     return "warm"
 
 
+def _served(root: Path) -> bool:
+    """Whether somebody listens for this project, begun now if need be."""
+    if sys.platform != "linux":
+        return False
+    at = address(root)
+    if not _is_served(at):
+        with contextlib.suppress(OSError):  # no place for it: all starts cold
+            _begin(at, sorted((root / "notebooks").glob("[0-9]*.ipynb")))
+    return _is_served(at)
+
+
 def _is_served(at: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asked:
         return asked.connect_ex(str(at)) == 0
 
 
 def _begin(at: Path, notebooks: Sequence[Path]) -> None:
-    """Start the process that listens there; it goes on when this one ends."""
+    """Start the process that listens there, and wait until it does; it goes on when this one ends."""
     at.parent.mkdir(mode=0o700, exist_ok=True)
     folder = at.parent.lstat()
     if folder.st_uid != os.getuid() or folder.st_mode & 0o077 or at.parent.is_symlink():
         return  # somebody else's: who listens there could be anybody
-    subprocess.Popen(
+    begun = subprocess.Popen(
         [sys.executable, "-m", "loyaltylab.warm", str(at), *map(str, notebooks)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    end = time.monotonic() + WAIT
+    while not _is_served(at) and begun.poll() is None and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 def imported(notebooks: Sequence[Path]) -> list[str]:
     """The modules that notebooks import, each once, and names that may be modules."""
+    import nbformat  # slow to import, and whoever asks for a process does without it
+
     names: dict[str, None] = {}
     for path in notebooks:
         for cell in nbformat.read(path, as_version=4).cells:
@@ -116,37 +140,45 @@ def _modules(tree: ast.Module) -> Iterator[str]:
 
 
 def serve(at: Path, notebooks: Sequence[Path], *, idle: float = IDLE) -> None:
-    """Import what the notebooks import, then fork a kernel for whoever asks, until nobody does for
-    `idle` seconds. Does nothing if another process does it already."""
+    """Import what commands and notebooks import, and fork a process for whoever asks, until nobody does
+    for `idle` seconds. Does nothing if another process does it already."""
     import fcntl  # which Windows has not
 
+    # Looking for cycles among so many objects that stay takes a tenth of a notebook's time.
+    gc.set_threshold(100_000, 50, 50)
     with at.with_suffix(".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return
-        for name in ["ipykernel.kernelapp", *imported(notebooks)]:
-            with contextlib.suppress(ModuleNotFoundError):  # a name in a module
-                importlib.import_module(name)
         at.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
             listening.bind(str(at))
-            listening.listen()
+            listening.listen(64)
             try:
-                _Kernels(listening).run(idle)
+                _Processes(listening).run(_imports(notebooks), idle)
             finally:
                 at.unlink(missing_ok=True)
 
 
-class _Kernels:
-    """The kernels that run: their process ids, by the connection of who asked."""
+def _imports(notebooks: Sequence[Path]) -> Iterator[bool]:
+    """Import all that is needed, a module a step; each is True, for there may be more."""
+    for names in (_FIRST, imported(notebooks), _LAST):
+        for name in names:
+            with contextlib.suppress(ImportError):  # a name in a module; or nothing to run it with
+                importlib.import_module(name)
+            yield True
+
+
+class _Processes:
+    """The processes that run: their numbers, by the connection of who asked."""
 
     def __init__(self, listening: socket.socket) -> None:
         self.listening = listening
         self.running: dict[socket.socket, int] = {}
         self.selector = selectors.DefaultSelector()
         self.selector.register(listening, selectors.EVENT_READ)
-        # A kernel's end is an event like any other.
+        # A process's end is an event like any other.
         self.ended, told = socket.socketpair()
         told.setblocking(False)
         self.told = told
@@ -154,20 +186,23 @@ class _Kernels:
         signal.set_wakeup_fd(told.fileno())
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
-    def run(self, idle: float) -> None:
-        last = time.monotonic()
-        while self.running or time.monotonic() - last < idle:
-            for key, _ in self.selector.select(timeout=idle / 10):
+    def run(self, imports: Iterator[bool], idle: float) -> None:
+        """Import whenever nobody asks; the first command finds what it needs."""
+        next(imports)
+        left, last = True, time.monotonic()
+        while left or self.running or time.monotonic() - last < idle:
+            for key, _ in self.selector.select(timeout=0 if left else idle / 10):
                 if key.fileobj is self.listening:
                     self._accept()
                 elif key.fileobj is self.ended:
                     self.ended.recv(4096)
-                else:  # who asked is no more: neither may its kernel be
+                else:  # who asked is no more: neither may its process be
                     asking: Any = key.fileobj
                     os.kill(self.running[asking], signal.SIGKILL)
                     self.selector.unregister(asking)
                 last = time.monotonic()
             self._reap()
+            left = left and next(imports, False)
 
     def _accept(self) -> None:
         asking, _ = self.listening.accept()
@@ -175,12 +210,10 @@ class _Kernels:
         if not message:  # only looked whether somebody is here
             asking.close()
             return
+        gc.freeze()  # what is there stays: no child need look through it
         number = os.fork()
         if not number:
-            try:
-                self._become(json.loads(message), files)
-            finally:
-                os._exit(1)
+            _end(lambda: self._become(json.loads(message), files))
         for file in files:
             os.close(file)
         self.running[asking] = number
@@ -188,30 +221,41 @@ class _Kernels:
         with contextlib.suppress(OSError):  # already gone, which is the next event
             asking.send(json.dumps(number).encode())
 
-    def _become(self, wanted: dict[str, Any], files: Sequence[int]) -> None:
-        """Be the kernel, in the child."""
+    def _become(self, wanted: dict[str, Any], files: Sequence[int]) -> int:
+        """Be what is wanted, in the child; its exit code."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         for inherited in (self.listening, self.ended, self.told, *self.running):
             inherited.close()
         self.selector.close()
         for place, file in enumerate(files):
             os.dup2(file, place)
             os.close(file)
+        for place, name in ((1, "stdout"), (2, "stderr")):
+            is_line = place == 2 or os.isatty(place)
+            errors = "backslashreplace" if place == 2 else "strict"
+            stream = os.fdopen(place, "w", 1 if is_line else -1, errors=errors, closefd=False)
+            setattr(sys, name, stream)
         os.setsid()
         os.chdir(wanted["cwd"])
         os.environ.clear()
         os.environ.update(wanted["env"])
         sys.path[0] = wanted["cwd"]
+        if "command" in wanted:
+            from loyaltylab.__main__ import main
+
+            return main(wanted["command"])
         from ipykernel.kernelapp import launch_new_instance
 
         # It ends with the process it was forked from, which ends it with who asked.
         sys.argv = [
             "ipykernel_launcher",
-            *wanted["argv"],
+            *wanted["kernel"],
             f"--IPKernelApp.parent_handle={os.getppid()}",
         ]
         launch_new_instance()
+        return 0
 
     def _reap(self) -> None:
         while self.running:
@@ -225,6 +269,23 @@ class _Kernels:
             with contextlib.suppress(OSError):
                 asking.send(json.dumps(os.waitstatus_to_exitcode(status)).encode())
             asking.close()
+
+
+def _end(become: Callable[[], int]) -> NoReturn:
+    """Be something, and end as Python does, but for taking apart what was imported."""
+    code = 1
+    try:
+        code = become()
+    except SystemExit as asked:
+        code = asked.code if isinstance(asked.code, int) else int(asked.code is not None)
+    except BaseException:  # noqa: BLE001 as Python tells what nobody caught
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
 
 
 if __name__ == "__main__":
