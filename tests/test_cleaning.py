@@ -31,10 +31,18 @@ def cleaned(con, name, texts, *, country=None, beside=None, currency="EUR"):
     )
     file = File.model_validate({"path": "a.csv"} | ({"country": country} if country else {}))
     given = {column: table[column] for column in columns}
-    steps = cleaning.steps(given, name, file=file, currency=currency)
-    found = table.select(
-        "i", value=cleaning.cleaned(steps), kinds=cleaning.changes(table[name], steps)
+    home = cleaning.home(given, file=file)
+    steps = cleaning.steps(table[name], name, home=home, currency=currency)
+    values = table.select(
+        "i",
+        value=cleaning.cleaned(steps),
+        column=ibis.literal(name),
+        original=table[name],
+        home=home,
     )
+    names = ["record_id", "text", "email", "phone", "country", "currency"]
+    columns = names if name in names else [*names, name]
+    found = values.select("i", "value", kinds=cleaning.kinds(values, columns, currency=currency))
     rows = con.to_pyarrow(found.order_by("i")).to_pylist()
     return [(row["value"], row["kinds"]) for row in rows]
 

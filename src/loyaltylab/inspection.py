@@ -137,7 +137,7 @@ def _unreadable_columns(
             "records. Export it flat, or map another column in dataset.yml."
             for column in nested
         ]
-    rows, _ = validation.typed(raw, table, source, currency=currency)
+    rows = validation.typed(raw, table, source, currency=currency)
     reasons = {n: schemas.unreadable(n, t) for n, t in schemas.column_types(table).items()}
     counted = (
         rows.aggregate(

@@ -278,7 +278,7 @@ def _end(become: Callable[[], int]) -> NoReturn:
         code = become()
     except SystemExit as asked:
         code = asked.code if isinstance(asked.code, int) else int(asked.code is not None)
-    except BaseException:  # noqa: BLE001 as Python tells what nobody caught
+    except BaseException:  # as Python tells what nobody caught
         traceback.print_exc()
     finally:
         with contextlib.suppress(Exception):

@@ -133,10 +133,13 @@ def _aside(con: Any, lab: Lab, table: TableName) -> ir.Table:
                 if source.label not in labels:
                     continue
                 here = wanted.filter(wanted["file"] == source.label)
-                raw = sources.read(con, source).semi_join(here, "row")
-                rows, _ = validation.typed(raw, table, source, currency=lab.spec.currency)
+                # Kept, or all that is not asked for would be cleaned first.
+                raw = engine.keep(con, sources.read(con, source).semi_join(here, "row"), "told")
+                rows = validation.typed(raw, table, source, currency=lab.spec.currency)
                 text = raw["line"].coalesce(raw["fields"].cast("json").cast("string"))
-                rows = rows.join(raw.select(_row="row", original=text), "_row")
+                rows = rows.select("_row", *types).join(
+                    raw.select(_row="row", original=text), "_row"
+                )
                 names = {name: rows[name] for name in types}
                 label = ibis.literal(source.label)
                 parts.append(rows.select(file=label, row="_row", **names, original="original"))

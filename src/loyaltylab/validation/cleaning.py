@@ -65,10 +65,10 @@ _MACROS = {
     "seen_text": f"regexp_replace(x, '{_UNSEEN}', '', 'g')",
     "within_space": f"regexp_replace(x, '{_ENDS}', '', 'g')",
     "composed": "nfc_normalize(x)",
-    # Signs between may hide it: of a value without them too.
-    "looks_misread": f"regexp_matches(x, '{_SUSPECT}')",
-    "suspect_line": "looks_misread(x) OR looks_misread(composed(trim(seen_line(x))))",
-    "suspect_text": "looks_misread(x) OR looks_misread(composed(within_space(seen_text(x))))",
+    # What may have been misread: a letter such as Ã, or the mark of one that is decomposed, and behind
+    # it no sign of ASCII that prints. What was, `_reread` finds; its pattern is long, and DuckDB
+    # would prepare it anew wherever a query names it.
+    "suspect": r"regexp_matches(x, '[\x{c2}-\x{f4}\x{300}-\x{36f}][^ -~]')",
 }
 
 
@@ -98,14 +98,9 @@ def _within_space(text: str) -> str:  # type: ignore[empty-body]
     """Text without any kind of space around it."""
 
 
-@ibis.udf.scalar.builtin(name="suspect_line")  # type: ignore[untyped-decorator]
-def _suspect_line(text: str) -> bool:  # type: ignore[empty-body]
-    """Whether one line holds what looks like letters misread."""
-
-
-@ibis.udf.scalar.builtin(name="suspect_text")  # type: ignore[untyped-decorator]
-def _suspect_text(text: str) -> bool:  # type: ignore[empty-body]
-    """Whether text of several lines does."""
+@ibis.udf.scalar.builtin(name="suspect")  # type: ignore[untyped-decorator]
+def _suspect(text: str) -> bool:  # type: ignore[empty-body]
+    """Whether a text may hold letters misread."""
 
 
 @ibis.udf.scalar.builtin(name="composed")  # type: ignore[untyped-decorator]
@@ -230,32 +225,39 @@ def currency_names(code: str) -> list[str]:
     return [known.numeric, known.name.upper(), *signs.get(code, [])]
 
 
+def home(given: Mapping[str, ir.StringValue], *, file: File) -> ir.StringValue:
+    """The country in which a record's phone number can be dialled as it stands; empty if not known.
+
+    given : canonical text column → its raw text, of all that the file has.
+    """
+    stated = ibis.literal(file.country or "")
+    if "country" not in given:
+        return stated
+    known = _country_code(given["country"].strip())
+    return known.re_search("^[A-Z]{2}$").ifelse(known, stated).coalesce(stated)
+
+
 def steps(
-    given: Mapping[str, ir.StringValue], name: str, *, file: File, currency: str
+    given: ir.StringValue, name: str, *, home: ir.StringValue | None = None, currency: str
 ) -> list[Step]:
     """What a text column goes through.
 
-    given : canonical text column → its raw text, of all that the file has; name : one of them;
-    currency : that of the dataset.
+    given : its raw text; name : of the column; home : see `home`, for a phone number; currency : that
+    of the dataset.
     """
-    text, one_line = given[name], name not in schemas.FREE_TEXTS
-    suspect, seen = (_suspect_line, _seen_line) if one_line else (_suspect_text, _seen_text)
-    found = [Step(MISREAD, suspect(text).ifelse(_reread(text, one_line), text))]
+    one_line = name not in schemas.FREE_TEXTS
+    seen = _seen_line if one_line else _seen_text
+    found = [Step(MISREAD, _suspect(given).ifelse(_reread(given, one_line), given))]
     found.append(Step(CONTROLS, seen(found[-1].text)))
     text = found[-1].text
     found.append(Step(SPACES, text.strip() if one_line else _within_space(text)))
     # Most values are plain, and looking for all that could be wrong takes thirty times as long.
-    plain = _plain(given[name])
-    found.append(Step(FORM, plain.ifelse(given[name], _composed(found[-1].text))))
+    found.append(Step(FORM, _plain(given).ifelse(given, _composed(found[-1].text))))
     text = found[-1].text
     if name == "email":
         found.append(Step(CAPITALS, text.lower()))
     elif name == "phone":
-        home = ibis.literal(file.country or "")
-        if "country" in given:
-            known = _country_code(given["country"].strip())
-            home = known.re_search("^[A-Z]{2}$").ifelse(known, home).coalesce(home)
-        found.append(Step(PHONE, _e164(text, home)))
+        found.append(Step(PHONE, _e164(text, ibis.literal("") if home is None else home)))
     elif name == "country":
         found.append(Step(COUNTRY, _country_code(text)))
     elif name == "currency":
@@ -278,3 +280,26 @@ def changes(given: ir.StringValue, taken: Sequence[Step]) -> ir.ArrayValue:
         for was, step in zip(before, taken, strict=False)
     ]
     return ibis.array(said).filter(lambda kind: kind.notnull())
+
+
+def kinds(rows: ir.Table, columns: Sequence[str], *, currency: str) -> ir.ArrayValue:
+    """The kinds of change that each changed value went through, in order.
+
+    rows : grain one value; column (one of `columns`), original and home, as in `steps`.
+    """
+    own = ("email", "phone", "country", "currency", *schemas.FREE_TEXTS)
+    alike: dict[str, list[str]] = {}
+    for name in columns:
+        alike.setdefault(name if name in own else "", []).append(name)
+    return ibis.cases(
+        *(
+            (
+                rows["column"].isin(names),
+                changes(
+                    rows["original"],
+                    steps(rows["original"], names[0], home=rows["home"], currency=currency),
+                ),
+            )
+            for names in alike.values()
+        )
+    )

@@ -192,14 +192,18 @@ def mapping(table: str, there: Sequence[str], source: sources.Source) -> dict[st
     return {name: column for name, column in wanted.items() if column in there}
 
 
-def typed(
-    raw: ir.Table, table: str, source: sources.Source, *, currency: str
-) -> tuple[ir.Table, ir.Table]:
+_NO_CHANGES = ibis.literal(
+    [],
+    type="array<struct<column: string, original: string, cleaned: string, home: string>>",
+)
+
+
+def typed(raw: ir.Table, table: str, source: sources.Source, *, currency: str) -> ir.Table:
     """Raw text → canonical types. What is no value of its type becomes missing, and a reason.
 
-    Both tables have the grain of one raw row. The first adds _row, _unreadable (reasons, empty if all
-    was read) and _whole (whether its fields could be told). The second is _row, and for each text
-    that cleaning changed column, kinds, original and cleaned, in the list `_changes`.
+    Grain: one raw row; adds _row, _unreadable (reasons, empty if all was read), _whole (whether its
+    fields could be told) and _changes (for each text that cleaning changed column, original, cleaned
+    and, of a phone number, home; see `cleaning.home`).
     """
     file, fields = source.file, raw["fields"]
     columns = mapping(table, fields.type().names, source)
@@ -214,9 +218,10 @@ def typed(
         if name not in columns:
             values[name] = ibis.null(dtype)
         elif dtype.is_string():
-            taken = cleaning.steps(texts, name, file=file, currency=currency)
+            home = cleaning.home(texts, file=file) if name == "phone" else ibis.null("string")
+            taken = cleaning.steps(texts[name], name, home=home, currency=currency)
             values[name] = cleaning.cleaned(taken)
-            changed.append(_change(name, texts[name], taken))
+            changed.append(_change(name, texts[name], values[name], home))
         else:
             given = fields[columns[name]]
             if given.type().is_string():
@@ -225,15 +230,14 @@ def typed(
             unread[schemas.unreadable(name, dtype)] = given.notnull() & value.isnull()
     if file.source and "source" not in columns and "source" in types:
         values["source"] = ibis.literal(file.source)
-    rows = raw.select(
+    told = ibis.array(changed).filter(lambda change: change.notnull()) if changed else _NO_CHANGES
+    return raw.select(
         **values,
         _row=raw["row"],
         _unreadable=_unreadable(raw, columns, unread, file),
         _whole=_is_whole(raw),
+        _changes=told,
     )
-    listed = ibis.array(changed).filter(lambda change: change.notnull()) if changed else None
-    changes = raw.select(_row=raw["row"], _changes=listed) if changed else None
-    return rows, changes
 
 
 def _is_whole(raw: ir.Table) -> ir.BooleanValue:
@@ -257,16 +261,12 @@ def _unreadable(
     return _is_whole(raw).ifelse(where_true(dict(unread) | broken), said)
 
 
-def _change(name: str, given: ir.StringValue, taken: Sequence[cleaning.Step]) -> ir.StructValue:
-    """What cleaning did to a value; missing if nothing."""
-    value = cleaning.cleaned(taken)
+def _change(
+    name: str, given: ir.StringValue, value: ir.Value, home: ir.StringValue
+) -> ir.StructValue:
+    """What cleaning changed a value to; missing if it did not."""
     said = ibis.struct(
-        {
-            "column": ibis.literal(name),
-            "kinds": cleaning.changes(given, taken),
-            "original": given,
-            "cleaned": value,
-        }
+        {"column": ibis.literal(name), "original": given, "cleaned": value, "home": home}
     )
     # Steps that undo each other changed nothing.
     return (given.nullif("") != value.coalesce("")).ifelse(said, ibis.null(said.type()))
@@ -312,30 +312,28 @@ def check(
     wanted = declared.for_table(dataset, table, put_aside=put_aside)
     cleaning.define(con)
     parts: list[Part] = []
-    typed_, changed = [], []
+    read = []
     entries = dataset.tables[table]
     for export, file in zip(export_names(table, entries), entries, strict=True):
         for source in sources.find(folder, file):
             raw = sources.read(con, source)
             columns = mapping(table, raw["fields"].type().names, source)
-            rows, changes = typed(raw, table, source, currency=dataset.currency)
-            number = ibis.literal(len(parts), "int32")
-            typed_.append(rows.mutate(_part=number))
-            if changes is not None:
-                changed.append(changes.mutate(_part=number))
+            rows = typed(raw, table, source, currency=dataset.currency)
+            read.append(rows.mutate(_part=ibis.literal(len(parts), "int32")))
             parts.append(Part(export, source, raw, columns, int(con.execute(raw.count()))))
     with sources.whole([part.source.label for part in parts]):
-        rows = ibis.union(*typed_) if len(typed_) > 1 else typed_[0]
+        every = ibis.union(*read) if len(read) > 1 else read[0]
         if any(part.source.file.format != "parquet" for part in parts) or table == "customers":
             # Text is parsed, and phone numbers looked up, once; Parquet is quicker read again.
-            rows = con.create_table(ibis.util.gen_name(f"typed_{table}"), rows, temp=True)
+            every = con.create_table(ibis.util.gen_name(f"typed_{table}"), every, temp=True)
+        rows = every.drop("_changes")
         if len(parts) > 1 and _lacks_key(table, parts):
             wanted = rules.with_more(wanted, declared.repeated_exports(table))
         marked = (
             cancellations.mark(con, rows, within=cancelled_within) if table == "orders" else rows
         )
         found = rules.found(con, marked, wanted, others=others)
-        cleaned = _cleaned(con, changed)
+        cleaned = _cleaned(con, every, table, currency=dataset.currency)
     checked = Checked(con, table, parts, rows, found, cleaned, wanted)
     refused = int(con.execute(checked.refused.count()))
     if refused == checked.read and (refused or table == "orders"):
@@ -353,18 +351,21 @@ def _lacks_key(table: str, parts: Sequence[Part]) -> bool:
     )
 
 
-def _cleaned(con: Any, changed: Sequence[ir.Table]) -> ir.Table:
+def _cleaned(con: Any, rows: ir.Table, table: str, *, currency: str) -> ir.Table:
     """Grain: one changed value; _part, _row, column, kinds, original, cleaned."""
-    if not changed:
-        types = {"_part": "int32", "_row": "int64", "column": "string", "kinds": "array<string>"}
-        empty = ibis.schema(types | {"original": "string", "cleaned": "string"})
-        return con.create_table(ibis.util.gen_name("cleaned"), schema=empty, temp=True)
-    rows = ibis.union(*changed) if len(changed) > 1 else changed[0]
-    rows = rows.filter(rows["_changes"].length() > 0)
-    one = rows.select("_part", "_row", change=rows["_changes"].unnest())
-    names = ("column", "kinds", "original", "cleaned")
-    told = one.select("_part", "_row", **{name: one["change"][name] for name in names})
-    return con.create_table(ibis.util.gen_name("cleaned"), told, temp=True)
+    changed = rows.filter(rows["_changes"].length() > 0)
+    one = changed.select("_part", "_row", change=changed["_changes"].unnest())
+    names = ("column", "original", "cleaned", "home")
+    told = engine.keep(
+        con,
+        one.select("_part", "_row", **{name: one["change"][name] for name in names}),
+        "changed",
+    )
+    texts = [name for name, dtype in schemas.column_types(table).items() if dtype.is_string()]
+    told = told.mutate(kinds=cleaning.kinds(told, texts, currency=currency))
+    return engine.keep(
+        con, told.select("_part", "_row", "column", "kinds", "original", "cleaned"), "cleaned"
+    )
 
 
 NO_ORDERS = "orders: expected rows, found a header alone. Export the file again."
