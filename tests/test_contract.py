@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from loyaltylab import contract
-from loyaltylab.engine import DuckDB, Engine
+from loyaltylab.contract import DuckDB, Engine
 from loyaltylab.errors import LabError
 
 TOP = (
