@@ -106,4 +106,4 @@ def cluster():
         yield started
     finally:
         started.stop()
-        shutil.copytree(folder,"/tmp/sp/clog",dirs_exist_ok=True); shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)

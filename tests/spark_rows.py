@@ -1,13 +1,12 @@
-"""Row-level work on orders, in steps: python -m tests.spark_rows SETTINGS ORDERS ANSWERS
-
-SETTINGS : of dataset.yml's engine, as JSON. After each step its name is said, so that a test can
-disturb the next; ANSWERS is written at the end, as JSON.
-"""
+"""Row-level work on orders, in steps between which a test can disturb it."""
 
 import datetime as dt
 import json
-import sys
+from decimal import Decimal
 from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from loyaltylab import engine, retention
 from loyaltylab.contract import Engine
@@ -17,6 +16,18 @@ from loyaltylab.timelines import timelines, with_margin
 from tests.bought import base_of, triangle_of
 
 UNTIL = dt.date(2023, 12, 31)
+
+
+def write_orders(path):
+    """Orders of 150 customers over two years, some twice on a day, as validation writes them."""
+    n, start = 2000, dt.datetime(2022, 1, 1, 23, 30)
+    table = {
+        "source": ["shop"] * n,
+        "record_id": [str(i * i * 17 % 151) for i in range(n)],
+        "ordered_at": [start + dt.timedelta(hours=i * i * 7 % 17_000) for i in range(n)],
+        "amount": pa.array([Decimal(i * 37 % 1000) / 100 for i in range(n)], pa.decimal128(18, 4)),
+    }
+    pq.write_table(pa.table(table), path)
 
 
 def totals(orders, _):
@@ -39,22 +50,29 @@ STEPS = {
 }
 
 
-def answers(con, path, *, after=lambda name: None):
-    """Every table of STEPS as JSON has it; what is to be a date may be a time at midnight."""
+def answers(con, path, folder, *, after=lambda name: None):
+    """Every table of STEPS as JSON has it, and `lines`, those of a file with all orders in their order.
+
+    folder : where that file is written. after : called with the name of each step that is done.
+    """
     orders = con.read_parquet(str(path))
     orders = orders.mutate(person_id=orders["source"] + ":" + orders["record_id"])
     days = timelines(with_margin(orders), until=UNTIL)
     found = {}
     for name, step in STEPS.items():
         table = step(orders, days)
-        found[name] = json.loads(table.to_json(orient="records", date_format="iso", double_precision=15))
+        text = table.to_json(orient="records", date_format="iso", double_precision=15)
+        found[name] = json.loads(text)
         after(name)
-    return found
+    con.to_csv(orders.order_by("ordered_at", "record_id", "amount"), folder / "orders.csv")
+    return found | {"lines": (folder / "orders.csv").read_text().splitlines()}
 
 
-if __name__ == "__main__":
-    settings, orders, target = sys.argv[1:]
-    con = engine.connect(Engine(**json.loads(settings)), spill=Path(target).parent / "spill")
-    import time
-    print("connected", time.time(), flush=True)
-    write_json(Path(target), answers(con, orders, after=lambda name: print(name, time.time(), flush=True)))
+def main(settings, orders, target):
+    """settings : of dataset.yml's engine, as JSON. The name of each step that is done is said;
+    `answers` go to target at the end."""
+    folder = Path(target).parent
+    con = engine.connect(Engine(**json.loads(settings)), spill=folder / "spill")
+    print("connected", flush=True)
+    found = answers(con, orders, folder, after=lambda name: print(name, flush=True))
+    write_json(Path(target), found)

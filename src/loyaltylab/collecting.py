@@ -68,7 +68,8 @@ def _asking() -> str:
 def whole(con: Any) -> Iterator[None]:
     """Take all rows of an expression, however many. For rows of persons or records in a few narrow
     columns that have to be walked in this process: each use says why."""
-    before, con.most_rows = con.most_rows, None
+    # A table of this process's memory belongs to an engine of Ibis's own, which has no bound.
+    before, con.most_rows = getattr(con, "most_rows", None), None
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from loyaltylab.errors import LabError
 
 JAVA = 17  # the oldest that pyspark 4 runs on
 SECONDS = 5  # for a host to answer
+LOG = "spark.log"  # beside the folder for what it spills
 # What a query never needs and every notebook's start would pay for.
 _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
@@ -111,7 +113,7 @@ def connect(engine: Engine, *, spill: Path) -> Any:
         raise LabError(problem)
     from loyaltylab.spark_backend import Backend, told  # optional and slow to import
 
-    with told(spark.master):
+    with told(spark.master), _logged(spill.parent / LOG):
         session = _session(spark)
         Backend.register_options()  # which Ibis does for its own backends
         con = Backend().connect(session)
@@ -121,6 +123,21 @@ def connect(engine: Engine, *, spill: Path) -> Any:
             "SELECT 1"
         ).collect()  # that it has workers to give is known now, not in mid-run
     return con
+
+
+@contextlib.contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """What a program that is started meanwhile says, Java's traces above all, goes to a file: on a page,
+    where it would be otherwise, it may quote data."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ours = os.dup(2)
+    with path.open("ab") as log:
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(ours, 2)
+            os.close(ours)
 
 
 def _session(spark: Spark) -> Any:

@@ -42,8 +42,8 @@ _CAUSES = {
         "workers lost before the work was done. Start them again, then this run."
     ),
     r"Master removed our application|masters are unresponsive|SparkContext|Connection|Answer from": (
-        "no connection: it ended, or refused this application. Look at its master's log, then run "
-        "again."
+        "no connection: it ended, or refused this application. .scratch/spark.log beside the data, and "
+        "the log of its master, say more."
     ),
 }
 
@@ -58,7 +58,9 @@ def told(master: str) -> Iterator[None]:
         known = next((means for has, means in _CAUSES.items() if re.search(has, words)), None)
         if isinstance(error, AnalysisException) and known is None:
             raise
-        means = known or f"an error of its own ({_kind(error, words)}). Its log says more."
+        means = (
+            known or f"an error of its own ({_kind(error, words)}). .scratch/spark.log says more."
+        )
         raise LabError(f"engine: Spark at {master.partition(';')[0]} had {means}") from error
 
 
@@ -111,6 +113,11 @@ class Backend(Bounded, PySpark):  # type: ignore[misc]
                 "for less than a worker has: engine: {spark: {master: …, settings: "
                 "{spark.executor.memory: 512m, spark.executor.cores: 1}}} in dataset.yml."
             ) from None
+
+    def greet(self) -> None:
+        """Find out now, not in mid-run, whether it has workers to give."""
+        with self._told():
+            self._session.range(1).collect()
 
     def raw_sql(self, query: Any, **options: Any) -> Any:
         with self._told():
