@@ -74,7 +74,7 @@ class Cluster:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.page}/json/", timeout=5) as page:
             return json.load(page)
 
-    def wait_for(self, condition, *, seconds=60):
+    def wait_for(self, condition, *, seconds=180):
         """Until the master says so."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:

@@ -2,6 +2,9 @@
 
 import datetime as dt
 import json
+import os
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,6 +17,9 @@ from loyaltylab.files import write_json
 from loyaltylab.lifetime_value import histories, summarise
 from loyaltylab.timelines import timelines, with_margin
 from tests.bought import base_of, triangle_of
+from tests.spark_cluster import QUICK, SETTINGS
+
+ROOT = Path(__file__).parents[1]
 
 UNTIL = dt.date(2023, 12, 31)
 
@@ -48,6 +54,52 @@ STEPS = {
     "base": lambda _, days: base_of(days, period="quarter", until=UNTIL),
     "waits": lambda _, days: retention.waits(days, until=UNTIL),
 }
+
+
+class Run:
+    """`main` in a process of its own, on a cluster.
+
+    wait : seconds, as spark_backend.WAIT. settings : of Spark's own, beside those of the cluster.
+    """
+
+    def __init__(self, machines, orders, folder, *, wait=60, **settings):
+        self.target = folder / "answers.json"
+        asked = {"spark": {"master": machines.url, "settings": SETTINGS | settings}}
+        start = f"""
+import sys
+from loyaltylab import spark_backend
+from loyaltylab.errors import LabError
+from tests import spark_rows
+spark_backend.WAIT = {wait}
+try:
+    spark_rows.main(*sys.argv[1:])
+except LabError as error:
+    sys.exit(str(error))
+"""
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", start, json.dumps(asked), orders, self.target],
+            cwd=ROOT,
+            env=os.environ | {"JDK_JAVA_OPTIONS": QUICK, "PYTHONPATH": f"{ROOT}/src:{ROOT}"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def until(self, step):
+        """Wait until that step is done."""
+        for line in self.process.stdout:
+            if line.strip() == step:
+                return
+        raise AssertionError(self.process.stderr.read())
+
+    def end(self):
+        """Its exit code and what it said of errors."""
+        _, said = self.process.communicate(timeout=300)
+        return self.process.returncode, said
+
+    @property
+    def answers(self):
+        return json.loads(self.target.read_text())
 
 
 def answers(con, path, folder, *, after=lambda name: None):
