@@ -119,9 +119,7 @@ def connect(engine: Engine, *, spill: Path) -> Any:
         con = Backend().connect(session)
     con.use(engine, spill)
     if not spark.master.startswith("local"):
-        con.raw_sql(
-            "SELECT 1"
-        ).collect()  # that it has workers to give is known now, not in mid-run
+        con.greet()
     return con
 
 
