@@ -105,7 +105,7 @@ class Backend(Bounded, PySpark):  # type: ignore[misc]
         try:
             with told(self._master):
                 yield
-        except LabError:
+        except Exception:  # of whatever kind: that work was ended is known here
             if not self._deserted.is_set():
                 raise
             raise LabError(
