@@ -12,7 +12,7 @@ DEMO_CUSTOMERS ?= $(shell sed -n 's/^  customers: *\([0-9]*\).*/\1/p' data/demo/
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: report pdf compare new data/demo spark test study lab golden lint bench lock clean help FORCE
+.PHONY: report pdf compare new data/demo spark test test-spark study lab golden lint bench lock clean help FORCE
 
 D := data/$(DATASET)
 R := reports/$(DATASET)
@@ -257,6 +257,9 @@ lab: $(LAB_READY) ## open the notebooks in JupyterLab, NOTEBOOK=03_retention tha
 
 spark: $(SPARK_READY) ## add Spark, for datasets whose engine it is; needs Java
 
+test-spark: $(TEST_READY) $(SPARK_READY) ## run all notebooks on Spark and on DuckDB: their numbers must agree; ten minutes
+	$(PYTHON) -m pytest tests/whole_spark.py
+
 lint: $(TEST_READY) ## style and types
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
@@ -301,6 +304,6 @@ clean: ## remove everything that make made, but the environments and what earlie
 
 help: ## this list
 	@echo "make TARGET [DATASET=name]; the dataset is a folder below data/, $(DATASET) by default"
-	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 FORCE:

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from loyaltylab import engine, language
+from loyaltylab.spark import lacks
 from tests.shop import Shop
 
 # Each file runs on one core: begun last, one of these would run alone for minutes. (make test keeps
@@ -39,11 +40,12 @@ def shop(con, tmp_path):
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory):
     """One Spark for all tests: it takes longer to start than most of them together."""
-    if lacks := engine.spark_lacks():
-        pytest.skip(lacks)
+    local = engine.Engine(spark="local[2]")
+    if why := lacks(local.spark):
+        pytest.skip(why)
     # Queries here run once, on few rows: to compile them well costs more than it saves.
     os.environ["JDK_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-    con = engine.connect(engine.Engine(spark="local[2]"), spill=tmp_path_factory.mktemp("spill"))
+    con = engine.connect(local, spill=tmp_path_factory.mktemp("spill"))
     con.raw_sql("SET spark.sql.shuffle.partitions=2")  # rows here are few
     yield con
     con.disconnect()

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from loyaltylab import contract
-from loyaltylab.engine import DuckDB, Engine
+from loyaltylab.contract import DuckDB, Engine, Spark
 from loyaltylab.errors import LabError
 
 TOP = (
@@ -94,7 +94,20 @@ def test_a_table_of_several_files(tmp_path):
             "{duckdb: {memory_limit: 2GB, threads: 1}}",
             Engine(duckdb=DuckDB(memory_limit="2GB", threads=1)),
         ),
-        ("{spark: 'local[2]'}", Engine(spark="local[2]")),
+        ("{spark: 'local[2]'}", Engine(spark=Spark(master="local[2]"))),
+        ("{spark: 'spark://a.example:7077,b:7077'}", Engine(spark="spark://a.example:7077,b:7077")),
+        ("{spark: yarn}", Engine(spark="yarn")),
+        (
+            "{spark: 'sc://h.example:443/;use_ssl=true;token=${TOKEN}'}",
+            Engine(spark="sc://h.example:443/;use_ssl=true;token=${TOKEN}"),
+        ),
+        (
+            "{spark: {master: 'local[*]', settings: {spark.executor.memory: 2g}}, most_rows: 9}",
+            Engine(
+                spark=Spark(master="local[*]", settings={"spark.executor.memory": "2g"}),
+                most_rows=9,
+            ),
+        ),
     ],
 )
 def test_engine(tmp_path, given, expected):
@@ -153,8 +166,8 @@ def test_observed_until(tmp_path, given):
         ),
         (
             yml(more="engine: {duckbd: {}}"),
-            'dataset.yml under engine: unknown key "duckbd"; expected one of duckdb, spark. '
-            'Did you mean "duckdb"?',
+            'dataset.yml under engine: unknown key "duckbd"; expected one of duckdb, spark, '
+            'most_rows. Did you mean "duckdb"?',
         ),
         (
             yml(more="engine: {duckdb: {memory: 1GB}}"),
@@ -292,6 +305,29 @@ def test_observed_until(tmp_path, given):
         (
             yml(more="engine: {duckdb: {threads: 0}}"),
             "dataset.yml under engine.duckdb: threads is 0; expected 1 or more.",
+        ),
+        *(
+            (
+                yml(more=f"engine: {{spark: '{url}'}}"),
+                f"dataset.yml under engine.spark: master is '{url}'; expected spark://host:7077, yarn, "
+                "k8s://…, sc://host:15002, or local[2] for this machine.",
+            )
+            for url in ("spark://", "spark://host", "local[]", "lokal", "sc://")
+        ),
+        (
+            yml(more="engine: {spark: 'sc://h:443/;token=dapi123'}"),
+            "dataset.yml under engine.spark: master is 'sc://h:443/;token=…'; expected an address "
+            "without a token: name a variable, token=${NAME}.",
+        ),
+        (
+            yml(more="engine: {spark: {master: yarn, settings: {executor.memory: 2g}}}"),
+            "dataset.yml under engine.spark.settings: expected names of Spark's settings, as "
+            'spark.executor.memory; found "executor.memory".',
+        ),
+        (
+            yml(more="engine: {spark: {master: yarn, settings: {spark.authenticate.secret: x1}}}"),
+            "dataset.yml under engine.spark.settings: expected no secret; spark.authenticate.secret "
+            "belongs in spark-defaults.conf.",
         ),
         # Rules.
         (

@@ -1,6 +1,7 @@
 """The engine: its settings, and that DuckDB and Spark answer alike."""
 
 import datetime as dt
+import hashlib
 from decimal import Decimal
 
 import ibis
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 
 from loyaltylab import engine, retention
 from loyaltylab.contract import DuckDB, Engine
-from loyaltylab.errors import LabError
 from loyaltylab.lifetime_value import summarise
 from loyaltylab.schemas import TABLES, column_types
 from loyaltylab.timelines import timelines, with_margin
@@ -50,19 +50,20 @@ def test_days_do_not_depend_on_where_the_machine_is(tmp_path, monkeypatch):
     assert setting(con, "TimeZone") == "UTC"
 
 
-def test_spark_that_is_not_installed(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(LabError) as error:
-        engine.connect(Engine(spark="local[2]"), spill=tmp_path)
-    assert str(error.value) == "engine: spark needs the package pyspark. Run make spark."
-
-
-def test_spark_without_java(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda _: True)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("JAVA_HOME", raising=False)
-    with pytest.raises(LabError, match="engine: spark needs Java, and none is on the path"):
-        engine.connect(Engine(spark="local[2]"), spill=tmp_path)
+def test_lots_are_the_same_on_both(engines):
+    """And have no more to do with each other under another seed."""
+    texts = pd.DataFrame({"text": ["", "a", "ß", "person 7", None]})
+    drawn = []
+    for con in engines:
+        rows = con.create_view(ibis.util.gen_name("texts"), ibis.memtable(texts))
+        lots = {f"of_{seed}": engine.lot(rows["text"], seed=seed) for seed in (0, 5)}
+        drawn.append(con.to_pyarrow(rows.select("text", **lots).order_by("text")).to_pylist())
+    assert drawn[0] == drawn[1]
+    for row in drawn[0]:
+        for seed in (0, 5):
+            known = row["text"] is not None
+            lot = hashlib.md5(f"{seed} {row['text']}".encode()).hexdigest() if known else None
+            assert row[f"of_{seed}"] == lot
 
 
 # ---- Keys that come twice, and keys that are nowhere.

@@ -289,7 +289,7 @@ def test_all_at_once(project, check):
 
 
 def test_spark_that_is_not_there(project, check, monkeypatch):
-    monkeypatch.setattr(inspection.engine, "spark_lacks", lambda: "engine: spark needs Java.")
+    monkeypatch.setattr(inspection.spark, "lacks", lambda _: "engine: spark needs Java.")
     project.yml(more="engine: {spark: 'local[2]'}")
     assert check() == ["engine: spark needs Java."]
 

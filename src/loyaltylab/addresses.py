@@ -35,6 +35,9 @@ _PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^@/:]*:(?P<password>.*)@", r
 _HARMLESS = re.compile(rf"[^@/:\s]*(:{_VARIABLE.pattern})?@[^@?]*")
 _PORT = re.compile(rf"[^@/:\s]*(:([0-9]+|{_VARIABLE.pattern})?)?([/#][^?]*)?")
 
+# What a Spark Connect may be used with.
+_TOKEN = re.compile(r"(token=)(?!\$\{)[^;'\"]*", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Address:
@@ -120,7 +123,8 @@ def expanded(text: str, *, label: str, environment: Mapping[str, str] = os.envir
 
 
 def masked(text: str) -> str:
-    """A message without what may be a password in an address that it repeats."""
+    """A message without what may be a password or a token in an address that it repeats."""
+    text = _TOKEN.sub(r"\1…", text)
     before, sign, after = text.partition("://")
     if not sign or _HARMLESS.fullmatch(after) or ("@" not in after and _PORT.fullmatch(after)):
         return text

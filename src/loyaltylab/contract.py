@@ -103,11 +103,66 @@ class DuckDB(Strict):
     threads: int | None = Field(default=None, ge=1)
 
 
+# Where a Spark is, as its own URLs have it; `local` is in this process.
+_HOST = r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])"
+_MASTER = (
+    r"(local(\[(\d+|\*)(,\d+)?\])?|yarn|k8s://\S+"
+    rf"|spark://{_HOST}:\d+(,{_HOST}:\d+)*|sc://{_HOST}(:\d+)?(/(;\S*)?)?)"
+)
+# Who may use it is nobody's business who reads dataset.yml: a name of the environment stands there.
+_TOKEN = re.compile(r"token=(?!\$\{[A-Za-z_][A-Za-z0-9_]*\}(;|$))", re.IGNORECASE)
+_SECRET = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)
+
+
+class Spark(Strict):
+    """An existing Spark: the URL of its master (spark://, yarn, k8s://, local[n]) or of its Spark
+    Connect (sc://), and settings of Spark's own."""
+
+    master: str
+    settings: dict[str, bool | int | float | str] = {}
+
+    @field_validator("master")
+    @classmethod
+    def _is_a_master(cls, master: str) -> str:
+        if _TOKEN.search(master):
+            raise ValueError("an address without a token: name a variable, token=${NAME}")
+        if not re.fullmatch(_MASTER, master):
+            raise ValueError(
+                "spark://host:7077, yarn, k8s://…, sc://host:15002, or local[2] for this machine"
+            )
+        return master
+
+    @field_validator("settings")
+    @classmethod
+    def _are_sparks(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        for name in settings:
+            if not re.fullmatch(r"spark(\.[A-Za-z0-9_-]+)+", name):
+                raise ValueError(
+                    f'names of Spark\'s settings, as spark.executor.memory; found "{name}"'
+                )
+            if _SECRET.search(name):
+                raise ValueError(f"no secret; {name} belongs in spark-defaults.conf")
+        return settings
+
+
 class Engine(Strict):
-    """`engine:` of dataset.yml; `{duckdb: …}` (the default) or `{spark: master URL}`."""
+    """`engine:` of dataset.yml; `{duckdb: …}` (the default), or `{spark: URL}`.
+
+    most_rows : that may leave the engine for pandas at once, see `collecting`.
+    """
 
     duckdb: DuckDB = DuckDB()
-    spark: str | None = None
+    spark: Spark | None = None
+    most_rows: int = Field(default=10_000_000, ge=1)
+
+    @field_validator("spark", mode="before")
+    @classmethod
+    def _spark_by_url(cls, given: Any) -> Any:
+        return {"master": given} if isinstance(given, str) else given
+
+    def in_process(self) -> Engine:
+        """Without Spark: what reads raw files, and says who is who, whatever reads their results."""
+        return self.model_copy(update={"spark": None})
 
 
 class File(Strict):
@@ -423,6 +478,7 @@ def _known_keys(inside: list[str]) -> list[str]:
         models: dict[str, type[BaseModel]] = {
             "tables": File,
             "duckdb": DuckDB,
+            "spark": Spark,
             "engine": Engine,
             "rules": ColumnRule,
             "simulation": World,

@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.util
-import os
 import re
-import shutil
-import sys
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,72 +16,41 @@ from typing import Any
 
 import duckdb
 import ibis
+import ibis.backends.duckdb as ibis_duckdb
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 
-from loyaltylab.contract import DuckDB, Engine
-from loyaltylab.errors import LabError
+from loyaltylab import spark
+from loyaltylab.collecting import Bounded
+from loyaltylab.contract import Engine
 
 
-def connect(engine: Engine, *, spill: Path) -> ibis.BaseBackend:
+def connect(engine: Engine, *, spill: Path) -> Any:
     """Open the engine; files that do not fit in memory go below `spill` and end with the process.
 
-    Raises LabError if Spark is asked for and its package or Java is missing.
+    Raises LabError if Spark is asked for and cannot be had.
     """
-    return _spark(engine.spark) if engine.spark else _duckdb(engine.duckdb, spill)
+    return spark.connect(engine, spill=spill) if engine.spark else _duckdb(engine, spill)
 
 
-def _duckdb(settings: DuckDB, spill: Path) -> ibis.BaseBackend:
+class _DuckDB(Bounded, ibis_duckdb.Backend):  # type: ignore[misc]
+    """DuckDB, bounded."""
+
+
+def _duckdb(engine: Engine, spill: Path) -> Any:
+    settings = engine.duckdb
     options = {"temp_directory": str(spill)}
     if settings.memory_limit:
         options["memory_limit"] = settings.memory_limit
     if settings.threads:
         options["threads"] = str(settings.threads)
-    con = ibis.duckdb.connect(**options)
+    con = _DuckDB().connect(**options)
+    con.most_rows = engine.most_rows
     # It would stand among what a command prints; Jupyter has none, and cannot switch it off.
     with contextlib.suppress(duckdb.InvalidInputException):
         con.raw_sql("SET enable_progress_bar = false")
     return con
-
-
-def spark_lacks() -> str:
-    """What keeps Spark from starting on this machine, as a sentence; empty if nothing does."""
-    if importlib.util.find_spec("pyspark") is None:
-        return "engine: spark needs the package pyspark. Run make spark."
-    if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
-        return "engine: spark needs Java, and none is on the path. Install Java 17 or newer."
-    return ""
-
-
-def _spark(master: str) -> ibis.BaseBackend:
-    if lacks := spark_lacks():
-        raise LabError(lacks)
-    from pyspark.errors import AnalysisException
-    from pyspark.sql import SparkSession  # optional and slow to import
-
-    # A worker must run the driver's own interpreter, or Python functions differ between the two.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = (
-        SparkSession.builder.master(master)
-        .appName("loyaltylab")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-    )
-    # Spark has no measure of how alike two texts are; splink brings some for it.
-    alike = importlib.util.find_spec("splink") is not None
-    if alike:
-        from splink.internals.spark.jar_location import get_scala_udfs, similarity_jar_location
-
-        builder = builder.config("spark.jars", similarity_jar_location())
-    session = builder.getOrCreate()
-    if alike:
-        for name, java, kind in get_scala_udfs():
-            # A session that was there before lacks them; all but linkage does without.
-            with contextlib.suppress(AnalysisException):
-                session.udf.registerJavaFunction(name, java, kind)
-    return ibis.pyspark.connect(session)
 
 
 @ibis.udf.scalar.builtin(name="try_strptime")  # type: ignore[untyped-decorator]
@@ -275,6 +240,11 @@ def _spark_hash(key) -> dt.int64:  # type: ignore[no-untyped-def]
 def hashed(con: Any, value: ir.Value) -> ir.IntegerValue:
     """A hash of 64 bits; each engine has its own."""
     return _duckdb_hash(value) if con.name == "duckdb" else _spark_hash(value)
+
+
+def lot(text: ir.StringValue, *, seed: int = 0) -> ir.StringValue:
+    """What a row draws: the lowest are taken, on every engine the same. MD5, for that reason."""
+    return (ibis.literal(f"{seed} ") + text.cast("string")).hexdigest("md5")
 
 
 def _hash(con: Any, key: Mapping[str, ir.Value]) -> tuple[ir.Value, ir.BooleanValue]:

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from loyaltylab import databases, engine, headers
 from loyaltylab.addresses import Address, parse, said
-from loyaltylab.contract import Dataset, Engine, File
+from loyaltylab.contract import Dataset, File
 from loyaltylab.databases import Database
 from loyaltylab.errors import LabError
 from loyaltylab.files import write_json
@@ -58,9 +58,7 @@ def fetch(dataset: Dataset, folder: Path) -> dict[str, int]:
         with tempfile.TemporaryDirectory(dir=below) as scratch:
             part = Path(scratch) / FETCHED
             part.mkdir()
-            con = engine.connect(
-                Engine(duckdb=dataset.engine.duckdb), spill=Path(scratch) / "spill"
-            )
+            con = engine.connect(dataset.engine.in_process(), spill=Path(scratch) / "spill")
             for _, tables in groupby(wanted, lambda one: one.address.place):
                 try:
                     told |= _fetch_one_database(con, list(tables), folder, part)

@@ -11,7 +11,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from loyaltylab import engine, fetching, schemas, sources, validation
+from loyaltylab import engine, fetching, schemas, sources, spark, validation
 from loyaltylab.contract import Dataset, Engine, File, TableName
 from loyaltylab.dataset import load
 from loyaltylab.errors import LabError
@@ -41,7 +41,7 @@ def problems(folder: Path, *, notebooks: Path, fetch: bool = True) -> list[str]:
             f"Run python -m loyaltylab simulate {folder.parent.name}/{folder.name}."
         ]
     found = parameter_problems(dataset, notebooks)
-    if dataset.engine.spark and (lacks := engine.spark_lacks()):
+    if dataset.engine.spark and (lacks := spark.lacks(dataset.engine.spark)):
         found.append(lacks)
     unread = _unread(dataset, folder) if fetch else []
     found += unread

@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
+from loyaltylab import collecting
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.lifetime_value.clock import Clock
 from loyaltylab.lifetime_value.fitting import (
@@ -75,7 +76,9 @@ def judged_people(
     """
     known = summarise(purchases, until=cutoff, clock=clock)
     people = with_holdout(known, purchases, cutoff=cutoff, weeks=weeks)
-    found = people.mutate(**{name: people[name].cast("float64") for name in _MONEY}).to_pandas()
+    rows = people.mutate(**{name: people[name].cast("float64") for name in _MONEY})
+    with collecting.whole(purchases.get_backend()):  # each person is a forecast to be judged
+        found = rows.to_pandas()
     keys = [*HISTORY, "log_gaps", "spend", "later_orders", "later_spend"]
     return found.sort_values([*keys, "person_id"], ignore_index=True)
 

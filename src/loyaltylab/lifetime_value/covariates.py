@@ -20,6 +20,7 @@ from scipy.stats import chi2
 from statsmodels.stats.multitest import multipletests
 from threadpoolctl import threadpool_limits
 
+from loyaltylab import collecting
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import LEVEL, Z
 from loyaltylab.language import phrase, shown
@@ -277,7 +278,9 @@ def with_traits(
     """
     firsts = purchases.filter(purchases["rank"] == 1)
     spent = firsts.select("person_id", amount=firsts["amount"].cast("float64"))
-    known = spent.left_join(traits, "person_id").drop("person_id_right").to_pandas()
+    rows = spent.left_join(traits, "person_id").drop("person_id_right")
+    with collecting.whole(purchases.get_backend()):  # as many as there are people
+        known = rows.to_pandas()
     table = people.merge(known, on="person_id", how="left")
     fifths = pd.qcut(table["amount"], 5, labels=False, duplicates="drop")
     table[_FIRST] = fifths.map(dict(enumerate(_FIFTHS)))

@@ -14,7 +14,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from loyaltylab import engine
+from loyaltylab import collecting, engine
 from loyaltylab.dataset import record_key
 from loyaltylab.files import write_text
 
@@ -45,7 +45,8 @@ def person_ids(con: Any, clusters: ir.Table, *, before: ir.Table | None, key: by
     else:
         first = first.left_join(_kept(con, clusters, before), "cluster").drop("cluster_right")
         # A person's id stays with the larger part, which may not have its first record.
-        used = con.execute(before.select("person_id").distinct())["person_id"]
+        with collecting.whole(con):  # a new id must be none of them
+            used = con.execute(before.select("person_id").distinct())["person_id"]
         new = _hashed(key, frozenset(used))(first["founder"])
         ids = first.mutate(person_id=first["person_id"].coalesce(new))
     found = clusters.join(ids.select("cluster", "person_id"), "cluster")

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from loyaltylab import engine
+from loyaltylab import collecting, engine
 from loyaltylab.linkage import blocking, comparison, evidence
 from loyaltylab.linkage.calibration import Calibration
 from loyaltylab.linkage.clusters import clusters, components
@@ -202,9 +202,9 @@ def clustered(
     threshold: float = 0.5,
 ) -> ir.Table:
     """`cluster` of some records, of which these are all likely pairs and unlikely ones."""
-    ordered = con.to_pyarrow(
-        records.select("record", "system", *_RECORD).order_by(_RECORD).select("record", "system")
-    )
+    table = records.select("record", "system", *_RECORD).order_by(_RECORD)
+    with collecting.whole(con):  # chains are followed in this process
+        ordered = con.to_pyarrow(table.select("record", "system"))
     number, system = ordered["record"].to_numpy(), ordered["system"].to_numpy()
     place = np.full(number.max(initial=-1) + 1, -1)
     place[number] = np.arange(len(number))
@@ -241,7 +241,8 @@ def clustered(
 
 def _arrays(con: Any, pairs: ir.Table, place: Any) -> tuple[Any, Any, Any]:
     """The places of both records and the probability, in the order of the places."""
-    table = con.to_pyarrow(pairs.select("record_l", "record_r", "probability"))
+    with collecting.whole(con):
+        table = con.to_pyarrow(pairs.select("record_l", "record_r", "probability"))
     one, other = place[table["record_l"].to_numpy()], place[table["record_r"].to_numpy()]
     left, right = np.minimum(one, other), np.maximum(one, other)
     order = np.lexsort((right, left))

@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 
 from loyaltylab import engine, schemas, sources, validation
-from loyaltylab.contract import Engine, TableName
+from loyaltylab.contract import TableName
 from loyaltylab.dataset import Lab, record_key
 from loyaltylab.files import written_whole
 from loyaltylab.linkage.erasure import remember
@@ -70,7 +70,7 @@ def forget(lab: Lab, records: ir.Table, *, key: bytes, tombstones: Path) -> pd.D
     Raises LabError if a raw file or derived one cannot be read or written.
     """
     remember(tombstones, key, records)
-    con = engine.connect(Engine(duckdb=lab.spec.engine.duckdb), spill=lab.scratch)
+    con = engine.connect(lab.spec.engine.in_process(), spill=lab.scratch)
     cleaning.define(con)
     aside: dict[str, ir.Table] = {
         table: _aside(con, lab, table)

@@ -16,7 +16,6 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from loyaltylab import engine, schemas
-from loyaltylab.contract import Engine
 from loyaltylab.dataset import Lab
 from loyaltylab.files import written_whole
 from loyaltylab.linkage import devices, erasure, identity, kept, links, persons, removal, updates
@@ -74,7 +73,7 @@ def resolve(
     systems, the budget, what dataset.yml says of them or the code have changed.
     """
     # Records are compared where raw files are read; an engine elsewhere gets what comes of it.
-    con = engine.connect(Engine(duckdb=lab.spec.engine.duckdb), spill=lab.scratch)
+    con = engine.connect(lab.spec.engine.in_process(), spill=lab.scratch)
     key, last = identity.key_of(lab.private), _read(con, lab, "records")
     tables = _accepted(con, lab)
     settings = budget, labels, refit

@@ -19,7 +19,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 from threadpoolctl import threadpool_limits
 
-from loyaltylab.engine import hashed
+from loyaltylab.engine import lot
 from loyaltylab.language import listed, phrase, shown
 from loyaltylab.numbers import sentence
 
@@ -92,14 +92,14 @@ def _logs(people: ir.Table) -> dict[str, ir.FloatingValue]:
     }
 
 
-def sample(con: Any, people: ir.Table, *, seed: int, rows: int = SAMPLE) -> pd.DataFrame:
+def sample(people: ir.Table, *, seed: int, rows: int = SAMPLE) -> pd.DataFrame:
     """The features of at most so many customers with two purchases or more, on a log scale.
 
-    The same customers for the same seed, whatever order they stand in: those of the lowest hashes, in
+    The same customers for the same seed, whatever order they stand in: those of the lowest lots, in
     the order of their features.
     """
     again = people.filter(people["purchases"] > 1)
-    drawn = hashed(con, ibis.struct({"person": again["person_id"], "seed": ibis.literal(seed)}))
+    drawn = lot(again["person_id"], seed=seed)
     table = again.select(**_logs(again), drawn=drawn, person_id="person_id")
     table = table.order_by("drawn", "person_id").limit(rows)
     found = table.select(*FEATURES).to_pandas()

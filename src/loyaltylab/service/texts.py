@@ -9,7 +9,6 @@ import datetime as dt
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -66,8 +65,8 @@ def of_reviews(feedback: ir.Table, *, good: float) -> ir.Table:
     )
 
 
-def drawn(con: Any, parts: Sequence[ir.Table], *, until: dt.date, most: int = MOST) -> pd.DataFrame:
-    """Texts that are there, of each part at most so many: those whose ids have the lowest hashes.
+def drawn(parts: Sequence[ir.Table], *, until: dt.date, most: int = MOST) -> pd.DataFrame:
+    """Texts that are there, of each part at most so many: those whose ids have the lowest lots.
 
     parts : text, id, at, kind, and what there is of person_id, topic, favourable and platform.
     Grain: one text. Returns kind, text, at, person (the same number for the same person, of no meaning
@@ -77,7 +76,7 @@ def drawn(con: Any, parts: Sequence[ir.Table], *, until: dt.date, most: int = MO
     read = []
     for rows in parts:
         said = _said(rows, until)
-        chosen = said.mutate(_draw=engine.hashed(con, said["id"])).order_by("_draw", "id")
+        chosen = said.mutate(_draw=engine.lot(said["id"])).order_by("_draw", "id")
         read.append(chosen.limit(most).drop("_draw", "id").to_pandas())
     table = pd.concat(read, ignore_index=True)
     # Reviews do not say whose they are: each counts as somebody else's.

@@ -18,7 +18,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from loyaltylab import engine, schemas
-from loyaltylab.contract import Engine, File
+from loyaltylab.contract import File
 from loyaltylab.dataset import Lab
 from loyaltylab.language import phrase, rephrased
 from loyaltylab.sources import shape
@@ -76,7 +76,7 @@ def validate(lab: Lab, *, put_aside: tuple[str, ...] = (), cancelled_within: int
     parts: dict[str, list[pd.DataFrame]] = {one.name: [] for one in fields(Findings)}
     days: dict[str, pd.Series] = {}
     # Raw files are read by DuckDB, whatever engine works on the accepted rows.
-    reading = Engine(duckdb=lab.spec.engine.duckdb)
+    reading = lab.spec.engine.in_process()
     parents = [name for name in schemas.REFERRED if name in lab.spec.tables]
     for table in [*parents, *(name for name in lab.spec.tables if name not in parents)]:
         con = engine.connect(reading, spill=lab.scratch)
