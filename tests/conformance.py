@@ -1,0 +1,638 @@
+"""Every function that takes or gives a table of the engine: how it is asked on both engines, or why not.
+
+A case is what the function says of a world of `nasty`. One function may have several, told apart by
+what stands behind its name.
+"""
+
+import datetime as dt
+import math
+
+from importlib import import_module
+
+import ibis
+import numpy as np
+import pandas as pd
+
+from loyaltylab import acquisition, dataset, engine, retention, segments, truth
+from loyaltylab import lifetime_value as lv
+from loyaltylab.criteria import Criterion
+from loyaltylab.lifetime_value.spend import GammaGamma
+from loyaltylab.schemas import TABLES
+from loyaltylab.validation import declared
+from loyaltylab.value.terms import Terms
+from tests.nasty import UNTIL
+from tests.shop import MARKERS
+
+
+def module(name):
+    """By name: some packages have functions that are called as their modules."""
+    return import_module(f"loyaltylab.{name}")
+
+
+payback = module("acquisition.payback")
+boosting, clock, contest, covariates, tracking = (
+    module(f"lifetime_value.{name}")
+    for name in ("boosting", "clock", "contest", "covariates", "tracking")
+)
+blocking, devices, erasure, evidence, fields, identity, links, persons, systems = (
+    module(f"linkage.{name}")
+    for name in ("blocking", "devices", "erasure", "evidence", "fields", "identity", "links")
+    + ("persons", "systems")
+)
+periods, purchases, timelines, traits = map(module, ("periods", "purchases", "timelines", "traits"))
+base, change, churn, cohorts, loyalty, north_star, renewals = (
+    module(f"retention.{name}")
+    for name in ("base", "change", "churn", "cohorts", "loyalty", "north_star", "renewals")
+)
+risk, risk_evidence, silence, spread, survival, kinds = (
+    module(f"retention.{name}")
+    for name in ("risk", "risk_evidence", "silence", "spread", "survival", "traits")
+)
+drivers, invitations, landmark, money, scores = (
+    module(f"satisfaction.{name}")
+    for name in ("drivers", "invitations", "landmark", "money", "scores")
+)
+clusters, groups, migration, people, rfm, by_rule = (
+    module(f"segments.{name}")
+    for name in ("clusters", "groups", "migration", "people", "rfm", "rules")
+)
+findings, replies, texts, volumes = (
+    module(f"service.{name}") for name in ("findings", "replies", "texts", "volumes")
+)
+cancellations, categories, coverage, permissions, profile, rules, snapshot = (
+    module(f"validation.{name}")
+    for name in ("cancellations", "categories", "coverage", "permissions", "profile", "rules")
+    + ("snapshot",)
+)
+breakdown, earned, promised = (
+    module(f"value.{name}") for name in ("breakdown", "earned", "promised")
+)
+
+_RECORD = ["source", "record_id"]
+SINCE, CUTOFF = dt.date(2023, 3, 1), dt.date(2023, 10, 29)
+ALLOWED = pd.DataFrame({"rank": [1, 3], "days": [95.0, 92.0]})
+CUTS = {"recency": [28, 60, 90, 200], "frequency": [1, 2, 3, 5], "monetary": [0, 10, 49.5, 1000]}
+RULES = {
+    "big": Criterion.model_validate({"spend": {"at_least": 49.5, "less_than": 1e6}}),
+    "home": Criterion.model_validate(
+        {"or": [{"country": {"one_of": ["DE", "İ"]}}, {"not": {"loyalty_member": {"is": True}}}]}
+    ),
+    "slow": Criterion.model_validate(
+        {"and": [{"mean_gap_days": {"more_than": 30}}, {"acquired_through": {"missing": False}}]}
+    ),
+}
+CLOCK = lv.Clock(UNTIL, tuple(1 + np.sin(np.arange(366)) / 2))
+MODEL = lv.BgNbd({"r": 0.7, "alpha": 9.0, "a": 0.8, "b": 4.0}, {}, {}, 0.0, 1)
+SPEND = GammaGamma({"p": 6.0, "q": 4.0, "v": 15.0}, {}, {}, 0.0, 1)
+CLUSTERING = segments.Clustering(
+    centres=pd.DataFrame(
+        {"recency": [0.5, -0.5], "frequency": [1, -1], "basket": [-1, 1], "gap": [0, 0.2]},
+        index=["A", "B"],
+    ),
+    mean=pd.Series({"recency": 4.0, "frequency": 1.2, "basket": 3.0, "gap": 3.0}),
+    spread=pd.Series({"recency": 1.0, "frequency": 0.5, "basket": 2.0, "gap": 1.5}),
+    choice=pd.DataFrame(),
+    stability=pd.DataFrame(),
+    rand=1.0,
+    customers=1,
+)  # fmt: skip
+
+
+def won(w):
+    return acquisition.newcomers(w.orders, w.persons, w.spend, until=UNTIL)
+
+
+def known(w):
+    return segments.customers(w.purchases, until=UNTIL)
+
+
+def rated(w, until=UNTIL):
+    return segments.scored(segments.customers(w.purchases, until=until), CUTS)
+
+
+def marked(w):
+    return segments.with_rules(segments.described(rated(w), w.persons), RULES)
+
+
+def spelled(w):
+    return retention.spells(w.purchases, ALLOWED, until=UNTIL)
+
+
+def silent(w):
+    found = retention.histories(w.purchases, until=UNTIL)
+    return retention.silences(found, retention.Rates(shape=1.0, scale=30.0))
+
+
+def flagged(w):
+    fallen = retention.falls(w.purchases, until=UNTIL, alarm=0.4, days=40)
+    return retention.at_risk(silent(w), alarm=0.3, fallen=fallen)
+
+
+def summed(w):
+    return retention.totals(w.purchases, since=SINCE, until=UNTIL)
+
+
+def traited(w):
+    return traits.traits(w.firsts, lines=w.order_lines, persons=w.persons)
+
+
+def by_trait(w):
+    kind = w.persons.select("person_id", kind="acquired_through")
+    return w.purchases.left_join(kind, "person_id").drop("person_id_right")
+
+
+def summarised(w):
+    return lv.summarise(w.purchases, until=UNTIL)
+
+
+def told(w):
+    return volumes.opened(w.tickets, until=UNTIL)
+
+
+def worth(w):
+    gains = earned.earned(w.orders, until=UNTIL, cancelled="cancelled", margin=0.3, returned=0.1)
+    of = won(w)
+    return breakdown.described(w.con, summarised(w), gains, w.purchases, of, until=UNTIL)
+
+
+def raw(w):
+    """Orders as validation reads them, with the first ones again."""
+    rows = w.tables["orders"]
+    number = ibis.row_number().over(order_by=[rows[name] for name in rows.columns])
+    rows = rows.mutate(
+        _part=ibis.literal(0, "int32"),
+        _row=number + 1,
+        _unreadable=(rows["currency"] == "eur")
+        .fill_null(False)
+        .ifelse(ibis.literal(["amount is not a number"]), ibis.literal([], "array<string>")),
+        _whole=(rows["status"] != "").fill_null(True),
+    )
+    assert set(MARKERS) < set(rows.columns)
+    return engine.keep(w.con, rows, "raw")
+
+
+def asked(w):
+    chosen = [rule for some in declared.CHOICES.values() for rule in some]
+    return rules.with_more(rules.compiled(TABLES["orders"]), *chosen, declared.repeated_exports("orders"))
+
+
+def compared(w):
+    """Customers' records as linkage compares them, without hashes, of which each engine has its own."""
+    return fields.fields(w.con, w.customers)
+
+
+def shared(keyed):
+    """How many records share each key, of a table of hashes; missing where one has none."""
+    every = keyed.pivot_longer(~ibis.selectors.cols("record"), names_to="rule", values_to="key")
+    return every.group_by("rule", "key").agg(n=every.count()).drop("key")
+
+
+def with_all(rows, values):
+    """rows with what a function says of each."""
+    return rows.mutate(**values(rows)).drop("mark")
+
+
+def found_pairs(w):
+    return blocking.pairs(blocking.keyed(w.con, compared(w)), RULES_OF_BLOCKING, most=20)
+
+
+RULES_OF_BLOCKING = ["e-mail", "both names", "birth date, city", "street, postcode"]
+
+
+def two_systems(w):
+    """Visits that were signed in, and who that is."""
+    return devices.sign_ins(w.visits, w.records)
+
+
+def in_lines(rows):
+    """What a file of text holds."""
+    return rows.read_text("utf-8").split("\n")
+
+
+def a_file(w, name):
+    """A place to write to."""
+    return w.lab.folder / "written" / w.con.name / name
+
+
+def written(path, rows):
+    """What was written: the number told of it, and its lines."""
+    return [rows, in_lines(path)]
+
+
+def read_back(path):
+    return pd.read_parquet(path)
+
+
+def days(w):
+    """Days of all kinds, some of them missing."""
+    every = w.tables["orders"].select(day=w.tables["orders"]["ordered_at"].date())
+    far = ibis.memtable({"day": [dt.date(1, 1, 1), dt.date(9999, 12, 31), None]}, schema={"day": "date"})
+    return every.union(far).distinct()
+
+
+def words(w):
+    return w.customers.select(text="given_name").distinct()
+
+
+def ranked(w):
+    """Customers' records as the rules of persons see them."""
+    rows = w.customers.mutate(person_id=w.customers["country"])
+    order = {"group_by": "person_id", "order_by": _RECORD}
+    number = ibis.row_number().over(**order)
+    return rows.mutate(recency=number, seniority=-number)
+
+
+def by_rank(w, rule, columns):
+    rows = ranked(w)
+    return rows.select(*_RECORD, score=rule(rows, columns))
+
+
+def before(w):
+    """Who was who in an earlier run: some of other persons, some not there."""
+    rows = w.records.filter(w.records["record_id"] != "007")
+    other = rows["confidence"] < 0.7
+    return rows.select(*_RECORD, person_id=other.ifelse("earlier", rows["person_id"]))
+
+
+def clustered(w):
+    number = ibis.dense_rank().over(order_by="person_id")
+    return w.records.select(*_RECORD, cluster=number)
+
+
+CASES = {
+    # ---- acquisition
+    "acquisition.costs.analysed_share": lambda w: acquisition.analysed_share(
+        w.tables["orders"], w.records
+    ),
+    "acquisition.costs.newcomers": lambda w: acquisition.newcomers(
+        w.orders, w.persons, w.spend, until=UNTIL
+    ),
+    "acquisition.costs.newcomers by orders": lambda w: acquisition.newcomers(
+        w.orders, w.persons.mutate(acquired_through=ibis.null("string")), w.spend, until=UNTIL
+    ),
+    "acquisition.costs.costs": lambda w: acquisition.costs(won(w), w.spend, until=UNTIL, analysed=0.7),
+    "acquisition.payback.margin_rate": lambda w: payback.margin_rate(w.orders),
+    "acquisition.payback.gains": lambda w: payback.gains(w.orders, won(w), until=UNTIL, months=6, rate=0.3),
+    "acquisition.payback.gains without a rate": lambda w: payback.gains(
+        w.orders, won(w), until=UNTIL, months=2, rate=math.nan
+    ),
+    # ---- dataset
+    "dataset.Lab.table": lambda w: w.lab.table("customers"),
+    "dataset.Lab.orders": lambda w: w.lab.orders(),
+    "dataset.Lab.purchases": lambda w: w.lab.purchases(),
+    "dataset.Lab.first_orders": lambda w: w.lab.first_orders(),
+    "dataset.Lab.of_persons": lambda w: w.lab.of_persons("surveys"),
+    "dataset.Lab.records": lambda w: w.lab.records(),
+    "dataset.Lab.persons": lambda w: w.lab.persons(),
+    "dataset.Lab.pairs": lambda w: w.lab.pairs(),
+    "dataset.record_key": lambda w: w.customers.select(key=dataset.record_key(w.customers)),
+    # ---- engine
+    "engine.keep": lambda w: engine.keep(w.con, w.customers, "kept"),
+    "engine.mark_repeated": lambda w: engine.mark_repeated(
+        w.con,
+        w.tables["orders"],
+        {name: w.tables["orders"][name] for name in (*_RECORD, "ordered_at")},
+        into="again",
+    ),
+    "engine.mark_unknown": lambda w: engine.mark_unknown(
+        w.con, w.tickets, _RECORD, there=w.customers, into="unknown"
+    ).select("ticket_id", "unknown"),
+    "engine.hashed": lambda w: shared(
+        w.customers.select(record="record_id", key=engine.hashed(w.con, w.customers["city"]))
+    ),
+    "engine.without_accents": lambda w: words(w).mutate(
+        plain=lambda t: engine.without_accents(w.con, t["text"])
+    ),
+    # ---- lifetime_value
+    "lifetime_value.boosting.features": lambda w: boosting.features(
+        w.purchases, until=UNTIL, traits=traited(w)
+    ),
+    "lifetime_value.clock.Clock.dates": lambda w: CLOCK.dates(dt.date(2023, 12, 30)),
+    "lifetime_value.contest.judged_people": lambda w: contest.judged_people(
+        w.purchases, cutoff=CUTOFF, weeks=12
+    ),
+    "lifetime_value.covariates.with_traits": lambda w: covariates.with_traits(
+        contest.judged_people(w.purchases, cutoff=CUTOFF, weeks=12), w.purchases, traited(w)
+    ),
+    "lifetime_value.forecasts.forecast": lambda w: lv.forecast(summarised(w), MODEL, SPEND, weeks=26),
+    "lifetime_value.forecasts.of_each": lambda w: lv.of_each(
+        w.con, summarised(w), lv.forecast(summarised(w), MODEL, SPEND, weeks=26)
+    ),
+    "lifetime_value.forecasts.write_forecasts": lambda w: [
+        lv.write_forecasts(
+            w.con,
+            lv.of_each(w.con, summarised(w), lv.forecast(summarised(w), MODEL, SPEND, weeks=26)),
+            a_file(w, "forecasts.parquet"),
+            a_file(w, "forecasts.csv"),
+            top=20,
+        ),
+        read_back(a_file(w, "forecasts.parquet")),
+        in_lines(a_file(w, "forecasts.csv")),
+    ],
+    "lifetime_value.history.summarise": lambda w: lv.summarise(w.purchases, until=UNTIL),
+    "lifetime_value.history.summarise by the clock": lambda w: lv.summarise(
+        w.purchases, until=UNTIL, clock=CLOCK
+    ),
+    "lifetime_value.history.with_holdout": lambda w: lv.with_holdout(
+        lv.summarise(w.purchases, until=CUTOFF), w.purchases, cutoff=CUTOFF, weeks=12
+    ),
+    "lifetime_value.history.tally": lambda w: lv.tally(
+        summarised(w), "frequency", "repeat_spend", total="spend"
+    ),
+    "lifetime_value.history.histories": lambda w: lv.histories(summarised(w)),
+    "lifetime_value.history.spend_histories": lambda w: lv.spend_histories(summarised(w)),
+    "lifetime_value.tracking.tracking": lambda w: tracking.tracking(w.purchases, MODEL, cutoff=CUTOFF, weeks=9),
+    "lifetime_value.tracking.daily": lambda w: tracking.daily(
+        w.purchases, cutoff=CUTOFF, end=UNTIL
+    ),
+    # ---- linkage
+    "linkage.blocking.keys": lambda w: with_all(compared(w), blocking.keys),
+    "linkage.blocking.keyed": lambda w: shared(blocking.keyed(w.con, compared(w))),
+    "linkage.blocking.counted": lambda w: blocking.counted(
+        w.con, blocking.keyed(w.con, compared(w)), most=5
+    ),
+    "linkage.blocking.pairs": lambda w: blocking.pairs(
+        blocking.keyed(w.con, compared(w)), RULES_OF_BLOCKING, most=20
+    ),
+    "linkage.devices.sign_ins": lambda w: devices.sign_ins(w.visits, w.records),
+    "linkage.devices.sharing": lambda w: devices.sharing(two_systems(w)),
+    "linkage.devices.owners": lambda w: devices.owners(two_systems(w), 0.1),
+    "linkage.devices.attribute": lambda w: devices.attribute(
+        w.visits, w.records, devices.owners(two_systems(w), 0.1)
+    ),
+    "linkage.erasure.to_erase": lambda w: vars(
+        erasure.to_erase(w.erasures, w.records, certain=0.8)
+    ),
+    "linkage.evidence.frequencies": lambda w: evidence.frequencies(w.con, compared(w)),
+    "linkage.evidence.with_rarity": lambda w: evidence.with_rarity(
+        w.con,
+        compared(w),
+        evidence.rarities(evidence.frequencies(w.con, compared(w))),
+        ["shop", "Shop", "a:b", "50%", "ü"],
+    ).drop("mark"),
+    "linkage.evidence.at_random": lambda w: evidence.at_random(compared(w), 40),
+    "linkage.fields.fields": lambda w: fields.fields(w.con, w.customers, first=7).drop("mark"),
+    "linkage.fields.fold": lambda w: words(w).mutate(folded=lambda t: fields.fold(w.con, t["text"])),
+    "linkage.fields.mark": lambda w: shared(
+        w.customers.select(record="record_id", key=fields.mark(w.con, w.customers))
+    ),
+    "linkage.identity.person_ids": lambda w: identity.person_ids(
+        w.con, clustered(w), before=before(w), key=b"key"
+    ),
+    "linkage.identity.changes": lambda w: identity.changes(
+        w.records, before(w), w.pairs, w.pairs.mutate(probability=w.pairs["probability"] / 2)
+    ),
+    "linkage.links.likely": lambda w: links.likely(
+        w.con,
+        found_pairs(w).mutate(pattern=lambda t: t["record_r"] % 7),
+        pd.DataFrame({"pattern": range(7), "probability": [0.0, 0.0009, 0.001, 0.5, 0.9, 1.0, 0.2]}),
+    ),
+    "linkage.persons.most_recent": lambda w: by_rank(w, persons.most_recent, ["email"]),
+    "linkage.persons.earliest": lambda w: by_rank(w, persons.earliest, ["email"]),
+    "linkage.persons.most_agreed": lambda w: by_rank(w, persons.most_agreed, ["given_name"]),
+    "linkage.persons.most_recent_whole": lambda w: by_rank(w, persons.most_recent_whole, ["street"]),
+    "linkage.persons.golden": lambda w: persons.golden(
+        w.customers,
+        w.records,
+        w.visits.filter(w.visits["record_id"].notnull())
+        .group_by(_RECORD)
+        .agg(used_at=ibis._["started_at"].max()),
+    ),
+    "linkage.systems.traits": lambda w: systems.traits(w.customers),
+    # ---- periods, purchases, timelines, traits
+    **{
+        f"periods.ordinal by {span}": lambda w, span=span: days(w).mutate(
+            number=lambda t: periods.ordinal(t["day"], span)
+        )
+        for span in periods.UNITS
+    },
+    "purchases.purchase_days": lambda w: purchases.purchase_days(w.orders),
+    "timelines.with_margin": lambda w: timelines.with_margin(w.orders),
+    "timelines.timelines": lambda w: timelines.timelines(timelines.with_margin(w.orders), until=UNTIL),
+    "timelines.by_person": lambda w: timelines.by_person(w.orders, until=UNTIL),
+    "timelines.first_orders": lambda w: timelines.first_orders(w.orders, w.purchases),
+    "traits.traits": lambda w: traits.traits(w.firsts, lines=w.order_lines, persons=w.persons),
+    # ---- retention
+    "retention.base.repeat_share": lambda w: base.repeat_share(summed(w)),
+    "retention.change.comparable_months": lambda w: change.comparable_months(w.purchases, until=UNTIL),
+    "retention.change.compared": lambda w: change.compared(w.purchases, months=6, until=UNTIL),
+    "retention.change.changes": lambda w: change.changes(
+        change.compared(w.purchases, months=6, until=UNTIL)
+    ),
+    "retention.change.migration": lambda w: change.migration(
+        change.compared(w.purchases, months=6, until=UNTIL)
+    ),
+    **{
+        f"retention.churn.churn_by_period by {span}": lambda w, span=span: churn.churn_by_period(
+            spelled(w), ALLOWED, until=UNTIL, period=span
+        )
+        for span in ("month", "quarter")
+    },
+    "retention.churn.churn_rate": lambda w: vars(churn.churn_rate(spelled(w), ALLOWED, until=UNTIL)),
+    "retention.cohorts.purchase_counts": lambda w: cohorts.purchase_counts(w.purchases, gap=30),
+    **{
+        f"retention.cohorts.flows by {span}": lambda w, span=span: cohorts.flows(
+            by_trait(w), period=span, until=UNTIL, by="kind"
+        )
+        for span in ("week", "month")
+    },
+    "retention.loyalty.year_purchases": lambda w: loyalty.year_purchases(w.purchases, until=UNTIL),
+    "retention.loyalty.membership_cells": lambda w: loyalty.membership_cells(
+        w.purchases, w.persons, until=UNTIL
+    ),
+    **{
+        f"retention.north_star.north_star_by_month by {metric}": (
+            lambda w, metric=metric: north_star.north_star_by_month(
+                w.purchases, until=UNTIL, metric=metric
+            )
+        )
+        for metric in ("active_customers", "repeat_revenue", "purchases_per_customer")
+    },
+    **{
+        f"retention.renewals.survivors by {span}": lambda w, span=span: renewals.survivors(
+            w.contracts.select(started="began_at", ended="ended_at"), period=span, until=UNTIL
+        )
+        for span in ("week", "month")
+    },
+    "retention.risk.histories": lambda w: risk.histories(
+        w.purchases, until=CUTOFF, followed_until=UNTIL
+    ),
+    "retention.risk.silences": lambda w: risk.silences(
+        risk.histories(w.purchases, until=UNTIL), retention.Rates(shape=1.0, scale=30.0)
+    ),
+    "retention.risk.falls": lambda w: risk.falls(w.purchases, until=UNTIL, alarm=0.4, days=40),
+    "retention.risk.at_risk": lambda w: risk.at_risk(
+        silent(w), alarm=0.3, fallen=risk.falls(w.purchases, until=UNTIL, alarm=0.4, days=40)
+    ),
+    "retention.risk.write_at_risk": lambda w: written(
+        a_file(w, "risk.csv"), risk.write_at_risk(flagged(w), a_file(w, "risk.csv"), top=9)
+    ),
+    "retention.risk_evidence.risk_bands": lambda w: risk_evidence.risk_bands(silent(w), flagged(w)),
+    "retention.silence.spells": lambda w: silence.spells(w.purchases, ALLOWED, until=UNTIL),
+    "retention.silence.status": lambda w: silence.status(spelled(w), until=UNTIL),
+    "retention.spread.totals": lambda w: spread.totals(w.purchases, since=SINCE, until=UNTIL),
+    "retention.spread.measures": lambda w: spread.measures(summed(w)),
+    "retention.spread.spread": lambda w: spread.spread(summed(w)),
+    "retention.survival.waits": lambda w: survival.waits(by_trait(w), until=UNTIL, by="kind"),
+    "retention.traits.season": lambda w: days(w).mutate(
+        one=lambda t: kinds.season(t["day"]),
+        over_new_year=lambda t: kinds.season(t["day"], holidays=((12, 24), (1, 3))),
+    ),
+    "retention.traits.returned_by": lambda w: kinds.returned_by(
+        by_trait(w), by="kind", days=30, until=UNTIL
+    ),
+    # ---- satisfaction
+    "satisfaction.drivers.cases": lambda w: drivers.cases(w.surveys, w.tickets),
+    "satisfaction.invitations.invitations": lambda w: invitations.invitations(
+        w.surveys, w.purchases, persons=w.persons, tickets=w.tickets, segments=rated(w)
+    ),
+    "satisfaction.invitations.frame": lambda w: invitations.frame(
+        invitations.invitations(w.surveys, w.purchases)
+    ),
+    "satisfaction.landmark.landmarks": lambda w: landmark.landmarks(
+        w.surveys, w.purchases, until=UNTIL, window=60, persons=w.persons
+    ),
+    "satisfaction.money.earned_after": lambda w: money.earned_after(
+        w.surveys,
+        w.purchases,
+        summarised(w).select("person_id", value="spend"),
+        window=60,
+        rate=0.3,
+    ),
+    "satisfaction.scores.answers": lambda w: scores.answers(w.surveys),
+    "satisfaction.scores.responses": lambda w: scores.responses(w.surveys),
+    # ---- segments
+    "segments.clusters.sample": lambda w: clusters.sample(w.con, known(w), seed=1),
+    "segments.clusters.assign": lambda w: clusters.assign(known(w), CLUSTERING),
+    "segments.clusters.cluster_table": lambda w: clusters.cluster_table(
+        clusters.assign(known(w), CLUSTERING)
+    ),
+    "segments.groups.price_cuts": lambda w: groups.price_cuts(known(w)),
+    "segments.groups.price_band": lambda w: known(w).select(
+        "person_id", band=groups.price_band(known(w), [2.5, 33.3333, 100.0])
+    ),
+    "segments.groups.by_group": lambda w: groups.by_group(
+        people.described(known(w), w.persons),
+        w.purchases,
+        people.described(known(w), w.persons)["country"],
+        until=UNTIL,
+        within=90,
+    ),
+    "segments.migration.moves": lambda w: migration.moves(rated(w, CUTOFF), rated(w)),
+    "segments.people.customers": lambda w: people.customers(w.purchases, until=UNTIL, days=365),
+    "segments.people.described": lambda w: people.described(known(w), w.persons),
+    "segments.people.cut_points": lambda w: people.cut_points(known(w), known(w)["spend"], classes=7),
+    "segments.rfm.quantile_cuts": lambda w: rfm.quantile_cuts(known(w)),
+    "segments.rfm.scored": lambda w: rfm.scored(known(w), CUTS),
+    "segments.rfm.segment_table": lambda w: rfm.segment_table(rated(w)),
+    "segments.rfm.grid": lambda w: rfm.grid(rated(w)),
+    "segments.rfm.judged": lambda w: rfm.judged(
+        rated(w, CUTOFF), w.purchases, cutoff=CUTOFF, until=UNTIL
+    ),
+    "segments.rules.holds": lambda w: marked(w).select(
+        "person_id", **{name: by_rule.holds(marked(w), rule) for name, rule in RULES.items()}
+    ),
+    "segments.rules.with_rules": lambda w: by_rule.with_rules(
+        segments.described(rated(w), w.persons), RULES
+    ),
+    "segments.rules.rule_table": lambda w: by_rule.rule_table(marked(w), RULES),
+    "segments.rules.overlap": lambda w: by_rule.overlap(marked(w), RULES),
+    "segments.rules.save_lists": lambda w: [
+        by_rule.save_lists(w.con, marked(w), RULES, a_file(w, "lists")),
+        {name: in_lines(a_file(w, "lists") / f"{name}.csv") for name in RULES},
+    ],
+    # ---- service
+    "service.findings.none_there": lambda w: findings.none_there(w.tickets),
+    **{
+        f"service.replies.waits by {event}": lambda w, event=event: replies.waits(
+            told(w), event, until=UNTIL, by="topic"
+        )
+        for event in ("reply", "solution")
+    },
+    "service.replies.by_month": lambda w: replies.by_month(told(w), "solution", until=UNTIL, within=24),
+    "service.replies.reopening": lambda w: replies.reopening(told(w), until=UNTIL, by="channel"),
+    "service.replies.backlog": lambda w: replies.backlog(told(w), until=UNTIL),
+    "service.texts.of_tickets": lambda w: texts.of_tickets(w.tickets),
+    "service.texts.of_answers": lambda w: texts.of_answers(w.surveys),
+    "service.texts.of_reviews": lambda w: texts.of_reviews(w.feedback, good=4.0),
+    "service.texts.drawn": lambda w: texts.drawn(
+        w.con,
+        [texts.of_tickets(w.tickets), texts.of_answers(w.surveys), texts.of_reviews(w.feedback, good=4.0)],
+        until=UNTIL,
+    ),
+    "service.texts.there": lambda w: texts.there([texts.of_tickets(w.tickets)], until=UNTIL),
+    "service.volumes.opened": lambda w: volumes.opened(w.tickets, until=UNTIL),
+    "service.volumes.enough": lambda w: volumes.enough(told(w), "topic", minimum=15),
+    "service.volumes.by_month": lambda w: volumes.by_month(told(w), w.orders, until=UNTIL, minimum=2),
+    "service.volumes.per_100_orders": lambda w: volumes.per_100_orders(told(w), w.orders, until=UNTIL),
+    "service.volumes.by_value": lambda w: volumes.by_value(told(w), "channel", minimum=17),
+    "service.volumes.cells": lambda w: volumes.cells(
+        told(w), volumes.by_month(told(w), w.orders, until=UNTIL, minimum=2), "topic", minimum=2
+    ),
+    # ---- truth
+    "truth.table": lambda w: truth.table(w.lab, "people"),
+    "truth.persons": lambda w: truth.persons(w.lab, w.tables["surveys"]),
+    "truth.pairs": lambda w: truth.pairs(w.lab, w.records, same=w.records["person_id"]),
+    "truth.scored": lambda w: truth.scored(w.lab, w.pairs),
+    "truth.compared": lambda w: truth.compared(w.lab, w.con, compared(w), found_pairs(w)),
+    "truth.still_customers": lambda w: truth.still_customers(w.lab, known(w)),
+    "truth.departures": lambda w: truth.departures(w.lab, silence.status(spelled(w), until=UNTIL)),
+    # ---- validation
+    "validation.cancellations.mark": lambda w: cancellations.mark(w.con, raw(w), within=3).select(
+        "_row", "_cancels", "_cancelled"
+    ),
+    "validation.categories.category_columns": lambda w: categories.category_columns(w.customers),
+    "validation.categories.category_counts": lambda w: categories.category_counts(
+        w.tickets, "topic", first=w.tickets["opened_at"].min()
+    ),
+    "validation.categories.categories": lambda w: categories.categories(w.tables["orders"], "orders"),
+    "validation.coverage.dated": lambda w: coverage.dated(w.customers, "customers"),
+    "validation.coverage.weekly": lambda w: coverage.weekly(w.tables["orders"], "orders"),
+    "validation.coverage.daily": lambda w: coverage.daily(w.customers, "customers"),
+    "validation.permissions.about_records": lambda w: permissions.about_records(w.tables),
+    "validation.permissions.consent": lambda w: permissions.consent(
+        {name: w.tables[name] for name in ("customers", "orders", "visits")}
+    ),
+    "validation.permissions.erasures": lambda w: permissions.erasures(
+        {name: w.tables[name] for name in ("customers", "orders", "erasures")}
+    ),
+    "validation.profile.table_profile": lambda w: profile.table_profile(w.tables["surveys"], "surveys"),
+    "validation.profile.orders_profile": lambda w: profile.orders_profile(w.tables["orders"]),
+    "validation.profile.orders_by_week": lambda w: profile.orders_by_week(w.tables["orders"]),
+    "validation.rules.found": lambda w: rules.found(
+        w.con,
+        cancellations.mark(w.con, raw(w), within=3),
+        asked(w),
+        others={"customers": w.customers.select(_RECORD)},
+    ).select("_part", "_row", "_reasons", "_notes"),
+    "validation.rules.where_true": lambda w: w.tickets.select(
+        "ticket_id",
+        said=rules.where_true({"open": w.tickets["resolved_at"].isnull(), "again": w.tickets["reopened"]}),
+    ),
+    "validation.snapshot.snapshot": lambda w: snapshot.snapshot(
+        {name: w.tables[name] for name in ("orders", "customers")}
+    ),
+    "validation.snapshot.size_class": lambda w: w.tables["orders"].select(
+        "amount", size=snapshot.size_class(w.tables["orders"]["amount"])
+    ),
+    # ---- value
+    "value.breakdown.channels": lambda w: breakdown.channels(w.orders, w.persons, None, until=UNTIL),
+    "value.breakdown.described": lambda w: breakdown.described(
+        w.con, summarised(w), worth(w).select("person_id", "gain"), w.purchases, won(w), until=UNTIL
+    ),
+    "value.breakdown.cells": lambda w: breakdown.cells(worth(w), "channel"),
+    "value.breakdown.won_in": lambda w: breakdown.won_in(
+        worth(w), pd.DataFrame({"cohort": pd.to_datetime(["2023-01-01", "2023-06-01"])})
+    ),
+    "value.earned.rates": lambda w: vars(earned.rates(w.orders, until=UNTIL, cancelled="cancelled ")),
+    "value.earned.earned": lambda w: earned.earned(
+        w.orders, until=UNTIL, cancelled=" Cancelled", margin=1 / 3, returned=0.1
+    ),
+    "value.earned.mean_earned": lambda w: vars(earned.mean_earned(worth(w), "gain")),
+    "value.promised.promised": lambda w: promised.promised(
+        truth.table(w.lab, "people"),
+        {"holiday_purchases": 1.5, "hazard_ratio": 0.8, "ticket_rate": 0.3, "ticket_effect": -0.5}
+        | {"satisfaction_memory": 0.6, "margin": 0.35},
+        Terms(weeks=104, discount=0.1, margin=0.3, returned=0.05),
+    ),
+}
