@@ -98,129 +98,80 @@ CLUSTERING = segments.Clustering(
 )  # fmt: skip
 
 
-def won(w):
-    return acquisition.newcomers(w.orders, w.persons, w.spend, until=UNTIL)
-
-
-def known(w):
-    return segments.customers(w.purchases, until=UNTIL)
-
-
-def rated(w, until=UNTIL):
-    return segments.scored(segments.customers(w.purchases, until=until), CUTS)
-
-
-def marked(w):
-    return segments.with_rules(segments.described(rated(w), w.persons), RULES)
-
-
-def spelled(w):
-    return retention.spells(w.purchases, ALLOWED, until=UNTIL)
-
-
-def silent(w):
-    found = retention.histories(w.purchases, until=UNTIL)
-    return retention.silences(found, retention.Rates(shape=1.0, scale=30.0))
-
-
-def flagged(w):
-    fallen = retention.falls(w.purchases, until=UNTIL, alarm=0.4, days=40)
-    return retention.at_risk(silent(w), alarm=0.3, fallen=fallen)
-
-
-def summed(w):
-    return retention.totals(w.purchases, since=SINCE, until=UNTIL)
-
-
-def traited(w):
-    return traits.traits(w.firsts, lines=w.order_lines, persons=w.persons)
-
-
-def by_trait(w):
-    kind = w.persons.select("person_id", kind="acquired_through")
-    return w.purchases.left_join(kind, "person_id").drop("person_id_right")
-
-
-def summarised(w):
-    return lv.summarise(w.purchases, until=UNTIL)
-
-
-def told(w):
-    return volumes.opened(w.tickets, until=UNTIL)
-
-
-def worth(w):
-    gains = earned.earned(w.orders, until=UNTIL, cancelled="cancelled", margin=0.3, returned=0.1)
-    of = won(w)
-    return breakdown.described(w.con, summarised(w), gains, w.purchases, of, until=UNTIL)
-
-
-def raw(w):
-    """Orders as validation reads them, with the first ones again."""
-    rows = w.tables["orders"]
-    number = ibis.row_number().over(order_by=[rows[name] for name in rows.columns])
-    rows = rows.mutate(
+def raw(orders):
+    """Orders as validation reads them: some that could not be typed, some not even told apart."""
+    number = ibis.row_number().over(order_by=[orders[name] for name in orders.columns])
+    odd = (orders["currency"] == "eur").fill_null(False)
+    said = ibis.literal(["amount is not a number"]), ibis.literal([], "array<string>")
+    rows = orders.mutate(
         _part=ibis.literal(0, "int32"),
         _row=number + 1,
-        _unreadable=(rows["currency"] == "eur")
-        .fill_null(False)
-        .ifelse(ibis.literal(["amount is not a number"]), ibis.literal([], "array<string>")),
-        _whole=(rows["status"] != "").fill_null(True),
+        _unreadable=odd.ifelse(*said),
+        _whole=(orders["status"] != "").fill_null(True),
     )
     assert set(MARKERS) < set(rows.columns)
-    return engine.keep(w.con, rows, "raw")
+    return rows
 
 
-def asked(w):
+BLOCKING = ["e-mail", "both names", "birth date, city", "street, postcode"]
+# What cases start from beside the tables of a dataset, in this order. DuckDB makes it for both.
+MADE = {
+    "won": lambda w: acquisition.newcomers(w.orders, w.persons, w.spend, until=UNTIL),
+    "known": lambda w: segments.customers(w.purchases, until=UNTIL),
+    "known_then": lambda w: segments.customers(w.purchases, until=CUTOFF),
+    "rated": lambda w: segments.scored(w.known, CUTS),
+    "rated_then": lambda w: segments.scored(w.known_then, CUTS),
+    "described": lambda w: segments.described(w.rated, w.persons),
+    "marked": lambda w: segments.with_rules(w.described, RULES),
+    "assigned": lambda w: segments.assign(w.known, CLUSTERING),
+    "spelled": lambda w: retention.spells(w.purchases, ALLOWED, until=UNTIL),
+    "bought_by": lambda w: retention.histories(w.purchases, until=UNTIL),
+    "silent": lambda w: retention.silences(w.bought_by, retention.Rates(shape=1.0, scale=30.0)),
+    "fallen": lambda w: retention.falls(w.purchases, until=UNTIL, alarm=0.4, days=40),
+    "flagged": lambda w: retention.at_risk(w.silent, alarm=0.3, fallen=w.fallen),
+    "summed": lambda w: retention.totals(w.purchases, since=SINCE, until=UNTIL),
+    "halves": lambda w: change.compared(w.purchases, months=6, until=UNTIL),
+    "traited": lambda w: traits.traits(w.firsts, lines=w.order_lines, persons=w.persons),
+    "by_trait": lambda w: w.purchases.left_join(
+        w.persons.select("person_id", kind="acquired_through"), "person_id"
+    ).drop("person_id_right"),
+    "summarised": lambda w: lv.summarise(w.purchases, until=UNTIL),
+    "summarised_then": lambda w: lv.summarise(w.purchases, until=CUTOFF),
+    "told": lambda w: volumes.opened(w.tickets, until=UNTIL),
+    "gained": lambda w: earned.earned(
+        w.orders, until=UNTIL, cancelled="cancelled", margin=0.3, returned=0.1
+    ),
+    "worth": lambda w: breakdown.described(
+        w.con, w.summarised, w.gained, w.purchases, w.won, until=UNTIL
+    ),
+    "raw": lambda w: raw(w.tables["orders"]),
+    # Without hashes, of which each engine has its own.
+    "compared": lambda w: fields.fields(w.con, w.customers).drop("mark"),
+    "pairs_found": lambda w: blocking.pairs(blocking.keyed(w.con, w.compared), BLOCKING, most=20),
+    "signed_in": lambda w: devices.sign_ins(w.visits, w.records),
+    "owned": lambda w: devices.owners(w.signed_in, 0.1),
+}
+
+
+def asked():
     chosen = [rule for some in declared.CHOICES.values() for rule in some]
     return rules.with_more(rules.compiled(TABLES["orders"]), *chosen, declared.repeated_exports("orders"))
 
 
-def compared(w):
-    """Customers' records as linkage compares them, without hashes, of which each engine has its own."""
-    return fields.fields(w.con, w.customers)
-
-
 def shared(keyed):
-    """How many records share each key, of a table of hashes; missing where one has none."""
+    """How many records share each hash; missing where a record has none."""
     every = keyed.pivot_longer(~ibis.selectors.cols("record"), names_to="rule", values_to="key")
     return every.group_by("rule", "key").agg(n=every.count()).drop("key")
 
 
-def with_all(rows, values):
-    """rows with what a function says of each."""
-    return rows.mutate(**values(rows)).drop("mark")
-
-
-def found_pairs(w):
-    return blocking.pairs(blocking.keyed(w.con, compared(w)), RULES_OF_BLOCKING, most=20)
-
-
-RULES_OF_BLOCKING = ["e-mail", "both names", "birth date, city", "street, postcode"]
-
-
-def two_systems(w):
-    """Visits that were signed in, and who that is."""
-    return devices.sign_ins(w.visits, w.records)
-
-
-def in_lines(rows):
+def in_lines(path):
     """What a file of text holds."""
-    return rows.read_text("utf-8").split("\n")
+    return path.read_text("utf-8").split("\n")
 
 
 def a_file(w, name):
     """A place to write to."""
     return w.lab.folder / "written" / w.con.name / name
-
-
-def written(path, rows):
-    """What was written: the number told of it, and its lines."""
-    return [rows, in_lines(path)]
-
-
-def read_back(path):
-    return pd.read_parquet(path)
 
 
 def days(w):
@@ -237,8 +188,7 @@ def words(w):
 def ranked(w):
     """Customers' records as the rules of persons see them."""
     rows = w.customers.mutate(person_id=w.customers["country"])
-    order = {"group_by": "person_id", "order_by": _RECORD}
-    number = ibis.row_number().over(**order)
+    number = ibis.row_number().over(group_by="person_id", order_by=_RECORD)
     return rows.mutate(recency=number, seniority=-number)
 
 
@@ -254,11 +204,6 @@ def before(w):
     return rows.select(*_RECORD, person_id=other.ifelse("earlier", rows["person_id"]))
 
 
-def clustered(w):
-    number = ibis.dense_rank().over(order_by="person_id")
-    return w.records.select(*_RECORD, cluster=number)
-
-
 CASES = {
     # ---- acquisition
     "acquisition.costs.analysed_share": lambda w: acquisition.analysed_share(
@@ -270,11 +215,11 @@ CASES = {
     "acquisition.costs.newcomers by orders": lambda w: acquisition.newcomers(
         w.orders, w.persons.mutate(acquired_through=ibis.null("string")), w.spend, until=UNTIL
     ),
-    "acquisition.costs.costs": lambda w: acquisition.costs(won(w), w.spend, until=UNTIL, analysed=0.7),
+    "acquisition.costs.costs": lambda w: acquisition.costs(w.won, w.spend, until=UNTIL, analysed=0.7),
     "acquisition.payback.margin_rate": lambda w: payback.margin_rate(w.orders),
-    "acquisition.payback.gains": lambda w: payback.gains(w.orders, won(w), until=UNTIL, months=6, rate=0.3),
+    "acquisition.payback.gains": lambda w: payback.gains(w.orders, w.won, until=UNTIL, months=6, rate=0.3),
     "acquisition.payback.gains without a rate": lambda w: payback.gains(
-        w.orders, won(w), until=UNTIL, months=2, rate=math.nan
+        w.orders, w.won, until=UNTIL, months=2, rate=math.nan
     ),
     # ---- dataset
     "dataset.Lab.table": lambda w: w.lab.table("customers"),
@@ -305,28 +250,28 @@ CASES = {
     ),
     # ---- lifetime_value
     "lifetime_value.boosting.features": lambda w: boosting.features(
-        w.purchases, until=UNTIL, traits=traited(w)
+        w.purchases, until=UNTIL, traits=w.traited
     ),
     "lifetime_value.clock.Clock.dates": lambda w: CLOCK.dates(dt.date(2023, 12, 30)),
     "lifetime_value.contest.judged_people": lambda w: contest.judged_people(
         w.purchases, cutoff=CUTOFF, weeks=12
     ),
     "lifetime_value.covariates.with_traits": lambda w: covariates.with_traits(
-        contest.judged_people(w.purchases, cutoff=CUTOFF, weeks=12), w.purchases, traited(w)
+        w.summarised.to_pandas(), w.purchases, w.traited
     ),
-    "lifetime_value.forecasts.forecast": lambda w: lv.forecast(summarised(w), MODEL, SPEND, weeks=26),
+    "lifetime_value.forecasts.forecast": lambda w: lv.forecast(w.summarised, MODEL, SPEND, weeks=26),
     "lifetime_value.forecasts.of_each": lambda w: lv.of_each(
-        w.con, summarised(w), lv.forecast(summarised(w), MODEL, SPEND, weeks=26)
+        w.con, w.summarised, lv.forecast(w.summarised, MODEL, SPEND, weeks=26)
     ),
     "lifetime_value.forecasts.write_forecasts": lambda w: [
         lv.write_forecasts(
             w.con,
-            lv.of_each(w.con, summarised(w), lv.forecast(summarised(w), MODEL, SPEND, weeks=26)),
+            lv.of_each(w.con, w.summarised, lv.forecast(w.summarised, MODEL, SPEND, weeks=26)),
             a_file(w, "forecasts.parquet"),
             a_file(w, "forecasts.csv"),
             top=20,
         ),
-        read_back(a_file(w, "forecasts.parquet")),
+        pd.read_parquet(a_file(w, "forecasts.parquet")),
         in_lines(a_file(w, "forecasts.csv")),
     ],
     "lifetime_value.history.summarise": lambda w: lv.summarise(w.purchases, until=UNTIL),
@@ -334,57 +279,54 @@ CASES = {
         w.purchases, until=UNTIL, clock=CLOCK
     ),
     "lifetime_value.history.with_holdout": lambda w: lv.with_holdout(
-        lv.summarise(w.purchases, until=CUTOFF), w.purchases, cutoff=CUTOFF, weeks=12
+        w.summarised_then, w.purchases, cutoff=CUTOFF, weeks=12
     ),
     "lifetime_value.history.tally": lambda w: lv.tally(
-        summarised(w), "frequency", "repeat_spend", total="spend"
+        w.summarised, "frequency", "repeat_spend", total="spend"
     ),
-    "lifetime_value.history.histories": lambda w: lv.histories(summarised(w)),
-    "lifetime_value.history.spend_histories": lambda w: lv.spend_histories(summarised(w)),
+    "lifetime_value.history.histories": lambda w: lv.histories(w.summarised),
+    "lifetime_value.history.spend_histories": lambda w: lv.spend_histories(w.summarised),
     "lifetime_value.tracking.tracking": lambda w: tracking.tracking(w.purchases, MODEL, cutoff=CUTOFF, weeks=9),
     "lifetime_value.tracking.daily": lambda w: tracking.daily(
         w.purchases, cutoff=CUTOFF, end=UNTIL
     ),
     # ---- linkage
-    "linkage.blocking.keys": lambda w: with_all(compared(w), blocking.keys),
-    "linkage.blocking.keyed": lambda w: shared(blocking.keyed(w.con, compared(w))),
+    "linkage.blocking.keys": lambda w: w.compared.select("record", **blocking.keys(w.compared)),
+    "linkage.blocking.keyed": lambda w: shared(blocking.keyed(w.con, w.compared)),
     "linkage.blocking.counted": lambda w: blocking.counted(
-        w.con, blocking.keyed(w.con, compared(w)), most=5
+        w.con, blocking.keyed(w.con, w.compared), most=5
     ),
     "linkage.blocking.pairs": lambda w: blocking.pairs(
-        blocking.keyed(w.con, compared(w)), RULES_OF_BLOCKING, most=20
+        blocking.keyed(w.con, w.compared), BLOCKING, most=20
     ),
     "linkage.devices.sign_ins": lambda w: devices.sign_ins(w.visits, w.records),
-    "linkage.devices.sharing": lambda w: devices.sharing(two_systems(w)),
-    "linkage.devices.owners": lambda w: devices.owners(two_systems(w), 0.1),
+    "linkage.devices.sharing": lambda w: devices.sharing(w.signed_in),
+    "linkage.devices.owners": lambda w: devices.owners(w.signed_in, 0.1),
     "linkage.devices.attribute": lambda w: devices.attribute(
-        w.visits, w.records, devices.owners(two_systems(w), 0.1)
+        w.visits, w.records, w.owned
     ),
     "linkage.erasure.to_erase": lambda w: vars(
         erasure.to_erase(w.erasures, w.records, certain=0.8)
     ),
-    "linkage.evidence.frequencies": lambda w: evidence.frequencies(w.con, compared(w)),
+    "linkage.evidence.frequencies": lambda w: evidence.frequencies(w.con, w.compared),
     "linkage.evidence.with_rarity": lambda w: evidence.with_rarity(
         w.con,
-        compared(w),
-        evidence.rarities(evidence.frequencies(w.con, compared(w))),
+        w.compared,
+        evidence.rarities(evidence.frequencies(w.con, w.compared)),
         ["shop", "Shop", "a:b", "50%", "ü"],
-    ).drop("mark"),
-    "linkage.evidence.at_random": lambda w: evidence.at_random(compared(w), 40),
+    ),
+    "linkage.evidence.at_random": lambda w: evidence.at_random(w.compared, 40),
     "linkage.fields.fields": lambda w: fields.fields(w.con, w.customers, first=7).drop("mark"),
     "linkage.fields.fold": lambda w: words(w).mutate(folded=lambda t: fields.fold(w.con, t["text"])),
     "linkage.fields.mark": lambda w: shared(
         w.customers.select(record="record_id", key=fields.mark(w.con, w.customers))
-    ),
-    "linkage.identity.person_ids": lambda w: identity.person_ids(
-        w.con, clustered(w), before=before(w), key=b"key"
     ),
     "linkage.identity.changes": lambda w: identity.changes(
         w.records, before(w), w.pairs, w.pairs.mutate(probability=w.pairs["probability"] / 2)
     ),
     "linkage.links.likely": lambda w: links.likely(
         w.con,
-        found_pairs(w).mutate(pattern=lambda t: t["record_r"] % 7),
+        w.pairs_found.mutate(pattern=lambda t: t["record_r"] % 7),
         pd.DataFrame({"pattern": range(7), "probability": [0.0, 0.0009, 0.001, 0.5, 0.9, 1.0, 0.2]}),
     ),
     "linkage.persons.most_recent": lambda w: by_rank(w, persons.most_recent, ["email"]),
@@ -413,26 +355,22 @@ CASES = {
     "timelines.first_orders": lambda w: timelines.first_orders(w.orders, w.purchases),
     "traits.traits": lambda w: traits.traits(w.firsts, lines=w.order_lines, persons=w.persons),
     # ---- retention
-    "retention.base.repeat_share": lambda w: base.repeat_share(summed(w)),
+    "retention.base.repeat_share": lambda w: base.repeat_share(w.summed),
     "retention.change.comparable_months": lambda w: change.comparable_months(w.purchases, until=UNTIL),
     "retention.change.compared": lambda w: change.compared(w.purchases, months=6, until=UNTIL),
-    "retention.change.changes": lambda w: change.changes(
-        change.compared(w.purchases, months=6, until=UNTIL)
-    ),
-    "retention.change.migration": lambda w: change.migration(
-        change.compared(w.purchases, months=6, until=UNTIL)
-    ),
+    "retention.change.changes": lambda w: change.changes(w.halves),
+    "retention.change.migration": lambda w: change.migration(w.halves),
     **{
         f"retention.churn.churn_by_period by {span}": lambda w, span=span: churn.churn_by_period(
-            spelled(w), ALLOWED, until=UNTIL, period=span
+            w.spelled, ALLOWED, until=UNTIL, period=span
         )
         for span in ("month", "quarter")
     },
-    "retention.churn.churn_rate": lambda w: vars(churn.churn_rate(spelled(w), ALLOWED, until=UNTIL)),
+    "retention.churn.churn_rate": lambda w: vars(churn.churn_rate(w.spelled, ALLOWED, until=UNTIL)),
     "retention.cohorts.purchase_counts": lambda w: cohorts.purchase_counts(w.purchases, gap=30),
     **{
         f"retention.cohorts.flows by {span}": lambda w, span=span: cohorts.flows(
-            by_trait(w), period=span, until=UNTIL, by="kind"
+            w.by_trait, period=span, until=UNTIL, by="kind"
         )
         for span in ("week", "month")
     },
@@ -458,33 +396,34 @@ CASES = {
         w.purchases, until=CUTOFF, followed_until=UNTIL
     ),
     "retention.risk.silences": lambda w: risk.silences(
-        risk.histories(w.purchases, until=UNTIL), retention.Rates(shape=1.0, scale=30.0)
+        w.bought_by, retention.Rates(shape=1.0, scale=30.0)
     ),
     "retention.risk.falls": lambda w: risk.falls(w.purchases, until=UNTIL, alarm=0.4, days=40),
     "retention.risk.at_risk": lambda w: risk.at_risk(
-        silent(w), alarm=0.3, fallen=risk.falls(w.purchases, until=UNTIL, alarm=0.4, days=40)
+        w.silent, alarm=0.3, fallen=w.fallen
     ),
-    "retention.risk.write_at_risk": lambda w: written(
-        a_file(w, "risk.csv"), risk.write_at_risk(flagged(w), a_file(w, "risk.csv"), top=9)
-    ),
-    "retention.risk_evidence.risk_bands": lambda w: risk_evidence.risk_bands(silent(w), flagged(w)),
+    "retention.risk.write_at_risk": lambda w: [
+        risk.write_at_risk(w.flagged, a_file(w, "risk.csv"), top=9),
+        in_lines(a_file(w, "risk.csv")),
+    ],
+    "retention.risk_evidence.risk_bands": lambda w: risk_evidence.risk_bands(w.silent, w.flagged),
     "retention.silence.spells": lambda w: silence.spells(w.purchases, ALLOWED, until=UNTIL),
-    "retention.silence.status": lambda w: silence.status(spelled(w), until=UNTIL),
+    "retention.silence.status": lambda w: silence.status(w.spelled, until=UNTIL),
     "retention.spread.totals": lambda w: spread.totals(w.purchases, since=SINCE, until=UNTIL),
-    "retention.spread.measures": lambda w: spread.measures(summed(w)),
-    "retention.spread.spread": lambda w: spread.spread(summed(w)),
-    "retention.survival.waits": lambda w: survival.waits(by_trait(w), until=UNTIL, by="kind"),
+    "retention.spread.measures": lambda w: spread.measures(w.summed),
+    "retention.spread.spread": lambda w: spread.spread(w.summed),
+    "retention.survival.waits": lambda w: survival.waits(w.by_trait, until=UNTIL, by="kind"),
     "retention.traits.season": lambda w: days(w).mutate(
         one=lambda t: kinds.season(t["day"]),
         over_new_year=lambda t: kinds.season(t["day"], holidays=((12, 24), (1, 3))),
     ),
     "retention.traits.returned_by": lambda w: kinds.returned_by(
-        by_trait(w), by="kind", days=30, until=UNTIL
+        w.by_trait, by="kind", days=30, until=UNTIL
     ),
     # ---- satisfaction
     "satisfaction.drivers.cases": lambda w: drivers.cases(w.surveys, w.tickets),
     "satisfaction.invitations.invitations": lambda w: invitations.invitations(
-        w.surveys, w.purchases, persons=w.persons, tickets=w.tickets, segments=rated(w)
+        w.surveys, w.purchases, persons=w.persons, tickets=w.tickets, segments=w.rated
     ),
     "satisfaction.invitations.frame": lambda w: invitations.frame(
         invitations.invitations(w.surveys, w.purchases)
@@ -495,90 +434,87 @@ CASES = {
     "satisfaction.money.earned_after": lambda w: money.earned_after(
         w.surveys,
         w.purchases,
-        summarised(w).select("person_id", value="spend"),
+        w.summarised.select("person_id", value="spend"),
         window=60,
         rate=0.3,
     ),
     "satisfaction.scores.answers": lambda w: scores.answers(w.surveys),
     "satisfaction.scores.responses": lambda w: scores.responses(w.surveys),
     # ---- segments
-    "segments.clusters.sample": lambda w: clusters.sample(w.con, known(w), seed=1),
-    "segments.clusters.assign": lambda w: clusters.assign(known(w), CLUSTERING),
-    "segments.clusters.cluster_table": lambda w: clusters.cluster_table(
-        clusters.assign(known(w), CLUSTERING)
-    ),
-    "segments.groups.price_cuts": lambda w: groups.price_cuts(known(w)),
-    "segments.groups.price_band": lambda w: known(w).select(
-        "person_id", band=groups.price_band(known(w), [2.5, 33.3333, 100.0])
+    "segments.clusters.sample": lambda w: clusters.sample(w.known, seed=1),
+    "segments.clusters.assign": lambda w: clusters.assign(w.known, CLUSTERING),
+    "segments.clusters.cluster_table": lambda w: clusters.cluster_table(w.assigned),
+    "segments.groups.price_cuts": lambda w: groups.price_cuts(w.known),
+    "segments.groups.price_band": lambda w: w.known.select(
+        "person_id", band=groups.price_band(w.known, [2.5, 33.3333, 100.0])
     ),
     "segments.groups.by_group": lambda w: groups.by_group(
-        people.described(known(w), w.persons),
+        w.described,
         w.purchases,
-        people.described(known(w), w.persons)["country"],
+        w.described["country"],
         until=UNTIL,
         within=90,
     ),
-    "segments.migration.moves": lambda w: migration.moves(rated(w, CUTOFF), rated(w)),
+    "segments.migration.moves": lambda w: migration.moves(w.rated_then, w.rated),
     "segments.people.customers": lambda w: people.customers(w.purchases, until=UNTIL, days=365),
-    "segments.people.described": lambda w: people.described(known(w), w.persons),
-    "segments.people.cut_points": lambda w: people.cut_points(known(w), known(w)["spend"], classes=7),
-    "segments.rfm.quantile_cuts": lambda w: rfm.quantile_cuts(known(w)),
-    "segments.rfm.scored": lambda w: rfm.scored(known(w), CUTS),
-    "segments.rfm.segment_table": lambda w: rfm.segment_table(rated(w)),
-    "segments.rfm.grid": lambda w: rfm.grid(rated(w)),
+    "segments.people.described": lambda w: people.described(w.known, w.persons),
+    "segments.people.cut_points": lambda w: people.cut_points(w.known, w.known["spend"], classes=7),
+    "segments.rfm.quantile_cuts": lambda w: rfm.quantile_cuts(w.known),
+    "segments.rfm.scored": lambda w: rfm.scored(w.known, CUTS),
+    "segments.rfm.segment_table": lambda w: rfm.segment_table(w.rated),
+    "segments.rfm.grid": lambda w: rfm.grid(w.rated),
     "segments.rfm.judged": lambda w: rfm.judged(
-        rated(w, CUTOFF), w.purchases, cutoff=CUTOFF, until=UNTIL
+        w.rated_then, w.purchases, cutoff=CUTOFF, until=UNTIL
     ),
-    "segments.rules.holds": lambda w: marked(w).select(
-        "person_id", **{name: by_rule.holds(marked(w), rule) for name, rule in RULES.items()}
+    "segments.rules.holds": lambda w: w.marked.select(
+        "person_id", **{name: by_rule.holds(w.marked, rule) for name, rule in RULES.items()}
     ),
     "segments.rules.with_rules": lambda w: by_rule.with_rules(
-        segments.described(rated(w), w.persons), RULES
+        w.described, RULES
     ),
-    "segments.rules.rule_table": lambda w: by_rule.rule_table(marked(w), RULES),
-    "segments.rules.overlap": lambda w: by_rule.overlap(marked(w), RULES),
+    "segments.rules.rule_table": lambda w: by_rule.rule_table(w.marked, RULES),
+    "segments.rules.overlap": lambda w: by_rule.overlap(w.marked, RULES),
     "segments.rules.save_lists": lambda w: [
-        by_rule.save_lists(w.con, marked(w), RULES, a_file(w, "lists")),
+        by_rule.save_lists(w.con, w.marked, RULES, a_file(w, "lists")),
         {name: in_lines(a_file(w, "lists") / f"{name}.csv") for name in RULES},
     ],
     # ---- service
     "service.findings.none_there": lambda w: findings.none_there(w.tickets),
     **{
         f"service.replies.waits by {event}": lambda w, event=event: replies.waits(
-            told(w), event, until=UNTIL, by="topic"
+            w.told, event, until=UNTIL, by="topic"
         )
         for event in ("reply", "solution")
     },
-    "service.replies.by_month": lambda w: replies.by_month(told(w), "solution", until=UNTIL, within=24),
-    "service.replies.reopening": lambda w: replies.reopening(told(w), until=UNTIL, by="channel"),
-    "service.replies.backlog": lambda w: replies.backlog(told(w), until=UNTIL),
+    "service.replies.by_month": lambda w: replies.by_month(w.told, "solution", until=UNTIL, within=24),
+    "service.replies.reopening": lambda w: replies.reopening(w.told, until=UNTIL, by="channel"),
+    "service.replies.backlog": lambda w: replies.backlog(w.told, until=UNTIL),
     "service.texts.of_tickets": lambda w: texts.of_tickets(w.tickets),
     "service.texts.of_answers": lambda w: texts.of_answers(w.surveys),
     "service.texts.of_reviews": lambda w: texts.of_reviews(w.feedback, good=4.0),
     "service.texts.drawn": lambda w: texts.drawn(
-        w.con,
         [texts.of_tickets(w.tickets), texts.of_answers(w.surveys), texts.of_reviews(w.feedback, good=4.0)],
         until=UNTIL,
     ),
     "service.texts.there": lambda w: texts.there([texts.of_tickets(w.tickets)], until=UNTIL),
     "service.volumes.opened": lambda w: volumes.opened(w.tickets, until=UNTIL),
-    "service.volumes.enough": lambda w: volumes.enough(told(w), "topic", minimum=15),
-    "service.volumes.by_month": lambda w: volumes.by_month(told(w), w.orders, until=UNTIL, minimum=2),
-    "service.volumes.per_100_orders": lambda w: volumes.per_100_orders(told(w), w.orders, until=UNTIL),
-    "service.volumes.by_value": lambda w: volumes.by_value(told(w), "channel", minimum=17),
+    "service.volumes.enough": lambda w: volumes.enough(w.told, "topic", minimum=15),
+    "service.volumes.by_month": lambda w: volumes.by_month(w.told, w.orders, until=UNTIL, minimum=2),
+    "service.volumes.per_100_orders": lambda w: volumes.per_100_orders(w.told, w.orders, until=UNTIL),
+    "service.volumes.by_value": lambda w: volumes.by_value(w.told, "channel", minimum=17),
     "service.volumes.cells": lambda w: volumes.cells(
-        told(w), volumes.by_month(told(w), w.orders, until=UNTIL, minimum=2), "topic", minimum=2
+        w.told, volumes.by_month(w.told, w.orders, until=UNTIL, minimum=2), "topic", minimum=2
     ),
     # ---- truth
     "truth.table": lambda w: truth.table(w.lab, "people"),
     "truth.persons": lambda w: truth.persons(w.lab, w.tables["surveys"]),
     "truth.pairs": lambda w: truth.pairs(w.lab, w.records, same=w.records["person_id"]),
     "truth.scored": lambda w: truth.scored(w.lab, w.pairs),
-    "truth.compared": lambda w: truth.compared(w.lab, w.con, compared(w), found_pairs(w)),
-    "truth.still_customers": lambda w: truth.still_customers(w.lab, known(w)),
-    "truth.departures": lambda w: truth.departures(w.lab, silence.status(spelled(w), until=UNTIL)),
+    "truth.compared": lambda w: truth.compared(w.lab, w.con, w.compared, w.pairs_found),
+    "truth.still_customers": lambda w: truth.still_customers(w.lab, w.known),
+    "truth.departures": lambda w: truth.departures(w.lab, silence.status(w.spelled, until=UNTIL)),
     # ---- validation
-    "validation.cancellations.mark": lambda w: cancellations.mark(w.con, raw(w), within=3).select(
+    "validation.cancellations.mark": lambda w: cancellations.mark(w.con, w.raw, within=3).select(
         "_row", "_cancels", "_cancelled"
     ),
     "validation.categories.category_columns": lambda w: categories.category_columns(w.customers),
@@ -601,8 +537,8 @@ CASES = {
     "validation.profile.orders_by_week": lambda w: profile.orders_by_week(w.tables["orders"]),
     "validation.rules.found": lambda w: rules.found(
         w.con,
-        cancellations.mark(w.con, raw(w), within=3),
-        asked(w),
+        cancellations.mark(w.con, w.raw, within=3),
+        asked(),
         others={"customers": w.customers.select(_RECORD)},
     ).select("_part", "_row", "_reasons", "_notes"),
     "validation.rules.where_true": lambda w: w.tickets.select(
@@ -618,17 +554,17 @@ CASES = {
     # ---- value
     "value.breakdown.channels": lambda w: breakdown.channels(w.orders, w.persons, None, until=UNTIL),
     "value.breakdown.described": lambda w: breakdown.described(
-        w.con, summarised(w), worth(w).select("person_id", "gain"), w.purchases, won(w), until=UNTIL
+        w.con, w.summarised, w.gained, w.purchases, w.won, until=UNTIL
     ),
-    "value.breakdown.cells": lambda w: breakdown.cells(worth(w), "channel"),
+    "value.breakdown.cells": lambda w: breakdown.cells(w.worth, "channel"),
     "value.breakdown.won_in": lambda w: breakdown.won_in(
-        worth(w), pd.DataFrame({"cohort": pd.to_datetime(["2023-01-01", "2023-06-01"])})
+        w.worth, pd.DataFrame({"cohort": pd.to_datetime(["2023-01-01", "2023-06-01"])})
     ),
     "value.earned.rates": lambda w: vars(earned.rates(w.orders, until=UNTIL, cancelled="cancelled ")),
     "value.earned.earned": lambda w: earned.earned(
         w.orders, until=UNTIL, cancelled=" Cancelled", margin=1 / 3, returned=0.1
     ),
-    "value.earned.mean_earned": lambda w: vars(earned.mean_earned(worth(w), "gain")),
+    "value.earned.mean_earned": lambda w: vars(earned.mean_earned(w.worth, "gain")),
     "value.promised.promised": lambda w: promised.promised(
         truth.table(w.lab, "people"),
         {"holiday_purchases": 1.5, "hazard_ratio": 0.8, "ticket_rate": 0.3, "ticket_effect": -0.5}

@@ -382,6 +382,15 @@ def opened(con, folder):
     return SimpleNamespace(con=con, lab=lab, tables=tables, **(tables | of_persons | linked))
 
 
+def add(worlds, made, folder):
+    """What `made` says of the first of the worlds, as a table of each by its name."""
+    for name, make in made.items():
+        path = folder / f"{name}.parquet"
+        worlds[0].con.to_parquet(make(worlds[0]), path)
+        for world in worlds:
+            setattr(world, name, world.con.read_parquet(str(path)))
+
+
 def without_rows(world):
     return _filtered(world, lambda name, rows: rows.filter(ibis.literal(False)))
 

@@ -90,7 +90,7 @@ def people_of(features, once=0):
 
 def test_everybody_goes_to_the_nearest_centre_in_the_engine(con):
     people = people_of(blobs(APART, 100), once=7)
-    features = segments.sample(con, people, seed=1)
+    features = segments.sample(people, seed=1)
     assert len(features) == 300 and list(features) == list(FEATURES)
     found = segments.cluster(features, seed=1, repetitions=2)
     assigned = segments.assign(people, found)
@@ -116,17 +116,17 @@ def test_everybody_goes_to_the_nearest_centre_in_the_engine(con):
 def test_a_sample_is_the_same_whatever_the_order_of_rows(con):
     people = people_of(blobs(APART, 100))
     turned = ibis.memtable(people.to_pandas().iloc[::-1])
-    few = segments.sample(con, people, seed=1, rows=40)
+    few = segments.sample(people, seed=1, rows=40)
     assert len(few) == 40
-    pd.testing.assert_frame_equal(few, segments.sample(con, turned, seed=1, rows=40))
-    assert not few.equals(segments.sample(con, people, seed=2, rows=40))
+    pd.testing.assert_frame_equal(few, segments.sample(turned, seed=1, rows=40))
+    assert not few.equals(segments.sample(people, seed=2, rows=40))
     # A basket below zero has no logarithm: it counts as nothing.
     owing = people.mutate(average_basket=ibis.literal(-3.0))
-    assert (segments.sample(con, owing, seed=1)["basket"] == 0).all()
+    assert (segments.sample(owing, seed=1)["basket"] == 0).all()
 
 
 def test_what_is_drawn_of_all_does_not_hang_on_the_numbers_of_persons(con):
     people = people_of(blobs(APART, 30))
     other = people.mutate(person_id=people["person_id"].re_replace("p", "other "))
-    known, renamed = (segments.sample(con, some, seed=1) for some in (people, other))
+    known, renamed = (segments.sample(some, seed=1) for some in (people, other))
     pd.testing.assert_frame_equal(known, renamed)

@@ -107,10 +107,10 @@ def raw_texts(ids, people, texts):
 def test_a_sample_is_the_same_whatever_the_order_and_whoever_wrote(con):
     ids, texts = [f"T{n}" for n in range(200)], [f"text {n}" for n in range(200)]
     people = [f"p{n % 50}" for n in range(200)]
-    table = service.drawn(con, [raw_texts(ids, people, texts)], until=UNTIL, most=60)
+    table = service.drawn([raw_texts(ids, people, texts)], until=UNTIL, most=60)
     other = [f"q{n % 50 * 7}" for n in range(200)]
     again = raw_texts(ids[::-1], other[::-1], texts[::-1])
-    again = service.drawn(con, [again], until=UNTIL, most=60)
+    again = service.drawn([again], until=UNTIL, most=60)
     assert len(table) == 60 and table["text"].tolist() == again["text"].tolist()
     assert table["person"].nunique() == again["person"].nunique()
     assert service.there([raw_texts(ids, people, texts)], until=UNTIL) == 200
@@ -121,11 +121,11 @@ def test_a_person_is_one_in_all_parts_and_reviews_are_each_somebody_elses(con):
     answers = raw_texts(["1"], ["ann"], ["d"]).mutate(kind=ibis.literal("comment"))
     reviews = raw_texts(["1", "2"], ["x", "x"], ["e", "f"]).drop("person_id")
     reviews = reviews.mutate(kind=ibis.literal("review"))
-    table = service.drawn(con, [tickets, answers, reviews], until=UNTIL).set_index("text")
+    table = service.drawn([tickets, answers, reviews], until=UNTIL).set_index("text")
     assert sorted(table.index) == ["a", "c", "d", "e", "f"]  # a text of spaces is none
     assert table.loc["a", "person"] == table.loc["d", "person"]
     assert table["person"].nunique() == 4
-    none = service.drawn(con, [tickets], until=dt.date(2023, 12, 31))
+    none = service.drawn([tickets], until=dt.date(2023, 12, 31))
     assert none.empty and list(none) == list(table.reset_index()[none.columns])
 
 

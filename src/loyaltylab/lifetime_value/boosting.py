@@ -21,6 +21,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.metrics import mean_poisson_deviance
 from threadpoolctl import threadpool_limits
 
+from loyaltylab.engine import drawn
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.language import phrase
 from loyaltylab.lifetime_value.history import DAYS, with_holdout
@@ -200,9 +201,8 @@ def _examples(
         origin = until - timedelta(weeks=weeks)
         if (origin - began).days >= DAYS * weeks:
             firsts = purchases.filter(purchases["rank"] == 1, purchases["day"] <= origin)
-            # MD5, since engines have each a hash of their own.
-            drawn = (ibis.literal(f"{seed} ") + firsts["person_id"].cast("string")).hexdigest("md5")
-            order = firsts.select("person_id", drawn=drawn).order_by("drawn", "person_id")
+            lot = drawn(firsts["person_id"].cast("string"), seed=seed)
+            order = firsts.select("person_id", lot=lot).order_by("lot", "person_id")
             ours = purchases.semi_join(order.limit(at_most), "person_id")
             known = features(ours, until=origin, traits=traits)
             later = with_holdout(known, ours, cutoff=origin, weeks=weeks).drop("person_id")

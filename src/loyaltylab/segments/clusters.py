@@ -19,7 +19,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 from threadpoolctl import threadpool_limits
 
-from loyaltylab.engine import hashed
+from loyaltylab.engine import drawn
 from loyaltylab.language import listed, phrase, shown
 from loyaltylab.numbers import sentence
 
@@ -92,16 +92,16 @@ def _logs(people: ir.Table) -> dict[str, ir.FloatingValue]:
     }
 
 
-def sample(con: Any, people: ir.Table, *, seed: int, rows: int = SAMPLE) -> pd.DataFrame:
+def sample(people: ir.Table, *, seed: int, rows: int = SAMPLE) -> pd.DataFrame:
     """The features of at most so many customers with two purchases or more, on a log scale.
 
     The same customers for the same seed, whatever order they stand in: those of the lowest hashes, in
     the order of their features.
     """
     again = people.filter(people["purchases"] > 1)
-    drawn = hashed(con, ibis.struct({"person": again["person_id"], "seed": ibis.literal(seed)}))
-    table = again.select(**_logs(again), drawn=drawn, person_id="person_id")
-    table = table.order_by("drawn", "person_id").limit(rows)
+    lot = drawn(again["person_id"].cast("string"), seed=seed)
+    table = again.select(**_logs(again), lot=lot, person_id="person_id")
+    table = table.order_by("lot", "person_id").limit(rows)
     found = table.select(*FEATURES).to_pandas()
     # What is drawn from them next must not hang on persons' numbers, which another key makes others.
     return found.sort_values(list(FEATURES), ignore_index=True)
