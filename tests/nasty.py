@@ -53,7 +53,12 @@ AMOUNTS = [
     *map(Decimal, ("100", "1000", "9.9999", "99.995", "1234567.8901", "-19.99", "49.5")),
 ]
 # The largest and the smallest of their type.
-EXTREMES = [Decimal(10) ** 14 - Decimal("0.0001"), Decimal("0.0001"), Decimal("-0.0001"), Decimal(0)]
+EXTREMES = [
+    Decimal(10) ** 14 - Decimal("0.0001"),
+    Decimal("0.0001"),
+    Decimal("-0.0001"),
+    Decimal(0),
+]
 CHANNELS = ["web", " Web ", "WEB", "İ", "i", "ß", "SS", "store", "not known", None]
 SOURCES = ["shop", "Shop", "a:b", "50%", "ü"]
 INSTRUMENTS = ["nps", "csat", "ces"]
@@ -69,9 +74,16 @@ class Rows:
     def __init__(self, seed, amounts):
         self.random, self.amounts = random.Random(seed), amounts
         texts = iter(TEXTS)
-        self.records = [(source, next(texts)) for source, _ in zip(itertools.cycle(SOURCES), range(55))]
+        self.records = [
+            (source, next(texts)) for source, _ in zip(itertools.cycle(SOURCES), range(55))
+        ]
         # Ids that differ in their letters' size alone, and ids that look alike.
-        self.persons = [f"{'pP'[i % 2]}{i // 2:02}" for i in range(36)] + ["Zoë", "Zoe\u0308", "7", "007"]
+        self.persons = [f"{'pP'[i % 2]}{i // 2:02}" for i in range(36)] + [
+            "Zoë",
+            "Zoe\u0308",
+            "7",
+            "007",
+        ]
 
     def one_of(self, values, missing=0.0):
         return None if self.random.random() < missing else self.random.choice(values)
@@ -108,7 +120,9 @@ class Rows:
                 "margin": self.one_of([exact(amount / 4), Decimal("0.0001"), -abs(amount)], 0.3),
                 "channel": self.one_of(CHANNELS),
                 "status": self.one_of(["shipped", "cancelled", " Cancelled", "CANCELLED", ""], 0.3),
-                "returned_amount": self.one_of([Decimal(0), abs(amount), exact(abs(amount) / 3)], 0.5),
+                "returned_amount": self.one_of(
+                    [Decimal(0), abs(amount), exact(abs(amount) / 3)], 0.5
+                ),
             }
             if rows and i % 5 == 0:  # the same moment, perhaps the same amount
                 row |= {n: rows[-1][n] for n in ("source", "record_id", "ordered_at")}
@@ -127,13 +141,23 @@ class Rows:
                 "product_id": self.one_of(TEXTS),
                 "category": self.one_of(["b", "B", "a", "É", "E\u0301", "ß"], 0.2),
                 "quantity": self.one_of([1.0, 2.0, -1.0, 0.5, 1 / 3]),
-                "unit_price": self.one_of([Decimal(0), Decimal("2.5"), Decimal("0.0001"), Decimal(10)]),
+                "unit_price": self.one_of(
+                    [Decimal(0), Decimal("2.5"), Decimal("0.0001"), Decimal(10)]
+                ),
             }
             for _ in range(300)
         ]
 
     def customers(self):
-        emails = ["Zoë@Ärö.example", "zoe@aero.example", "a.b+c@x.example", "@", "a@b@c", "İ@x.example", ""]
+        emails = [
+            "Zoë@Ärö.example",
+            "zoe@aero.example",
+            "a.b+c@x.example",
+            "@",
+            "a@b@c",
+            "İ@x.example",
+            "",
+        ]
         return [
             {
                 "source": source,
@@ -196,7 +220,9 @@ class Rows:
                     "resolved_at": self.after(replied or opened, 0.3),
                     "reopened": self.one_of([True, False], 0.3),
                     "channel": self.one_of(CHANNELS),
-                    "topic": self.one_of(["delivery", " delivery ", "Delivery", "", "ß", "not said"], 0.2),
+                    "topic": self.one_of(
+                        ["delivery", " delivery ", "Delivery", "", "ß", "not said"], 0.2
+                    ),
                     "text": self.one_of(TEXTS, 0.3),
                 }
             )
@@ -234,7 +260,9 @@ class Rows:
             {
                 "date": dt.datetime.combine(time.date(), dt.time()),
                 "channel": channel,
-                "amount": self.one_of([Decimal(0), Decimal("0.0001"), Decimal("99.995"), Decimal(40)]),
+                "amount": self.one_of(
+                    [Decimal(0), Decimal("0.0001"), Decimal("99.995"), Decimal(40)]
+                ),
                 "impressions": self.one_of([0, 7, 2**40], 0.3),
                 "clicks": self.one_of([0, 5], 0.3),
             }
@@ -296,7 +324,9 @@ class Rows:
 
     def truly(self):
         """records of truth/."""
-        return [{"source": s, "record_id": r, "person": i % 30} for i, (s, r) in enumerate(self.records)]
+        return [
+            {"source": s, "record_id": r, "person": i % 30} for i, (s, r) in enumerate(self.records)
+        ]
 
 
 OF_PERSONS = ("orders", "surveys", "tickets")
@@ -335,11 +365,15 @@ def write(folder, *, seed=0, amounts=AMOUNTS):
     written(kept("people", _TYPES["people"]), "truth", "people.parquet")
     written(kept("truly", _TYPES["truly"]), "truth", "records.parquet")
     # As linkage makes them of the others.
-    used = of["orders"].group_by("source", "record_id").agg(used_at=of["orders"]["ordered_at"].max())
+    used = (
+        of["orders"].group_by("source", "record_id").agg(used_at=of["orders"]["ordered_at"].max())
+    )
     golden = persons.golden(of["customers"], who.drop("analysed"), used)
     golden = golden.mutate(person_index=ibis.row_number().over(order_by="person_id"))
     golden = written(golden.order_by("person_id"), "linked", "persons.parquet")
-    known = who.filter(who["analysed"]).join(golden.select("person_id", "person_index"), "person_id")
+    known = who.filter(who["analysed"]).join(
+        golden.select("person_id", "person_index"), "person_id"
+    )
     orders = of["orders"].join(known.drop("confidence", "analysed"), ["source", "record_id"])
     bought = written(by_person(orders, until=UNTIL), "linked", "purchases.parquet")
     written(first_orders(orders, bought).order_by("person_id"), "linked", "first_orders.parquet")
@@ -348,15 +382,6 @@ def write(folder, *, seed=0, amounts=AMOUNTS):
         written(rows, "of_persons", f"{name}.parquet")
     con.disconnect()
     return folder
-
-
-# Which rows of a table are one, or those of one customer.
-_ONE = {
-    "order_lines": {"order_id": "001"}, "spend": {"channel": "i"}, "feedback": {"feedback_id": "f001"},
-    "surveys": {"response_id": "r001"}, "tickets": {"ticket_id": "t001"}, "visits": {"visit_id": "v001"},
-    "contracts": {"contract_id": "c001"}, "pairs": {"probability": 1.0},
-}  # fmt: skip
-_RECORD = {"record_id": TEXTS[1]}
 
 
 def opened(con, folder):
@@ -373,7 +398,8 @@ def opened(con, folder):
     )
     tables = {name: lab.table(name) for name in schemas.TABLES}
     of_persons = {
-        name: con.read_parquet(str(folder / "of_persons" / f"{name}.parquet")) for name in OF_PERSONS
+        name: con.read_parquet(str(folder / "of_persons" / f"{name}.parquet"))
+        for name in OF_PERSONS
     }
     linked = {
         "records": lab.records(), "persons": lab._linked("persons"), "purchases": lab.purchases(),
@@ -392,25 +418,11 @@ def add(worlds, made, folder):
 
 
 def without_rows(world):
-    return _filtered(world, lambda name, rows: rows.filter(ibis.literal(False)))
-
-
-def with_one(world):
-    """One row a table, or those of one customer."""
-
-    def one(name, rows):
-        told = _ONE.get(name) or (_RECORD if "record_id" in rows.columns else {"person_id": "P00"})
-        return rows.filter([rows[column] == value for column, value in told.items()])
-
-    return _filtered(world, one)
-
-
-def _filtered(world, chosen):
-    tables = {name: chosen(name, rows) for name, rows in world.tables.items()}
-    others = {
-        name: chosen(name, rows)
+    """The same tables without any row."""
+    none = {
+        name: rows.filter(ibis.literal(False))
         for name, rows in vars(world).items()
-        if isinstance(rows, ibis.Table) and name not in tables
+        if isinstance(rows, ibis.Table)
     }
-    own = {name: chosen(name, getattr(world, name)) for name in OF_PERSONS}
-    return SimpleNamespace(con=world.con, lab=world.lab, tables=tables, **(tables | others | own))
+    tables = {name: rows.filter(ibis.literal(False)) for name, rows in world.tables.items()}
+    return SimpleNamespace(con=world.con, lab=world.lab, tables=tables, **none)

@@ -225,7 +225,9 @@ def _decile(people: ir.Table, when: str) -> ir.IntegerValue:
     lowest = placed.group_by("decile").agg(lowest=placed["amount"].min()).order_by("decile")
     borders = lowest.to_pyarrow().to_pylist()
     # Of the type of the amounts: an engine would round another to three digits, and move a border.
-    cases = [(amount >= ibis.literal(row["lowest"], amount.type()), row["decile"]) for row in borders]
+    cases = [
+        (amount >= ibis.literal(row["lowest"], amount.type()), row["decile"]) for row in borders
+    ]
     return ibis.cases((~there, 0), *cases, else_=10)
 
 
