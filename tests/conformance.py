@@ -367,7 +367,7 @@ CASES = {
     "linkage.persons.golden": lambda w: persons.golden(
         w.customers,
         w.records,
-        w.visits.filter(w.visits["record_id"].notnull())
+        w.visits.filter(w.visits["record_id"].notnull(), w.visits["device_id"] == "d1")
         .group_by(_RECORD)
         .agg(used_at=ibis._["started_at"].max()),
     ),

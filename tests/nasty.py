@@ -242,6 +242,10 @@ class Rows:
                 "stage": self.one_of(["view", "cart", "checkout", "purchase"], 0.2),
                 "interest": self.one_of(TEXTS[:6], 0.2),
             })  # fmt: skip
+        # Two who signed in on one device as often, as surely, and at the same moment.
+        for i in (1, 2):
+            of = dict(zip(("source", "record_id"), self.records[i], strict=True))
+            rows.append(rows[0] | of | {"visit_id": f"w{i}", "device_id": "tie"})
         return rows
 
     def contracts(self):

@@ -293,7 +293,7 @@ def drawn(text: ir.StringValue, *, seed: int) -> ir.StringValue:
 
 def whole_seconds(time: ir.TimestampValue) -> ir.IntegerValue:
     """Seconds since 1970 that are over; DuckDB alone would round them up from half a second on."""
-    return time.truncate("s").epoch_seconds()
+    return time.truncate("s").epoch_seconds().cast("int64")  # Ibis takes it for 32 bits
 
 
 def _hash(con: Any, key: Mapping[str, ir.Value]) -> tuple[ir.Value, ir.BooleanValue]:
