@@ -6,8 +6,6 @@ from decimal import Decimal
 import ibis
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from loyaltylab import schemas
@@ -563,34 +561,6 @@ def test_weeks_without_rows_and_beyond_a_table_differ_in_the_figure():
     cells = np.ma.filled(coverage.plot_coverage(frames, gaps={}).images[0].get_array(), np.nan)
     assert cells[1, :3].tolist() == [0.5, 0, 1]
     assert np.isnan(cells[1, 10:]).all() and (cells[0] == 1).all()
-
-
-# ---- Both engines on the same file.
-
-
-@pytest.mark.parametrize(
-    "found",
-    [
-        lambda rows: coverage.weekly(rows, "orders"),
-        lambda rows: coverage.gaps(coverage.daily(rows, "orders"), until=dt.date(2023, 12, 31)),
-        lambda rows: categories(rows, "orders"),
-    ],
-    ids=["weekly", "gaps", "categories"],
-)
-def test_coverage_is_the_same_on_both(engines, tmp_path, found):
-    n, start = 600, dt.datetime(2022, 1, 1, 23, 30)
-    path = tmp_path / "orders.parquet"
-    columns = {
-        "ordered_at": [start + dt.timedelta(hours=i * 29 % 12_000) for i in range(n)],
-        "amount": pa.array([Decimal(i * 37 % 1000) / 100 for i in range(n)], pa.decimal128(18, 4)),
-        "channel": [
-            None if i % 7 == 0 else "web" if i * 29 % 12_000 < 9_000 else "app" for i in range(n)
-        ],
-    }
-    pq.write_table(pa.table(columns), path)
-    duckdb, spark = (found(con.read_parquet(str(path))) for con in engines)
-    assert len(duckdb)
-    pd.testing.assert_frame_equal(duckdb, spark, check_dtype=False)
 
 
 def test_tables_joined_keep_their_names():

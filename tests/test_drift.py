@@ -1,7 +1,6 @@
 """Drift against the previous run: what is kept, what is remembered, what is compared."""
 
 import copy
-import datetime as dt
 import json
 import math
 from decimal import Decimal
@@ -9,8 +8,6 @@ from decimal import Decimal
 import ibis
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -356,21 +353,3 @@ def test_a_snapshot_of_tables_is_compared_with_itself_and_with_a_fault():
     found = drift.compare(good, faulty)
     assert found["what"].tolist() == ["distribution of amount"] and found["matters"].all()
     assert found["now"].iloc[0] / found["before"].iloc[0] == pytest.approx(100)
-
-
-# ---- Both engines on the same file.
-
-
-def test_a_snapshot_is_the_same_on_both(engines, tmp_path):
-    n, start = 400, dt.datetime(2022, 1, 1, 23, 30)
-    path = tmp_path / "orders.parquet"
-    columns = {
-        "ordered_at": [start + dt.timedelta(hours=i * i * 7 % 17_000) for i in range(n)],
-        "amount": pa.array(
-            [Decimal(i * 37 % 1000 - 9) / 100 for i in range(n)], pa.decimal128(18, 4)
-        ),
-        "channel": [None if i % 7 == 0 else f"c{i % 13 % 3}" if i else "rare" for i in range(n)],
-    }
-    pq.write_table(pa.table(columns), path)
-    duckdb, spark = (snapshot({"orders": con.read_parquet(str(path))}) for con in engines)
-    assert duckdb == spark

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,6 +76,12 @@ def parse_timestamp(text: ir.StringValue, pattern: str | None) -> ir.TimestampVa
     return _try_strptime(text, pattern)
 
 
+def lowercase(text: ir.StringValue) -> ir.StringValue:
+    """The text in small letters, each by itself: Spark alone would look at what stands around a Σ,
+    and make two letters of İ."""
+    return text.replace("İ", "i").replace("Σ", "σ").lower()
+
+
 @ibis.udf.scalar.builtin(name="strip_accents")  # type: ignore[untyped-decorator]
 def _strip_accents(text: str) -> str:  # type: ignore[empty-body]
     """DuckDB's letters without accents."""
@@ -84,14 +89,18 @@ def _strip_accents(text: str) -> str:  # type: ignore[empty-body]
 
 @functools.cache
 def _accented() -> tuple[str, str]:
-    """Latin letters with accents, and the plain letter of each, in the same order."""
-    plain = {chr(code): unicodedata.normalize("NFD", chr(code))[0] for code in range(0xC0, 0x250)}
-    changed = {letter: base for letter, base in plain.items() if letter != base}
-    return "".join(changed), "".join(changed.values())
+    """Letters with accents, and the plain letter of each in the same order; behind them in the first
+    text, marks that are accents by themselves. As DuckDB has it."""
+    with duckdb.connect() as con:
+        plain = con.execute("""
+            SELECT chr(code::INTEGER) AS letter, strip_accents(letter) FROM range(192, 131072) _(code)
+            WHERE code NOT BETWEEN 55296 AND 57343""").fetchall()
+    changed = sorted(((a, b) for a, b in plain if a != b), key=lambda pair: not pair[1])
+    return "".join(letter for letter, _ in changed), "".join(base for _, base in changed)
 
 
 def without_accents(con: Any, text: ir.StringValue) -> ir.StringValue:
-    """Latin letters without their accents (é as e), small and capital ones as they are."""
+    """Letters without their accents (é as e), small and capital ones as they are."""
     if con.name == "duckdb":  # which takes twenty times as long to translate
         return _strip_accents(text)
     return text.translate(*_accented())
@@ -245,6 +254,11 @@ def hashed(con: Any, value: ir.Value) -> ir.IntegerValue:
 def lot(text: ir.StringValue, *, seed: int = 0) -> ir.StringValue:
     """What a row draws: the lowest are taken, on every engine the same. MD5, for that reason."""
     return (ibis.literal(f"{seed} ") + text.cast("string")).hexdigest("md5")
+
+
+def whole_seconds(time: ir.TimestampValue) -> ir.IntegerValue:
+    """Seconds since 1970 that are over; DuckDB alone would round them up from half a second on."""
+    return time.truncate("s").epoch_seconds().cast("int64")  # Ibis takes it for 32 bits
 
 
 def _hash(con: Any, key: Mapping[str, ir.Value]) -> tuple[ir.Value, ir.BooleanValue]:

@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
+from loyaltylab.engine import lowercase
 from loyaltylab.intervals import LEVEL, count_interval
 from loyaltylab.language import phrase
 from loyaltylab.numbers import Number, Numbers, sentence
@@ -61,7 +62,7 @@ def newcomers(orders: ir.Table, persons: ir.Table, spend: ir.Table, *, until: dt
 
 
 def _plain(channel: ir.StringValue) -> ir.StringValue:
-    return channel.strip().lower()
+    return lowercase(channel.strip())
 
 
 def _any(is_so: ir.BooleanColumn) -> bool:

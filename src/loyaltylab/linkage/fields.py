@@ -22,7 +22,7 @@ COMPARED = (
 
 def fold(con: Any, text: ir.StringValue) -> ir.StringValue:
     """Small plain letters and digits alone; missing if none is left. Müller and Mueller agree."""
-    text = text.lower()
+    text = engine.lowercase(text)
     for letter, written in _TRANSCRIBED.items():
         text = text.replace(letter, written)
     text = engine.without_accents(con, text)
@@ -40,7 +40,7 @@ def fields(con: Any, customers: ir.Table, *, first: int = 0) -> ir.Table:
     the @), phone (digits), birth (2024-12-31), street, postcode, city. Kept in the engine.
     """
     number = ibis.row_number().over(order_by=["source", "record_id"]) + first
-    email = customers["email"].lower().nullif("")
+    email = engine.lowercase(customers["email"]).nullif("")
     folded = customers.select(
         "source",
         "record_id",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ibis.expr.types as ir
 import pandas as pd
 
+from loyaltylab.engine import lowercase
+
 TRAITS = ("phone", "birth_date", "street")  # beside e-mail: by which a record can be told
 
 
@@ -12,7 +14,7 @@ def traits(records: ir.Table) -> pd.DataFrame:
     """source, records, the share of records that has email and each of TRAITS, and email_shared: the
     share whose e-mail address, whatever its case and spaces, stands in another record too, in
     whichever system."""
-    email = records["email"].strip().lower().nullif("")
+    email = lowercase(records["email"].strip()).nullif("")
     keyed = records.mutate(same=email)
     size = keyed.group_by("same").agg(size=keyed.count()).filter(lambda t: t["same"].notnull())
     known = keyed.left_join(size, "same")

@@ -17,6 +17,7 @@ from scipy.stats import norm
 from statsmodels.miscmodels.ordinal_model import OrderedModel
 
 from loyaltylab import plots
+from loyaltylab.engine import whole_seconds
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import LEVEL, Z, holm
 from loyaltylab.language import phrase, shown
@@ -56,7 +57,7 @@ def cases(surveys: ir.Table, tickets: ir.Table) -> pd.DataFrame:
     order = ibis.window(group_by="response_id", order_by=[ibis.desc("opened_at"), "ticket_id"])
     last = both.mutate(place=ibis.row_number().over(order))
     last = last.filter(last["place"] == 0)
-    seconds = {n: last[n].epoch_seconds() for n in ("opened_at", "first_reply_at", "resolved_at")}
+    seconds = {n: whole_seconds(last[n]) for n in ("opened_at", "first_reply_at", "resolved_at")}
     waits = {
         "reply": ("opened_at", "first_reply_at"), "solution": ("first_reply_at", "resolved_at")
     }  # fmt: skip

@@ -142,4 +142,5 @@ def frame(invited: ir.Table) -> pd.DataFrame:
         rows[name] = rows[name].astype("category")
     for name in NUMERIC:
         rows[name] = rows[name].astype("float32")
-    return rows.sort_values(["person", "month", "instrument", "score"], ignore_index=True)
+    first = ["person", "month", "instrument", "score"]
+    return rows.sort_values([*first, *rows.columns.drop(first)], ignore_index=True)

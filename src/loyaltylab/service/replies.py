@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab.durations import share_ended, survival
+from loyaltylab.engine import whole_seconds
 from loyaltylab.intervals import share_with_interval
 from loyaltylab.periods import of_ordinals, ordinal
 
@@ -46,7 +47,8 @@ def waits(
     over = _over(until)
     at = _end(tickets, event, over)
     # Not delta(): its unit "minute" counts borders crossed on one engine, minutes gone by on another.
-    seconds = at.coalesce(ibis.literal(over)).epoch_seconds() - tickets["opened_at"].epoch_seconds()
+    until_then = whole_seconds(at.coalesce(ibis.literal(over)))
+    seconds = until_then - whole_seconds(tickets["opened_at"])
     rows = tickets.mutate(minutes=seconds // 60, at=at)
     keys = ["minutes"] if by is None else [by, "minutes"]
     table = rows.group_by(keys).agg(ended=rows["at"].count(), open=rows["at"].isnull().sum())

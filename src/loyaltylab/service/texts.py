@@ -76,18 +76,17 @@ def drawn(parts: Sequence[ir.Table], *, until: dt.date, most: int = MOST) -> pd.
     read = []
     for rows in parts:
         said = _said(rows, until)
-        chosen = said.mutate(_draw=engine.lot(said["id"])).order_by("_draw", "id")
-        read.append(chosen.limit(most).drop("_draw", "id").to_pandas())
-    table = pd.concat(read, ignore_index=True)
+        chosen = said.mutate(_lot=engine.lot(said["id"])).order_by("_lot", "id")
+        read.append(chosen.limit(most).drop("_lot").to_pandas())
+    table = pd.concat(read, ignore_index=True).reindex(columns=["id", "person_id", *_COLUMNS])
+    types = {"favourable": "boolean", "at": "datetime64[us]"}
+    order = ["kind", "text", "at", "topic", "platform", "favourable", "id"]
+    table = table.astype(types).sort_values(order, ignore_index=True)
     # Reviews do not say whose they are: each counts as somebody else's.
     own = pd.Series([f"review-{n}" for n in range(len(table))], table.index)
-    who = table.get("person_id", own)
+    who = table["person_id"]
     table["person"] = pd.factorize(who.where(who.notna(), own))[0]
-    types = {"favourable": "boolean", "at": "datetime64[us]"}
-    table = table.reindex(columns=_COLUMNS).astype(types)
-    return table.sort_values(
-        ["kind", "text", "at", "topic", "platform", "favourable"], ignore_index=True
-    )
+    return table[_COLUMNS]
 
 
 def _said(rows: ir.Table, until: dt.date) -> ir.Table:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+import ibis
 import ibis.expr.types as ir
 import numpy as np
 
 from loyaltylab.acquisition import margin_rate
+from loyaltylab.engine import lowercase
 from loyaltylab.intervals import Z
 from loyaltylab.lifetime_value import Total
 from loyaltylab.schemas import MONEY, WIDE_MONEY
@@ -60,7 +62,11 @@ def rates(orders: ir.Table, *, until: dt.date, cancelled: str) -> Rates:
 
 
 def _void(orders: ir.Table, cancelled: str) -> ir.BooleanValue:
-    return (orders["status"].strip().lower() == cancelled.strip().lower()).fill_null(False)
+    return (_plain(orders["status"]) == _plain(ibis.literal(cancelled))).fill_null(False)
+
+
+def _plain(status: ir.StringValue) -> ir.StringValue:
+    return lowercase(status.strip())
 
 
 def earned(
