@@ -243,9 +243,9 @@ class _Processes:
         os.environ.update(wanted["env"])
         sys.path[0] = wanted["cwd"]
         if "command" in wanted:
-            from loyaltylab.__main__ import main
-
-            return main(wanted["command"])
+            # By name: what runs notebooks does not hang on all that the command line reads.
+            commands = importlib.import_module("loyaltylab.__main__")
+            return int(commands.main(wanted["command"]))
         from ipykernel.kernelapp import launch_new_instance
 
         # It ends with the process it was forked from, which ends it with who asked.
