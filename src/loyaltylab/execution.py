@@ -228,6 +228,8 @@ def run(
                     cwd=str(notebook.parent),
                     progress_bar=False,
                     log_output=False,
+                    # Once, at the end: after each cell it would be a fifth of a long page's time.
+                    request_save_on_cell_execute=False,
                     # Customers' data goes through a socket of this user, not through an open port.
                     config=Config(
                         {"KernelManager": {"transport": "ipc", "ip": f"{scratch}/kernel"}}
