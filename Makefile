@@ -96,7 +96,7 @@ PAGE_MODULES := src/loyaltylab/report.py src/loyaltylab/markup.py
 # What the summary reads of earlier reports: no other notebook does.
 HISTORY_MODULES := $(patsubst %,src/loyaltylab/%.py,history provenance changes since)
 # What stands around a run or a page, and changes nothing in them.
-AROUND := $(patsubst %,src/loyaltylab/%.py,__main__ failure progress pdf warm kernel_stub)
+AROUND := $(patsubst %,src/loyaltylab/%.py,__main__ failure shortage progress pdf warm kernel_stub)
 COMMON := $(filter-out $(SUBJECTS) $(PAGE_MODULES) $(HISTORY_MODULES) $(AROUND), \
 	$(wildcard src/loyaltylab/*.py))
 PAGE_PARTS := $(PAGE_MODULES) $(wildcard src/loyaltylab/template/*)
