@@ -261,7 +261,9 @@ lint: $(TEST_READY) ## style and types
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
 
-bench: $(BENCH_READY) ## time what is claimed to be fast, beside what it is compared with
+# SIZES="1e5 1e6" of how many orders; all of them, up to 1e8, take an hour and 20 GB of disk.
+bench: $(BENCH_READY) ## time what is claimed to be fast: reports/bench/index.html, and single parts
+	$(PYTHON) -m tests.bench
 	$(PYTHON) -m pytest tests/bench_*.py --benchmark-group-by=group \
 		--benchmark-timer=time.process_time --benchmark-columns=min,median,max,rounds
 

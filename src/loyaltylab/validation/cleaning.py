@@ -230,14 +230,32 @@ def currency_names(code: str) -> list[str]:
     return [known.numeric, known.name.upper(), *signs.get(code, [])]
 
 
+def all_plain(con: Any, rows: ir.Table, given: Mapping[str, ir.StringValue]) -> frozenset[str]:
+    """Of the text columns of a file (rows, given : as in `steps`) those all of whose values are in order
+    as they stand, so that none need be looked at in each query again."""
+    if not given:
+        return frozenset()
+    asked = rows.aggregate(**{name: _plain(text).all() for name, text in given.items()})
+    told = con.to_pyarrow(asked).to_pylist()[0]
+    return frozenset(name for name, plain in told.items() if plain is not False)
+
+
 def steps(
-    given: Mapping[str, ir.StringValue], name: str, *, file: File, currency: str
+    given: Mapping[str, ir.StringValue],
+    name: str,
+    *,
+    file: File,
+    currency: str,
+    all_plain: bool = False,
 ) -> list[Step]:
     """What a text column goes through.
 
     given : canonical text column → its raw text, of all that the file has; name : one of them;
-    currency : that of the dataset.
+    currency : that of the dataset; all_plain : whether each of its values is, as the function of that
+    name tells.
     """
+    if all_plain:
+        return [Step(FORM, given[name]), *_of_column(given, given[name], name, file, currency)]
     text, one_line = given[name], name not in schemas.FREE_TEXTS
     suspect, seen = (_suspect_line, _seen_line) if one_line else (_suspect_text, _seen_text)
     found = [Step(MISREAD, suspect(text).ifelse(_reread(text, one_line), text))]
@@ -247,22 +265,28 @@ def steps(
     # Most values are plain, and looking for all that could be wrong takes thirty times as long.
     plain = _plain(given[name])
     found.append(Step(FORM, plain.ifelse(given[name], _composed(found[-1].text))))
-    text = found[-1].text
+    return [*found, *_of_column(given, found[-1].text, name, file, currency)]
+
+
+def _of_column(
+    given: Mapping[str, ir.StringValue], text: ir.StringValue, name: str, file: File, currency: str
+) -> list[Step]:
+    """What a column of this name goes through beside what each text does; often nothing."""
     if name == "email":
-        found.append(Step(CAPITALS, text.lower()))
-    elif name == "phone":
+        return [Step(CAPITALS, text.lower())]
+    if name == "phone":
         home = ibis.literal(file.country or "")
         if "country" in given:
             known = _country_code(given["country"].strip())
             home = known.re_search("^[A-Z]{2}$").ifelse(known, home).coalesce(home)
-        found.append(Step(PHONE, _e164(text, home)))
-    elif name == "country":
-        found.append(Step(COUNTRY, _country_code(text)))
-    elif name == "currency":
+        return [Step(PHONE, _e164(text, home))]
+    if name == "country":
+        return [Step(COUNTRY, _country_code(text))]
+    if name == "currency":
         code = text.upper()
         also = code.isin(currency_names(currency))
-        found.append(Step(CURRENCY, also.ifelse(currency, code)))
-    return found
+        return [Step(CURRENCY, also.ifelse(currency, code))]
+    return []
 
 
 def cleaned(taken: Sequence[Step]) -> ir.StringValue:

@@ -68,7 +68,11 @@ class Checked:
     @property
     def accepted(self) -> ir.Table:
         rows = self.rows.anti_join(self.refused.select("_part", "_row"), ["_part", "_row"])
-        return rows.order_by("_part", "_row").select(list(schemas.column_types(self.table)))
+        # DuckDB keeps the order of one file on this side of a join, and a sort of a hundred million
+        # rows would need more than all the rest.
+        if len(self.parts) > 1:
+            rows = rows.order_by("_part", "_row")
+        return rows.select(list(schemas.column_types(self.table)))
 
     @property
     def quarantined(self) -> ir.Table:
@@ -193,9 +197,11 @@ def mapping(table: str, there: Sequence[str], source: sources.Source) -> dict[st
 
 
 def typed(
-    raw: ir.Table, table: str, source: sources.Source, *, currency: str
+    raw: ir.Table, table: str, source: sources.Source, *, currency: str, con: Any = None
 ) -> tuple[ir.Table, ir.Table]:
     """Raw text → canonical types. What is no value of its type becomes missing, and a reason.
+
+    con : to look first at which columns need no cleaning, where the rows are read several times.
 
     Both tables have the grain of one raw row. The first adds _row, _unreadable (reasons, empty if all
     was read) and _whole (whether its fields could be told). The second is _row, and for each text
@@ -207,6 +213,7 @@ def typed(
     texts = {
         name: fields[columns[name]].cast("string") for name in columns if types[name].is_string()
     }
+    plain = cleaning.all_plain(con, raw, texts) if con is not None else frozenset()
     values: dict[str, ir.Value] = {}
     unread: dict[str, ir.BooleanValue] = {}
     changed = []
@@ -214,9 +221,11 @@ def typed(
         if name not in columns:
             values[name] = ibis.null(dtype)
         elif dtype.is_string():
-            taken = cleaning.steps(texts, name, file=file, currency=currency)
+            in_order = name in plain
+            taken = cleaning.steps(texts, name, file=file, currency=currency, all_plain=in_order)
             values[name] = cleaning.cleaned(taken)
-            changed.append(_change(name, texts[name], taken))
+            if len(taken) > 1 or not in_order:
+                changed.append(_change(name, texts[name], taken))
         else:
             given = fields[columns[name]]
             if given.type().is_string():
@@ -318,7 +327,12 @@ def check(
         for source in sources.find(folder, file):
             raw = sources.read(con, source)
             columns = mapping(table, raw["fields"].type().names, source)
-            rows, changes = typed(raw, table, source, currency=dataset.currency)
+            # Text is parsed, and phone numbers looked up, once; Parquet is quicker read again.
+            again = file.format == "parquet" and table != "customers"
+            with sources.whole([source.label]):
+                rows, changes = typed(
+                    raw, table, source, currency=dataset.currency, con=con if again else None
+                )
             number = ibis.literal(len(parts), "int32")
             typed_.append(rows.mutate(_part=number))
             if changes is not None:
@@ -327,7 +341,6 @@ def check(
     with sources.whole([part.source.label for part in parts]):
         rows = ibis.union(*typed_) if len(typed_) > 1 else typed_[0]
         if any(part.source.file.format != "parquet" for part in parts) or table == "customers":
-            # Text is parsed, and phone numbers looked up, once; Parquet is quicker read again.
             rows = con.create_table(ibis.util.gen_name(f"typed_{table}"), rows, temp=True)
         if len(parts) > 1 and _lacks_key(table, parts):
             wanted = rules.with_more(wanted, declared.repeated_exports(table))
