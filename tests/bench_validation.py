@@ -1,4 +1,4 @@
-"""Twenty rules by the lab and by Pointblank: that both find the same. `bench` says how long each takes."""
+"""Twenty rules by the lab and by Pointblank: both find the same. `bench` says how long each takes."""
 
 from pathlib import Path
 

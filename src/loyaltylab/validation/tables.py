@@ -68,8 +68,8 @@ class Checked:
     @property
     def accepted(self) -> ir.Table:
         rows = self.rows.anti_join(self.refused.select("_part", "_row"), ["_part", "_row"])
-        # DuckDB keeps the order of one file on this side of a join, and a sort of a hundred million
-        # rows would need more than all the rest.
+        # Of one file they come in its order but for blocks of some hundred thousand, as threads are
+        # done with them: a sort of a hundred million rows would need more than all the rest.
         if len(self.parts) > 1:
             rows = rows.order_by("_part", "_row")
         return rows.select(list(schemas.column_types(self.table)))
