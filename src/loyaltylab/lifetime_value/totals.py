@@ -52,7 +52,7 @@ class Slopes:
 def total_orders(groups: pd.DataFrame, model: OrderModel | Combined, *, weeks: float) -> Total:
     """Order days that customers make in the next `weeks` weeks. groups : HISTORY and customers."""
     distinct, of = distinct_histories(groups)
-    customers = np.bincount(of, groups["customers"])
+    customers = np.asarray(np.bincount(of, groups["customers"]), float)
     mean = model.expected_orders(distinct, weeks)
     spread = np.maximum(_second_moment(model, distinct, weeks, mean) - mean**2, 0)
     known = error(slopes(model, lambda of: of.expected_orders(distinct, weeks)), customers)
@@ -70,7 +70,8 @@ def total_value(
     distinct, of = distinct_histories(groups)
     orders, basket = model.expected_orders(distinct, weeks), spend.expected_spend(groups)
     spread = variance_of_value(groups, model, spend, weeks=weeks)
-    money = np.bincount(of, basket * customers)  # an order of each of those with a history
+    # An order of each of those with a history.
+    money = np.asarray(np.bincount(of, basket * customers), float)
     of_orders = slopes(model, lambda of: of.expected_orders(distinct, weeks))
     of_spend = slopes(spend, lambda told: orders[of] * told.expected_spend(groups))
     known = np.hypot(error(of_orders, money), error(of_spend, customers))
