@@ -51,10 +51,14 @@ def write(measured: Sequence[Record], target: Path, about: Record, left_out: Rec
         source = Path(folder) / "00_summary.ipynb"
         nbformat.write(new_notebook(cells=cells), source)
         page = report.render(source, title="Benchmark", simulated=False, stems=["00_summary"])
-    page, changed = re.subn(
-        r"(<footer[^>]*>\s*<p>).*?(</p>)", rf"\1{_FOOTER}\2", page, count=1, flags=re.DOTALL
-    )
-    assert changed
+    # It is no page of a report: no others beside it, and no code that its tables were made by.
+    for part, instead in (
+        (r"<nav aria-label=\"Reports\">.*?</nav>", ""),
+        (r"<details class=\"code[^>]*>.*?</details>", ""),
+        (r"(<footer[^>]*>\s*<p>).*?(</p>)", rf"\1{_FOOTER}\2"),
+    ):
+        page, changed = re.subn(part, instead, page, flags=re.DOTALL)
+        assert changed
     target.write_text(page, "utf-8")
 
 
