@@ -17,7 +17,7 @@ TERMINAL = {
     *("__main__", "contract", "dataset", "engine", "errors", "execution", "files", "headers"),
     *("history", "inspection", "locations", "onboarding", "provenance", "records", "simulation"),
     *("sources", "wording", "workbooks", "world", "addresses", "databases", "failure", "fetching"),
-    *("pdf", "progress", "warm", "kernel_stub"),
+    *("pdf", "progress", "shortage", "warm", "kernel_stub"),
     # Beside errors they have the reasons of rules, which are worded in `reasons`.
     *("validation/declared", "validation/rules", "validation/tables"),
 }
