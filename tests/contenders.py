@@ -226,11 +226,11 @@ SCORED = """
     import duckdb
 
     con = duckdb.connect()
-    con.execute(\"\"\"CREATE VIEW both AS FROM 'clusters.parquet'
+    con.execute(\"\"\"CREATE VIEW matched AS FROM 'clusters.parquet'
         JOIN 'truth/records.parquet' USING (source, record_id)\"\"\")
 
     def pairs(by):
-        query = f"SELECT sum(n * (n - 1) / 2) FROM (SELECT count(*) AS n FROM both GROUP BY {by})"
+        query = f"SELECT sum(n * (n - 1) / 2) FROM (SELECT count(*) AS n FROM matched GROUP BY {by})"
         return con.execute(query).fetchone()[0]
 
     told = 2 * pairs("cluster, person") / (pairs("cluster") + pairs("person"))
