@@ -96,7 +96,7 @@ PAGE_MODULES := src/loyaltylab/report.py src/loyaltylab/markup.py
 # What the summary reads of earlier reports: no other notebook does.
 HISTORY_MODULES := $(patsubst %,src/loyaltylab/%.py,history provenance changes since)
 # What stands around a run or a page, and changes nothing in them.
-AROUND := $(patsubst %,src/loyaltylab/%.py,__main__ failure progress pdf warm stub)
+AROUND := $(patsubst %,src/loyaltylab/%.py,__main__ failure shortage progress pdf warm stub)
 COMMON := $(filter-out $(SUBJECTS) $(PAGE_MODULES) $(HISTORY_MODULES) $(AROUND), \
 	$(wildcard src/loyaltylab/*.py))
 PAGE_PARTS := $(PAGE_MODULES) $(wildcard src/loyaltylab/template/*)
@@ -265,7 +265,9 @@ lint: $(TEST_READY) ## style and types
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
 
-bench: $(BENCH_READY) ## time what is claimed to be fast, beside what it is compared with
+# SIZES="1e5 1e6" of how many orders; all of them, up to 1e8, take an hour and 20 GB of disk.
+bench: $(BENCH_READY) ## time what is claimed to be fast: reports/bench/index.html, and single parts
+	$(PYTHON) -m tests.bench
 	$(PYTHON) -m pytest tests/bench_*.py --benchmark-group-by=group \
 		--benchmark-timer=time.process_time --benchmark-columns=min,median,max,rounds
 

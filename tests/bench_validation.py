@@ -1,21 +1,13 @@
-"""How long rules take over ten million orders, and how much memory; beside Pointblank and the bare scan.
+"""Twenty rules by the lab and by Pointblank: both find the same. `bench` says how long each takes."""
 
-Each contender runs in a process of its own on the same Parquet files: twenty rules, a key and a
-reference to another table among them, and every row that breaks one written down with its reasons.
-"""
-
-import json
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import duckdb
 import pytest
 
-ROWS, CUSTOMERS = 10_000_000, 1_000_000
-# A scan: of every column of the rows.
-MOST_SECONDS, MOST_BYTES, MOST_SCANS, LEAST_FASTER = 5, 1e9, 12, 10
+from tests.apart import run
+
+CUSTOMERS = 1_000_000
 
 # One in some thousand orders breaks a rule, each rule by another row.
 ORDERS = f"""
@@ -120,43 +112,6 @@ POINTBLANK = """
     counts = sorted(int(n) for n in rows.values() if n)
 """
 
-SCAN = """
-    import duckdb
-
-    con = duckdb.connect()
-    con.execute("SET threads = 2")
-    names = con.execute("SELECT * FROM 'orders.parquet' LIMIT 0").fetchdf().columns
-    counts, key = [], 0
-
-    def median(query):
-        times = []
-        for _ in range(5):
-            began = time.monotonic()
-            con.execute(query).fetchall()
-            times.append(time.monotonic() - began)
-        return sorted(times)[2]
-
-    least = median("SELECT count(*), sum(amount) FROM 'orders.parquet'")
-    # Of every column that the rules look at.
-    columns = ", ".join(f"count({name})" for name in names)
-    seconds = median(f"SELECT {columns} FROM 'orders.parquet'")
-    print(least)
-"""
-
-
-def run(body, folder):
-    """seconds, bytes at the most, and how many rows break each rule; in a process of its own."""
-    script = "import json, resource, time\n" + textwrap.dedent(body)
-    script += (
-        "\npeak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024"
-        "\nprint(json.dumps({'seconds': seconds, 'peak': peak, 'counts': counts, 'key': key}))"
-    )
-    command = [sys.executable, "-W", "ignore", "-c", script]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    *before, last = done.stdout.splitlines()
-    return json.loads(last) | {"said": before}
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
@@ -170,32 +125,10 @@ def made(tmp_path_factory):
     return of
 
 
-def test_validation(made, capsys):
-    folder = made(ROWS)
-    floor, ours = run(SCAN, folder), min((run(OURS, folder) for _ in range(3)), key=fastest)
-    peer, least = run(POINTBLANK, folder), float(floor["said"][0])
-    with capsys.disabled():
-        print(
-            f"\n{ROWS:,} orders, 20 rules, every row with its reasons: {ours['seconds']:.2f} s, "
-            f"{ours['peak'] / 1e9:.2f} GB; {ours['seconds'] / floor['seconds']:.1f} bare scans of its "
-            f"columns ({floor['seconds']:.3f} s), {ours['seconds'] / least:.0f} of amount alone "
-            f"({least:.3f} s); Pointblank {peer['seconds']:.1f} s, "
-            f"{peer['peak'] / 1e9:.1f} GB ({peer['seconds'] / ours['seconds']:.0f} times as long)"
-        )
-    assert sum(ours["counts"]) > 8000
-    assert ours["seconds"] < MOST_SECONDS and ours["peak"] < MOST_BYTES
-    assert ours["seconds"] < MOST_SCANS * floor["seconds"]
-    assert peer["seconds"] > LEAST_FASTER * ours["seconds"]
-
-
-def fastest(result):
-    return result["seconds"]
-
-
 def test_both_find_the_same(made):
     """On fewer rows: as many for each rule. Of rows with one key Pointblank names all, and those
     without one as well; here it is the later ones."""
     folder = made(300_000)
-    ours, peer = run(OURS, folder), run(POINTBLANK, folder)
+    ours, peer = (run(script, folder, "counts", "key") for script in (OURS, POINTBLANK))
     assert ours["counts"] == peer["counts"] and len(ours["counts"]) == 6
     assert 0 < ours["key"] <= peer["key"] / 2

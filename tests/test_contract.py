@@ -172,7 +172,7 @@ def test_observed_until(tmp_path, given):
         (
             yml(more="engine: {duckdb: {memory: 1GB}}"),
             'dataset.yml under engine.duckdb: unknown key "memory"; expected one of '
-            'memory_limit, threads. Did you mean "memory_limit"?',
+            'memory_limit, threads, spill. Did you mean "memory_limit"?',
         ),
         # Missing ones.
         (yml().replace("title: Shop\n", ""), 'dataset.yml: key "title" is missing. Add it.'),

@@ -18,6 +18,7 @@ from scipy.stats import nbinom, poisson
 
 from loyaltylab import lifetime_value as lv
 from loyaltylab.errors import LabError
+from loyaltylab.lifetime_value import history
 from loyaltylab.numbers import Numbers
 from loyaltylab.purchases import purchase_days
 from loyaltylab.timelines import timelines
@@ -711,6 +712,45 @@ def test_forecast_adds_up(judged, bg_nbd, gamma_gamma):
     tenths = lv.concentration(expected)
     assert tenths.share.sum() == pytest.approx(1)
     assert (tenths.share.diff().dropna() <= 1e-12).all()
+
+
+def test_histories_in_longer_steps_by_hand():
+    rows = [(3, 10, 20, 0), (40, 13, 20, 1), (33, 12, 12, 2), (0, 0, 6, 3)]
+    people = ibis.memtable(pd.DataFrame(rows, columns=["frequency", "recency", "age", "place"]))
+    told = history.alike_by(people, 7).order_by("place").to_pandas()
+    # Twenty days are two weeks; of ten or seven days of silence one is left. Forty is a multiple of 2,
+    # 33 lies between 32 and 34.
+    assert told[["age", "recency"]].to_numpy().tolist() == [[14, 7], [14, 7], [7, 7], [0, 0]]
+    assert told["frequency"].tolist() == [3, 40, 34, 0]
+    same = history.alike_by(people, 1).order_by("place").to_pandas()
+    assert same["frequency"].tolist() == [3, 40, 33, 0] and same["age"].tolist() == [20, 20, 12, 6]
+
+
+def test_steps_are_as_long_as_keeps_histories_few(judged):
+    distinct = {
+        step: len(history.alike_by(judged, step).select(*lv.HISTORY).distinct().to_pandas())
+        for step in history.STEPS
+    }
+    assert distinct[1] > distinct[7] > distinct[14] > distinct[28]
+    for step in history.STEPS:
+        assert lv.step_of(judged, at_most=distinct[step]) == step
+    assert lv.step_of(judged, at_most=1) == history.STEPS[-1]
+
+
+def test_a_forecast_in_weeks_is_near_that_in_days_and_names_each_by_their_days(
+    judged, bg_nbd, gamma_gamma
+):
+    exact, coarse = (
+        lv.forecast(judged, bg_nbd, gamma_gamma, weeks=52, step=step) for step in (1, 7)
+    )
+    assert coarse["customers"].sum() == exact["customers"].sum()
+    totals = [(one["value"] * one["customers"]).sum() for one in (exact, coarse)]
+    assert totals[1] == pytest.approx(totals[0], rel=0.03)
+    con = judged.get_backend()
+    each = lv.of_each(con, judged, coarse, step=7).to_pandas().set_index("person_id")
+    known = judged.to_pandas().set_index("person_id").loc[each.index]
+    assert len(each) == len(judged.to_pandas())
+    assert (each[list(lv.HISTORY)] == known[list(lv.HISTORY)]).all(axis=None)
 
 
 def test_forecasts_of_each_person_are_those_of_their_group(judged, gamma_gamma, tmp_path):

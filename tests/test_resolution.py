@@ -15,7 +15,7 @@ import pytest
 
 from loyaltylab.dataset import Lab
 from loyaltylab.errors import LabError
-from loyaltylab.linkage import labels, links, resolution, sensitivity, summary, weights
+from loyaltylab.linkage import fields, labels, links, resolution, sensitivity, summary, weights
 from loyaltylab.schemas import column_types
 from loyaltylab.timelines import by_person
 
@@ -291,6 +291,25 @@ def test_a_dataset_without_customers(lab):
     text = (lab.folder / "dataset.yml").read_text()
     (lab.folder / "dataset.yml").write_text(
         text.replace("  customers: raw/customers.parquet\n", "")
+    )
+    found = resolve(Lab("small"))
+    assert found.links is None
+    facts = summary.facts(found)
+    assert facts["persons"] == facts["records"] and facts["links"] == 0
+
+
+def without(rows, *names):
+    return [{name: value for name, value in row.items() if name not in names} for row in rows]
+
+
+@pytest.mark.parametrize("kept", [(), ("email",)])
+def test_records_that_nothing_can_be_compared_by(lab, kept):
+    """Numbers alone, or addresses each of one record: nobody is linked, and no page fails."""
+    rows = without(customers(), *(name for name in fields.COMPARED if name not in kept))
+    write(
+        lab,
+        "customers",
+        [row | dict.fromkeys(kept, f"{i}@example.org") for i, row in enumerate(rows)],
     )
     found = resolve(Lab("small"))
     assert found.links is None

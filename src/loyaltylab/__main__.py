@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from loyaltylab.errors import LabError
+from loyaltylab.shortage import shortage
 
 
 def check(folder: Path, stamp: Path | None) -> None:
@@ -284,6 +285,11 @@ def main(arguments: list[str] | None = None) -> int:
         function(**options)
     except LabError as error:
         print(error, file=sys.stderr)
+        return 1
+    except Exception as error:
+        if not (lack := shortage(type(error).__name__, str(error))):
+            raise
+        print(lack[0].upper() + lack[1:], file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(

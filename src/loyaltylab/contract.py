@@ -97,10 +97,20 @@ class Strict(BaseModel):
 
 
 class DuckDB(Strict):
-    """DuckDB in this process. It spills to disk when `memory_limit` is reached."""
+    """DuckDB in this process. What is more than `memory_limit` goes to disk: to the folder `spill`, or
+    else to one beside the derived data."""
 
     memory_limit: str | None = Field(default=None, pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$")
     threads: int | None = Field(default=None, ge=1)
+    spill: str | None = None
+
+    @field_validator("spill")
+    @classmethod
+    def _is_absolute(cls, value: str | None) -> str | None:
+        # Below the dataset's folder make would take what is spilled for new data.
+        if value is not None and not Path(value).expanduser().is_absolute():
+            raise ValueError("expected the whole path of a folder, such as /scratch/lab")
+        return value
 
 
 # Where a Spark is, as its own URLs have it; `local` is in this process.

@@ -86,10 +86,18 @@ class Lab:
 
     @functools.cached_property
     def scratch(self) -> Path:
-        """A folder for what the engine spills, beside the data it comes from; gone with the process."""
-        below = self.validated.parent / ".scratch"
-        below.mkdir(parents=True, exist_ok=True)
-        self._scratch = tempfile.TemporaryDirectory(dir=below)
+        """A folder for what the engine spills, beside the data it comes from or where dataset.yml says;
+        gone with the process. Raises LabError if nothing can be written there."""
+        said = self.spec.engine.duckdb.spill
+        below = Path(said).expanduser() if said else self.validated.parent / ".scratch"
+        try:
+            below.mkdir(parents=True, exist_ok=True)
+            self._scratch = tempfile.TemporaryDirectory(dir=below)
+        except OSError as error:
+            raise LabError(
+                f"{below} cannot be written ({error.strerror}): expected a folder for what does not fit "
+                "in memory. Name another in dataset.yml under engine: {duckdb: {spill: …}}."
+            ) from None
         return Path(self._scratch.name)
 
     @functools.cached_property

@@ -235,6 +235,19 @@ def mark_unknown(
     return joined.mutate(**{into: whole & joined["_there"].isnull()}).drop("_there", *renamed)
 
 
+def count_distinct(rows: ir.Table, columns: Sequence[str]) -> int:
+    """How many different rows there are of these columns, missing values being alike.
+
+    On DuckDB by a hash of 64 bits, as in `mark_unknown`: of 100 million different ones two pass for
+    one with a chance of 1 in 4,000, and counting them takes a third of the time and memory.
+    """
+    con = rows.get_backend()
+    if con.name != "duckdb":
+        return int(con.execute(rows.select(*columns).distinct().count()))
+    hashes = rows.select(_hash=hashed(con, ibis.struct({name: rows[name] for name in columns})))
+    return sum(len(_once(values)) for values in _sorted(con, hashes, _parts(con, rows)))
+
+
 # Not Ibis' own hash(), which is 32 bits wide on Spark, and twice as slow as it need be on DuckDB.
 @ibis.udf.scalar.builtin(name="hash")  # type: ignore[untyped-decorator]
 def _duckdb_hash(key) -> dt.uint64:  # type: ignore[no-untyped-def]

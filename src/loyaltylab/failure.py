@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from loyaltylab.shortage import shortage
+
 OURS = ("LabError", "UnanswerableError")
 # Papermill's own cells, which the notebook has not: its marks of the error, and the parameters.
 ADDED = {"papermill-error-cell-tag", "injected-parameters"}
@@ -39,7 +41,9 @@ def told(notebook: Path, executed: Any, name: str, words: str, kept: Path | None
     place = f"cell {failed + 1} of {len(cells)}"
     if heading := _heading(cells[: failed + 1]):
         place += f', below "{heading}"'
-    if name in OURS:
+    if lack := shortage(name, words):
+        lines = [f"{notebook.name}, {place}: {lack}"]
+    elif name in OURS:
         lines = [words, f"{notebook.name} stopped there: {place}."]
     else:
         lines = [

@@ -17,7 +17,7 @@ from loyaltylab.errors import LabError
 # Parts of the package that make pages of numbers, or the files of the demo, and no number.
 _NO_NUMBERS = {"__main__.py", "report.py", "markup.py", "template", "__pycache__"}
 _NO_NUMBERS |= {"summary", "history.py", "provenance.py", "changes.py", "since.py", "onboarding"}
-_NO_NUMBERS |= {"failure.py", "progress.py", "pdf.py", "warm.py", "stub.py"}
+_NO_NUMBERS |= {"failure.py", "shortage.py", "progress.py", "pdf.py", "warm.py", "stub.py"}
 _NO_NUMBERS |= {"languages"}
 # Of dataset.yml, what says where files are, what pages call things, or how fast it goes.
 _NO_SETTING = {"title", "description", "simulated", "language", "observed_until"}

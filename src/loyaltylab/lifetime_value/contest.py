@@ -5,7 +5,7 @@ Grain: one person known by a cutoff. What is said of them rests on the time up t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -120,19 +120,31 @@ def told(
     alike = people.groupby(list(HISTORY), sort=True).ngroup().to_numpy()
     groups = people.iloc[np.unique(alike, return_index=True)[1]]
     most = 2 * int(max(people["later_orders"].max(), people["frequency"].max())) + 10
+    came = int(people["later_orders"].max())
     found: dict[str, Forecast] = {}
     for name, model in fits.items():
         if isinstance(model, Combined):  # of those before it, which need not be asked again
             orders = np.mean([one.orders for one in found.values()], axis=0)
             known = [one.chances for one in found.values() if one.chances is not None]
-            found[name] = Forecast(orders, np.mean(known, axis=0))
+            found[name] = Forecast(orders, _mean(known))
         else:
             orders, chances = (
                 model.expected_orders(groups, weeks),
                 model.at_least(groups, weeks, most),
             )
-            found[name] = Forecast(orders[alike], chances[alike])
+            # Beyond what came and what has any chance, columns of zeros would only take room.
+            wide = max(int(chances.any(axis=0).sum()), came, 1)
+            found[name] = Forecast(orders[alike], chances[alike, :wide])
     return found
+
+
+def _mean(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Of tables of chances that may end at different numbers."""
+    total = np.zeros((len(parts[0]), max(part.shape[1] for part in parts)))
+    for part in parts:
+        total[:, : part.shape[1]] += part
+    total /= len(parts)
+    return total
 
 
 def baselines(

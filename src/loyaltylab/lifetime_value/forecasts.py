@@ -15,8 +15,8 @@ from loyaltylab import engine
 from loyaltylab.files import write_text, written_whole
 from loyaltylab.language import filled, phrase
 from loyaltylab.lifetime_value.evaluation import FREQUENT
-from loyaltylab.lifetime_value.history import DAYS, HISTORY, tally
-from loyaltylab.lifetime_value.models import Combined, OrderModel
+from loyaltylab.lifetime_value.history import DAYS, HISTORY, alike_by, tally
+from loyaltylab.lifetime_value.models import Combined, OrderModel, distinct_histories, in_parts
 from loyaltylab.lifetime_value.spend import GammaGamma
 
 LIKELY = 0.8  # of an interval for one customer
@@ -30,29 +30,38 @@ def forecast(
     *,
     weeks: int,
     likely: float = LIKELY,
+    step: int = 1,
 ) -> pd.DataFrame:
     """What the next `weeks` weeks bring, a row for equal customers.
 
+    step : days in which their time is counted, see `history.alike_by`.
     Returns frequency, recency, age, repeat_spend, customers, and of one such customer: alive
     (probability of not having stopped), will_order (probability of ordering), orders (order days
     expected), orders_low and orders_high (between which they lie with the probability `likely`, as the
     model has it), value (money expected: orders × spend an order day; revenue, not discounted).
     """
-    groups = tally(people, *HISTORY, "repeat_spend")
-    expected = orders.expected_orders(groups, weeks)
-    chances = orders.at_least(groups, weeks, int(np.ceil(5 * expected.max())) + 20)
+    groups = tally(alike_by(people, step), *HISTORY, "repeat_spend")
+    distinct, of = distinct_histories(groups)
     tail = (1 - likely) / 2
+
+    def told(some: pd.DataFrame) -> np.ndarray:
+        expected = orders.expected_orders(some, weeks)
+        chances = orders.at_least(some, weeks, int(np.ceil(5 * expected.max())) + 20)
+        low, high = ((chances > share).sum(axis=1) for share in (1 - tail, tail))
+        return np.column_stack([orders.alive(some), chances[:, 0], expected, low, high])
+
+    alive, will_order, expected, low, high = in_parts(told, distinct)[of].T
     return groups.assign(
-        alive=orders.alive(groups),
-        will_order=chances[:, 0],
+        alive=alive,
+        will_order=will_order,
         orders=expected,
-        orders_low=(chances > 1 - tail).sum(axis=1),
-        orders_high=(chances > tail).sum(axis=1),
+        orders_low=low.astype(int),
+        orders_high=high.astype(int),
         value=expected * spend.expected_spend(groups),
     )
 
 
-def of_each(con: Any, people: ir.Table, expected: pd.DataFrame) -> ir.Table:
+def of_each(con: Any, people: ir.Table, expected: pd.DataFrame, *, step: int = 1) -> ir.Table:
     """`forecast` of each person, the most valuable first. Grain: one person of `people`.
 
     person_id, frequency, recency, age, alive, will_order, orders, orders_low, orders_high, value,
@@ -61,10 +70,14 @@ def of_each(con: Any, people: ir.Table, expected: pd.DataFrame) -> ir.Table:
     told = ["alive", "will_order", "orders", "orders_low", "orders_high", "value"]
     keys = [*HISTORY, "repeat_spend"]
     known = engine.keep(con, ibis.memtable(expected[[*keys, *told]].round({"value": 4})), "told")
-    spent = people.mutate(repeat_spend=people["repeat_spend"].cast("float64"))
-    joined = spent.join(known, keys)
-    at_risk = (joined["frequency"] > 0) & (joined["alive"] < 1 / 2)
-    found = joined.select("person_id", *HISTORY, *told, at_risk=at_risk)
+    own = people.mutate(
+        repeat_spend=people["repeat_spend"].cast("float64"),
+        **{f"own_{name}": people[name] for name in HISTORY},
+    )
+    joined = alike_by(own, step).join(known, keys)
+    at_risk = (joined["own_frequency"] > 0) & (joined["alive"] < 1 / 2)
+    history = {name: joined[f"own_{name}"] for name in HISTORY}
+    found = joined.select("person_id", **history, **{n: joined[n] for n in told}, at_risk=at_risk)
     return found.order_by(ibis.desc("value"), "person_id")
 
 

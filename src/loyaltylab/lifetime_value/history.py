@@ -14,6 +14,9 @@ from loyaltylab.lifetime_value.clock import Clock
 
 DAYS = 7  # in a week, the models' unit of time
 HISTORY = ("frequency", "recency", "age")
+STEPS = (1, 7, 14, 28)  # days
+MOST_HISTORIES = 200_000  # asked of the models day by day; in longer steps, if there are more
+_DIGITS = 16  # to how many parts a large frequency is told
 
 
 def summarise(purchases: ir.Table, *, until: date, clock: Clock | None = None) -> ir.Table:
@@ -93,6 +96,34 @@ def tally(people: ir.Table, *columns: str, total: str | None = None) -> pd.DataF
     floats = ibis.selectors.across(money, ibis._.cast("float64"))
     counted: pd.DataFrame = table.order_by(columns).mutate(floats).execute()
     return counted
+
+
+def step_of(people: ir.Table, *, at_most: int = MOST_HISTORIES) -> int:
+    """Days in which time is counted so that no more than so many histories are distinct, if one of STEPS
+    will do: of millions of customers hardly two are alike to the day, and models need a while for each.
+    """
+    for step in STEPS[:-1]:
+        alike = alike_by(people, step).select(*HISTORY).distinct()
+        if alike.count().to_pyarrow().as_py() <= at_most:
+            return step
+    return STEPS[-1]
+
+
+def alike_by(people: ir.Table, step: int) -> ir.Table:
+    """`people` with recency and age in whole steps of so many days, and where a step is more than a day
+    with frequencies from 32 on rounded by a thirtieth at most. A step of one day changes nothing."""
+    if step == 1:
+        return people
+    silent = people["age"] - people["recency"]
+    age = people["age"] - people["age"] % step
+    many = people["frequency"]
+    wide = 2 ** (many.fill_null(0).cast("float64") + 0.5).log2().floor().cast("int64") // _DIGITS
+    rounded = ((many + wide / 2) / ibis.greatest(wide, 1)).floor().cast("int64") * wide
+    return people.mutate(
+        age=age,
+        recency=age - (silent - silent % step),
+        frequency=(many < 2 * _DIGITS).ifelse(many, rounded),
+    )
 
 
 def histories(people: ir.Table) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from loyaltylab.lifetime_value.likelihoods import when_left
 
 _RARE = 1e-12  # of a mean, below which the probability of an order more no longer counts in it
 _MANY = 256  # order days up to which a mean is summed one by one
+_AT_ONCE = 1 << 15  # groups whose distributions stand in memory together
 _SCARCE = 1e-8  # and of the probability of any order, in a distribution
 # Trapezoids on sinh: exponentially small error, even where a density has no bound at its ends.
 _STEPS = np.arange(-64, 65) / 16
@@ -365,6 +366,18 @@ class Combined:
 
     def new_customer_orders(self, weeks: Any) -> np.ndarray:
         return self._mean(lambda model: model.new_customer_orders(weeks))
+
+
+def distinct_histories(groups: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """A row of each history, and which of them each group has."""
+    of = groups.groupby(list(HISTORY), sort=False).ngroup().to_numpy()
+    return groups.iloc[np.unique(of, return_index=True)[1]][list(HISTORY)], of
+
+
+def in_parts(told: Callable[[pd.DataFrame], np.ndarray], groups: pd.DataFrame) -> np.ndarray:
+    """What is told of each group, of some at a time: distributions take room."""
+    starts = range(0, max(len(groups), 1), _AT_ONCE)
+    return np.concatenate([told(groups.iloc[start : start + _AT_ONCE]) for start in starts])
 
 
 def _alike(*columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

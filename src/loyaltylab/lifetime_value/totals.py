@@ -14,7 +14,13 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab.intervals import Z
-from loyaltylab.lifetime_value.models import Combined, Fit, OrderModel
+from loyaltylab.lifetime_value.models import (
+    Combined,
+    Fit,
+    OrderModel,
+    distinct_histories,
+    in_parts,
+)
 from loyaltylab.lifetime_value.spend import GammaGamma
 
 _STEP = 1e-3  # logs of parameters: to each side, for a slope
@@ -45,10 +51,11 @@ class Slopes:
 
 def total_orders(groups: pd.DataFrame, model: OrderModel | Combined, *, weeks: float) -> Total:
     """Order days that customers make in the next `weeks` weeks. groups : HISTORY and customers."""
-    customers = groups["customers"].to_numpy(float)
-    mean = model.expected_orders(groups, weeks)
-    spread = np.maximum(_second_moment(model, groups, weeks, mean) - mean**2, 0)
-    known = error(slopes(model, lambda of: of.expected_orders(groups, weeks)), customers)
+    distinct, of = distinct_histories(groups)
+    customers = np.asarray(np.bincount(of, groups["customers"]), float)
+    mean = model.expected_orders(distinct, weeks)
+    spread = np.maximum(_second_moment(model, distinct, weeks, mean) - mean**2, 0)
+    known = error(slopes(model, lambda of: of.expected_orders(distinct, weeks)), customers)
     return _total(mean @ customers, known, spread @ customers)
 
 
@@ -60,12 +67,15 @@ def total_value(
     Orders and what is spent on them are taken as independent, as the models have it.
     """
     customers = groups["customers"].to_numpy(float)
-    orders, basket = model.expected_orders(groups, weeks), spend.expected_spend(groups)
+    distinct, of = distinct_histories(groups)
+    orders, basket = model.expected_orders(distinct, weeks), spend.expected_spend(groups)
     spread = variance_of_value(groups, model, spend, weeks=weeks)
-    of_orders = slopes(model, lambda of: of.expected_orders(groups, weeks) * basket)
-    of_spend = slopes(spend, lambda of: orders * of.expected_spend(groups))
-    known = np.hypot(error(of_orders, customers), error(of_spend, customers))
-    return _total((orders * basket) @ customers, known, spread @ customers)
+    # An order of each of those with a history.
+    money = np.asarray(np.bincount(of, basket * customers), float)
+    of_orders = slopes(model, lambda of: of.expected_orders(distinct, weeks))
+    of_spend = slopes(spend, lambda told: orders[of] * told.expected_spend(groups))
+    known = np.hypot(error(of_orders, money), error(of_spend, customers))
+    return _total(orders @ money, known, spread @ customers)
 
 
 def variance_of_value(
@@ -73,8 +83,10 @@ def variance_of_value(
 ) -> np.ndarray:
     """Variance of the money of one customer of each group in the next `weeks` weeks, of what one makes
     of the chances alone. groups : HISTORY, repeat_spend."""
-    orders, basket = model.expected_orders(groups, weeks), spend.expected_spend(groups)
-    second = _second_moment(model, groups, weeks, orders)
+    distinct, of = distinct_histories(groups)
+    orders, basket = model.expected_orders(distinct, weeks), spend.expected_spend(groups)
+    second = _second_moment(model, distinct, weeks, orders)[of]
+    orders = orders[of]
     # Of n orders of one customer the variance within is n of one order's, that of their mean n².
     within, between = spend.spread(groups)
     return np.asarray(
@@ -111,8 +123,8 @@ def _second_moment(
 ) -> np.ndarray:
     """Mean of the squared number of orders: sum over n of 2n − 1 times the chance of n or more."""
     most = int(np.ceil(5 * mean.max())) + 20
-    chances = model.at_least(groups, weeks, most)
-    return np.asarray(chances @ (2 * np.arange(1, most + 1) - 1))
+    n = 2 * np.arange(1, most + 1) - 1
+    return in_parts(lambda some: model.at_least(some, weeks, most) @ n, groups)
 
 
 def _slopes(model: Fit, told: Callable[[Any], np.ndarray]) -> Slopes:

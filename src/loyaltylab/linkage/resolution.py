@@ -22,6 +22,7 @@ from loyaltylab.linkage import devices, erasure, identity, kept, links, persons,
 from loyaltylab.linkage import labels as labelling
 from loyaltylab.linkage.calibration import calibrate
 from loyaltylab.linkage.devices import Sharing
+from loyaltylab.linkage.fields import COMPARED
 from loyaltylab.linkage.links import Links
 from loyaltylab.linkage.updates import Update
 from loyaltylab.timelines import by_person, first_orders
@@ -33,8 +34,8 @@ _KEPT = "kept"  # below linked/
 @dataclass(frozen=True)
 class Resolution:
     """con : the engine that holds all tables. tables : the accepted rows of the dataset. links : None if
-    the dataset has no customer records. update : what changed since the model was fitted in an earlier
-    run and kept; None if it was fitted in this one.
+    the dataset has no customer records, or no two that could be compared. update : what changed since
+    the model was fitted in an earlier run and kept; None if it was fitted in this one.
 
     records : grain one record that any table names; source, record_id, person_id, confidence,
     analysed (whether its person may be analysed). pairs : of records that may be one person;
@@ -218,6 +219,9 @@ def _linked(
     if "customers" not in tables:
         return None
     customers, files = tables["customers"], lab.spec.tables["customers"]
+    said = customers.agg(**{name: customers[name].count() for name in COMPARED})
+    if not con.execute(said).to_numpy().any():
+        return None  # numbers alone: nothing to compare records by
     verified = tuple(file.source for file in files if file.source and file.verified_email)
     alone = tuple(file.source for file in files if file.source and file.one_per_person)
     before = None if refit else kept.load(con, lab.linked / _KEPT)
@@ -229,6 +233,8 @@ def _linked(
             update = updates.update(con, before, customers)
             return _Linked(update.links, update.clusters, update)
     found = links.link(con, customers, verified=verified, alone=alone, budget=budget)
+    if found.patterns.empty:
+        return None
     if labels:
         decided = labelling.decided(con, found, lab.folder / labels)
         found = links.calibrated(con, found, calibrate(decided, labelling.per_stratum(found)))

@@ -237,14 +237,31 @@ def home(given: Mapping[str, ir.StringValue], *, file: File) -> ir.StringValue:
     return known.re_search("^[A-Z]{2}$").ifelse(known, stated).coalesce(stated)
 
 
+def all_plain(con: Any, rows: ir.Table, given: Mapping[str, ir.StringValue]) -> frozenset[str]:
+    """Of the text columns of a file (rows, given : as in `home`) those all of whose values are in order
+    as they stand, so that none need be looked at in each query again."""
+    if not given:
+        return frozenset()
+    asked = rows.aggregate(**{name: _plain(text).all() for name, text in given.items()})
+    told = con.to_pyarrow(asked).to_pylist()[0]
+    return frozenset(name for name, plain in told.items() if plain is not False)
+
+
 def steps(
-    given: ir.StringValue, name: str, *, home: ir.StringValue | None = None, currency: str
+    given: ir.StringValue,
+    name: str,
+    *,
+    home: ir.StringValue | None = None,
+    currency: str,
+    all_plain: bool = False,
 ) -> list[Step]:
     """What a text column goes through.
 
     given : its raw text; name : of the column; home : see `home`, for a phone number; currency : that
-    of the dataset.
+    of the dataset; all_plain : whether each of its values is, as the function of that name tells.
     """
+    if all_plain:
+        return [Step(FORM, given), *_of_column(given, name, home, currency)]
     one_line = name not in schemas.FREE_TEXTS
     seen = _seen_line if one_line else _seen_text
     found = [Step(MISREAD, _suspect(given).ifelse(_reread(given, one_line), given))]
@@ -253,18 +270,24 @@ def steps(
     found.append(Step(SPACES, text.strip() if one_line else _within_space(text)))
     # Most values are plain, and looking for all that could be wrong takes thirty times as long.
     found.append(Step(FORM, _plain(given).ifelse(given, _composed(found[-1].text))))
-    text = found[-1].text
+    return [*found, *_of_column(found[-1].text, name, home, currency)]
+
+
+def _of_column(
+    text: ir.StringValue, name: str, home: ir.StringValue | None, currency: str
+) -> list[Step]:
+    """What a column of this name goes through beside what each text does; often nothing."""
     if name == "email":
-        found.append(Step(CAPITALS, text.lower()))
-    elif name == "phone":
-        found.append(Step(PHONE, _e164(text, ibis.literal("") if home is None else home)))
-    elif name == "country":
-        found.append(Step(COUNTRY, _country_code(text)))
-    elif name == "currency":
+        return [Step(CAPITALS, text.lower())]
+    if name == "phone":
+        return [Step(PHONE, _e164(text, ibis.literal("") if home is None else home))]
+    if name == "country":
+        return [Step(COUNTRY, _country_code(text))]
+    if name == "currency":
         code = text.upper()
         also = code.isin(currency_names(currency))
-        found.append(Step(CURRENCY, also.ifelse(currency, code)))
-    return found
+        return [Step(CURRENCY, also.ifelse(currency, code))]
+    return []
 
 
 def cleaned(taken: Sequence[Step]) -> ir.StringValue:

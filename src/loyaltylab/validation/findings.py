@@ -18,11 +18,11 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from loyaltylab import engine, schemas
-from loyaltylab.contract import File
+from loyaltylab.contract import Dataset, File
 from loyaltylab.dataset import Lab
 from loyaltylab.language import phrase, rephrased
 from loyaltylab.sources import shape
-from loyaltylab.validation import cleaning, coverage, tables
+from loyaltylab.validation import cleaning, coverage, declared, tables
 from loyaltylab.validation.tables import Checked
 
 # What `validate` writes, each a folder of the dataset with a Parquet file a table.
@@ -99,7 +99,7 @@ def validate(lab: Lab, *, put_aside: tuple[str, ...] = (), cancelled_within: int
         parts["broken"].append(_broken(checked, told))
         days |= _days(checked, labels)
         con.to_parquet(told, lab.scratch / f"told-{table}.parquet")
-        if table in parents:
+        if table in parents and _is_referred(lab.spec, table):
             con.to_parquet(_referred(checked), lab.scratch / f"keys-{table}.parquet")
         con.disconnect()  # and what it held is gone before the next table
     place = {table: number for number, table in enumerate(lab.spec.tables)}
@@ -131,7 +131,14 @@ def _parents(con: Any, scratch: Path) -> dict[str, ir.Table]:
 def _referred(checked: Checked) -> ir.Table:
     """The keys by which rows of other tables refer to one of this, of all rows that were read: a row
     put aside is there all the same."""
-    return checked.rows.select(*schemas.REFERRED[checked.table]).distinct()
+    return checked.rows.select(*schemas.REFERRED[checked.table])
+
+
+def _is_referred(spec: Dataset, table: str) -> bool:
+    """Whether a rule asks if rows of another table have one here."""
+    others = [name for name in spec.tables if name != table]
+    rules = (declared.for_table(spec, name) for name in others)
+    return any(reference.table == table for rule in rules for reference in rule.references)
 
 
 def _exports(checked: Checked, labels: ir.Table) -> pd.DataFrame:
@@ -270,12 +277,13 @@ def _example(checked: Checked, told: ir.Table, export: str, reason: str) -> str 
             ).select("_row")
             values = part.raw.rename(_row="row").semi_join(rows, "_row")
             given = values["fields"][part.columns[name]].cast("string")
+            # Not of the forms: these would then be made of all rows of the file.
+            values = values.filter(given.notnull())
             # A byte that is no text is shown as one sign.
             forms.append(values.select(form=shape(given.re_replace(r"\\x[0-9a-f]{2}", "?"))))
     if not forms:
         return None
     found = ibis.union(*forms) if len(forms) > 1 else forms[0]
-    found = found.filter(found["form"].notnull())
     ranked = found.group_by("form").agg(n=found.count()).order_by(ibis.desc("n"), "form").limit(1)
     commonest = checked.con.to_pyarrow(ranked)["form"].to_pylist()
     return commonest[0] if commonest else None

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
 import pandas as pd
 from matplotlib.axes import Axes
 
-from loyaltylab import plots, schemas
+from loyaltylab import engine, plots, schemas
 from loyaltylab.dataset import Lab
 from loyaltylab.language import counted, phrase
 from loyaltylab.validation import declared
@@ -27,7 +28,7 @@ def table_profile(table: ir.Table, name: str) -> dict[str, Any]:
     """
     figures: dict[str, Any] = {
         "rows": table.count(),
-        "exact_duplicates": table.count() - table.distinct().count().as_scalar(),
+        "exact_duplicates": _repeated(table, name),
     }
     if {"source", "record_id"} <= set(table.columns):
         known = table.filter(table["source"].notnull() & table["record_id"].notnull())
@@ -52,6 +53,18 @@ def table_profile(table: ir.Table, name: str) -> dict[str, Any]:
         "emptiest_column": emptiest,
         "share_missing": missing[emptiest] / found["rows"] if emptiest else None,
     }
+
+
+def _repeated(table: ir.Table, name: str) -> int:
+    """Rows beyond the first that are alike in every column."""
+    key, some = schemas.TABLES[name].unique or [], table
+    if key and {*key} <= {*table.columns}:
+        whole = ibis.and_(*(table[column].notnull() for column in key))
+        keyed = table.filter(whole)
+        # As of accepted rows: those alone can be alike that lack a part of their key.
+        if engine.count_distinct(keyed, key) == int(keyed.count().to_pyarrow().as_py()):
+            some = table.filter(~whole)
+    return int(some.count().to_pyarrow().as_py()) - engine.count_distinct(some, some.columns)
 
 
 def tables_profile(lab: Lab) -> pd.DataFrame:
@@ -79,15 +92,15 @@ def orders_profile(orders: ir.Table) -> pd.Series:
     far_limit = high + 3 * (high - low)
     dated = orders.mutate(day=orders["ordered_at"].date())
     customers = dated.select("source", "record_id").distinct().count()
-    customer_days = dated.select("source", "record_id", "day").distinct().count()
+    customer_days = engine.count_distinct(dated, ["source", "record_id", "day"])
     table = dated.aggregate(
         orders=dated.count(),
         customers=customers.as_scalar(),
         first_day=dated["day"].min(),
         last_day=dated["day"].max(),
         days_with_orders=dated["day"].nunique(),
-        exact_duplicates=dated.count() - orders.distinct().count().as_scalar(),
-        repeated_customer_days=dated.count() - customer_days.as_scalar(),
+        exact_duplicates=_repeated(orders, "orders"),
+        repeated_customer_days=dated.count() - customer_days,
         zero_amounts=(dated["amount"] == 0).sum(),
         negative_amounts=(dated["amount"] < 0).sum(),
         amount=dated["amount"].sum().cast("float64"),

@@ -7,7 +7,7 @@ size, of what is missing.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def _table(rows: ir.Table, name: str) -> dict[str, Any]:
     kept = _first(rows.aggregate(**figures))
     present = _first(rows.aggregate(**{c: rows[c].count() for c in rows.columns}))
     if name in schemas.MAIN_TIME:
-        kept["months"] = _counts(rows, day.truncate("M").cast("string").substr(0, 7))
+        kept["months"] = _counts(rows, day.truncate("M"), lambda month: month.isoformat()[:7])
     kept["missing"] = {column: kept["rows"] - present[column] for column in rows.columns}
     kept["categories"] = {}
     for column in category_columns(rows):
@@ -53,7 +53,7 @@ def _table(rows: ir.Table, name: str) -> dict[str, Any]:
             kept["categories"][column] = _pooled(table)
     numeric = [c for c, dtype in schemas.column_types(name).items() if dtype.is_numeric()]
     kept["numbers"] = {
-        column: _counts(rows, size_class(rows[column]).cast("string"))
+        column: _counts(rows, size_class(rows[column]), str)
         for column in numeric
         if column in rows.columns and present[column]
     }
@@ -84,11 +84,11 @@ def _first(table: ir.Table) -> dict[str, Any]:
     return table.to_pyarrow().to_pylist()[0]
 
 
-def _counts(rows: ir.Table, key: ir.StringValue) -> dict[str, int]:
-    """A key's values, in order, each with its rows; rows without one are left out."""
+def _counts(rows: ir.Table, key: ir.Value, text: Callable[[Any], str]) -> dict[str, int]:
+    """A key's values as text, in order, each with its rows; rows without one are left out."""
     keyed = rows.select(key=key)
-    found = keyed.filter(keyed["key"].notnull()).group_by("key").agg(rows=lambda t: t.count())
-    return {row["key"]: row["rows"] for row in found.order_by("key").to_pyarrow().to_pylist()}
+    found = keyed.group_by("key").agg(rows=lambda t: t.count()).to_pyarrow().to_pylist()
+    return dict(sorted((text(row["key"]), row["rows"]) for row in found if row["key"] is not None))
 
 
 def _pooled(table: pd.DataFrame) -> dict[str, int]:
