@@ -198,10 +198,12 @@ def test_what_changed_and_what_reads_it_would_run_again(built, tmp_path, change)
     shutil.copy2(path, kept)
     assert to_run(built) == (set(), set())
     time.sleep(0.01)
-    alter(path)
-    rendered = set(STEMS) if change == "what makes pages" else expected
-    assert to_run(built) == (expected, rendered)
-    shutil.copy2(kept, path)
+    try:
+        alter(path)
+        rendered = set(STEMS) if change == "what makes pages" else expected
+        assert to_run(built) == (expected, rendered)
+    finally:
+        shutil.copy2(kept, path)
     assert to_run(built) == (set(), set())
 
 
