@@ -229,9 +229,10 @@ compare: | $(REPORT_READY) ## say what moved from report A to B: days such as A=
 # 00_summary reads what the others recorded: it comes last.
 IN_ORDER := $(filter-out notebooks/00_%,$(NOTEBOOKS)) $(filter notebooks/00_%,$(NOTEBOOKS))
 
+# Threads of linear algebra would wait for each other most of the time, the tables being small.
 test: $(TEST_READY) ## check everything: notebooks against their stored outputs, units, pages
 	@$(MAKE) --no-print-directory -j3 test-notebooks test-cdnow test-demo test-in-de test-in-nb
-	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
+	OPENBLAS_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
 # Side by side, as each for minutes waits for a notebook of its own.
 .PHONY: test-notebooks test-cdnow test-demo test-in-de test-in-nb

@@ -11,14 +11,26 @@ from tests.shop import Shop
 
 # Each file runs on one core: begun last, one of these would run alone for minutes. (make test keeps
 # xdist from beginning with the files of most tests.)
-LONGEST = ("test_make", "test_resolution", "test_malformed", "test_erasure", "test_updates")
+LONGEST = (
+    "test_make",
+    "test_browser",
+    "test_resolution",
+    "test_malformed",
+    "test_erasure",
+    "test_updates",
+    "test_database_report",
+    "test_response",
+    "test_pareto_ggg",
+    "test_service_texts",
+)
 
 # Expressions are made of objects by the hundred thousand; looking for cycles so often finds none.
 gc.set_threshold(100_000, 50, 50)
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.stem not in LONGEST)
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
 @pytest.fixture(autouse=True)

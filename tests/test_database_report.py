@@ -61,20 +61,20 @@ def test_the_report_is_made_and_its_password_is_nowhere(small):
 
 def test_an_unchanged_table_runs_nothing_again(small):
     folder, _ = small
-    before = executed(folder)
+    before = executed(folder, "small")
     done = make(folder, "report")
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stdout.splitlines() if "read." not in line] == [
         "Open reports/small/index.html"
     ]
-    assert rerun(before, executed(folder)) == set()
+    assert rerun(before, executed(folder, "small")) == set()
 
 
 def test_fetch_0_goes_on_with_what_was_read_last(small):
     folder, _ = small
-    before = executed(folder)
+    before = executed(folder, "small")
     assert make(folder, "report", "FETCH=0", password="wrong").returncode == 0
-    assert rerun(before, executed(folder)) == set()
+    assert rerun(before, executed(folder, "small")) == set()
     done = make(folder, "report", password="wrong")
     assert done.returncode != 0
     assert "found a server that refuses this user or its password." in done.stderr
@@ -85,8 +85,8 @@ def test_one_changed_value_is_read_and_validated_again(small, server):
     folder, _ = small
     with server.connect("shop") as con:
         con.execute("UPDATE orders SET amount = amount + 1 WHERE order_id = 10")
-    before = executed(folder)
+    before = executed(folder, "small")
     page = "reports/small/executed/01_validation.ipynb"
     done = make(folder, page)
     assert done.returncode == 0, done.stderr
-    assert rerun(before, executed(folder)) == {"01_validation"}
+    assert rerun(before, executed(folder, "small")) == {"01_validation"}

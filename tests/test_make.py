@@ -1,9 +1,9 @@
 """The Makefile as people use it, in a copy of the project somewhere else."""
 
 import csv
-import datetime as dt
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,7 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 from bs4 import BeautifulSoup
@@ -55,7 +54,7 @@ def copy_of_project(folder):
 
 def environment(folder):
     """The variables of a terminal in that folder, without those of the make that runs the tests."""
-    ours = ("MAKE", "MFLAGS", "CONDA", "DATASET", "LOYALTYLAB")
+    ours = ("MAKE", "MFLAGS", "CONDA", "DATASET", "LOYALTYLAB", "OPENBLAS")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     return kept | {"PYTHONPATH": str(folder / "src")}
 
@@ -72,17 +71,17 @@ def make(folder, *arguments, seconds=300, **variables):
     )
 
 
-def executed(folder):
-    """When each notebook was last run on the small shop."""
+def executed(folder, dataset="cdnow"):
+    """When each notebook was last run."""
     return {
         path.stem: path.stat().st_mtime_ns
-        for path in (folder / "reports" / "small" / "executed").glob("*.ipynb")
+        for path in (folder / "reports" / dataset / "executed").glob("*.ipynb")
     }
 
 
-def history(folder, dataset):
+def history(folder):
     """When each file of the history was written."""
-    kept = folder / "reports" / dataset / "history"
+    kept = folder / "reports" / "cdnow" / "history"
     return {
         p.relative_to(kept).as_posix(): p.stat().st_mtime_ns for p in kept.rglob("*") if p.is_file()
     }
@@ -110,37 +109,43 @@ def pages(report):
     return {p.name: p.read_bytes() for p in report.glob("*.*") if p.suffix in (".html", ".json")}
 
 
+def interrupt(folder, seconds):
+    """Begin the report with -j2, and end it and all that it started after so long."""
+    running = subprocess.Popen(
+        ["make", "-j2", "report", "DATASET=cdnow"],
+        cwd=folder,
+        env=environment(folder),
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    time.sleep(seconds)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+
+
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """A whole report made with -j2, in a folder whose name has a space."""
+def project(tmp_path_factory):
+    """The project without a report, in a folder whose name has a space."""
     folder = tmp_path_factory.mktemp("elsewhere") / "my lab"
     folder.mkdir()
-    copy_of_project(folder)
-    # What the own summary compares with: earlier reports are an input as the data are.
-    for earlier in sorted((OWN_REPORT / "history").glob("[0-9]*"))[:-1]:
-        shutil.copytree(earlier, folder / "reports" / "cdnow" / "history" / earlier.name)
-    done = make(folder, "-j2", "report", "DATASET=cdnow")
-    assert done.returncode == 0, done.stderr
-    return folder
+    return copy_of_project(folder)
 
 
 @pytest.fixture(scope="module")
-def small(built):
-    """A whole report on 300 customers, for what depends on the graph and not on the data."""
-    random = np.random.default_rng(1)
-    rows = ["date,cust,value"]
-    for customer in range(300):
-        days = np.cumsum(random.integers(1, 90, random.integers(1, 9))) + random.integers(0, 300)
-        rows += [
-            f"{dt.date(2023, 1, 1) + dt.timedelta(int(d))},c{customer},{d % 50 + 5}" for d in days
-        ]
-    shop(built, "\n".join(rows), name="small")
-    done = make(built, "-j2", "report", "DATASET=small")
+def built(project):
+    """A whole report made with -j2, three times interrupted."""
+    # What the own summary compares with: earlier reports are an input as the data are.
+    for earlier in sorted((OWN_REPORT / "history").glob("[0-9]*"))[:-1]:
+        shutil.copytree(earlier, project / "reports" / "cdnow" / "history" / earlier.name)
+    for seconds in (2.0, 5.0, 8.0):
+        interrupt(project, seconds)
+    done = make(project, "-j2", "report", "DATASET=cdnow")
     assert done.returncode == 0, done.stderr
-    return built
+    return project
 
 
-def test_same_bytes_in_parallel_and_in_another_folder(built):
+def test_same_bytes_in_parallel_in_another_folder_and_after_interruptions(built):
     if not (OWN_REPORT / "index.html").exists():
         pytest.skip("reports/cdnow is not built: run make report DATASET=cdnow first")
     ours, theirs = pages(OWN_REPORT), pages(built / "reports" / "cdnow")
@@ -148,50 +153,77 @@ def test_same_bytes_in_parallel_and_in_another_folder(built):
     assert {name for name in ours if ours[name] != theirs[name]} == set()
 
 
-def test_nothing_changed_runs_nothing(small):
-    before, kept = executed(small), history(small, "small")
-    assert make(small, "report", "DATASET=small").stdout == "Open reports/small/index.html\n"
-    assert rerun(before, executed(small)) == set()
-    assert history(small, "small") == kept
+def test_nothing_changed_runs_nothing(built):
+    before, kept = executed(built), history(built)
+    assert make(built, "report", "DATASET=cdnow").stdout == "Open reports/cdnow/index.html\n"
+    assert rerun(before, executed(built)) == set()
+    assert history(built) == kept
 
 
-@pytest.mark.parametrize(
-    ("touched", "expected"),
-    [
-        ("notebooks/03_retention.ipynb", {"03_retention", "00_summary"}),
-        (
-            "src/loyaltylab/segments/rfm.py",
-            {"03b_segments", "04b_value", "05_satisfaction", "00_summary"},
-        ),
-        ("src/loyaltylab/report.py", set()),
-    ],
-)
-def test_what_is_touched_and_what_reads_it_run_again(small, touched, expected):
-    before = executed(small)
+RESULTS = "data/cdnow/results"
+CHANGES = {
+    "a notebook": ("notebooks/03_retention.ipynb", Path.touch, {"03_retention", "00_summary"}),
+    "a module": (
+        "src/loyaltylab/segments/rfm.py",
+        Path.touch,
+        {"03b_segments", "04b_value", "05_satisfaction", "00_summary"},
+    ),
+    "what makes pages": ("src/loyaltylab/report.py", Path.touch, set()),
+    "results deleted": (
+        f"{RESULTS}/05_satisfaction.json",
+        Path.unlink,
+        {"05_satisfaction", "00_summary"},
+    ),
+    # Made anew by hand, they are not mixed with old pages.
+    "results made by hand": (
+        f"{RESULTS}/03_retention.json",
+        lambda path: path.write_text("[]"),
+        {"03_retention", "00_summary"},
+    ),
+}
+
+
+def to_run(folder):
+    """What make says it would do: the notebooks it would run, and the pages it would make."""
+    done = make(folder, "-n", "report", "DATASET=cdnow")
+    assert done.returncode == 0, done.stderr
+    run = re.findall(r"loyaltylab run notebooks/(\w+)\.ipynb", done.stdout)
+    return set(run), set(re.findall(r"loyaltylab render \S+/(\w+)\.ipynb", done.stdout))
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_changed_and_what_reads_it_would_run_again(built, tmp_path, change):
+    name, alter, expected = CHANGES[change]
+    path, kept = built / name, tmp_path / "kept"
+    shutil.copy2(path, kept)
+    assert to_run(built) == (set(), set())
     time.sleep(0.01)
-    assert (small / touched).exists()
-    (small / touched).touch()
-    assert make(small, "report", "DATASET=small").returncode == 0
-    assert rerun(before, executed(small)) == expected
+    try:
+        alter(path)
+        rendered = set(STEMS) if change == "what makes pages" else expected
+        assert to_run(built) == (expected, rendered)
+    finally:
+        shutil.copy2(kept, path)
+    assert to_run(built) == (set(), set())
 
 
-def test_deleted_results_are_made_again(small):
-    before = executed(small)
-    (small / "data" / "small" / "results" / "05_satisfaction.json").unlink()
-    assert make(small, "report", "DATASET=small").returncode == 0
-    assert rerun(before, executed(small)) == {"05_satisfaction", "00_summary"}
+def test_what_changed_and_what_reads_it_run_again(built):
+    before = executed(built)
+    time.sleep(0.01)
+    for name, alter, _ in CHANGES.values():
+        alter(built / name)
+    assert make(built, "-j2", "report", "DATASET=cdnow").returncode == 0
+    assert rerun(before, executed(built)) == set().union(*(runs for *_, runs in CHANGES.values()))
+    assert to_run(built) == (set(), set())
 
 
-def test_results_made_anew_by_hand_are_not_mixed_with_old_pages(small):
-    before = executed(small)
-    (small / "data" / "small" / "results" / "03_retention.json").write_text("[]")
-    assert make(small, "report", "DATASET=small").returncode == 0
-    assert rerun(before, executed(small)) == {"03_retention", "00_summary"}
-
-
-def test_a_report_is_kept_and_the_next_day_s_says_what_moved(small):
-    report = small / "reports" / "small"
-    today = max((report / "history").iterdir())
+def test_a_report_is_kept_and_the_next_day_s_says_what_moved(built):
+    report = built / "reports" / "cdnow"
+    *others, today = sorted((report / "history").iterdir())
+    for earlier in others:
+        shutil.rmtree(earlier)
+    (built / "notebooks" / "00_summary.ipynb").touch()
+    assert make(built, "report", "DATASET=cdnow").returncode == 0
     assert (today / "numbers.json").read_bytes() == (report / "numbers.json").read_bytes()
     whole = (report / "index.html").read_text()
     assert "Since the last report" not in whole
@@ -213,11 +245,11 @@ def test_a_report_is_kept_and_the_next_day_s_says_what_moved(small):
             record |= {"value": 0.1, "low": 0.09, "high": 0.11}
     (earlier / "numbers.json").write_text(json.dumps(records))
     try:
-        (small / "notebooks" / "00_summary.ipynb").touch()
-        assert make(small, "-j2", "report", "DATASET=small").returncode == 0
+        (built / "notebooks" / "00_summary.ipynb").touch()
+        assert make(built, "-j2", "report", "DATASET=cdnow").returncode == 0
         page = (report / "index.html").read_text()
-        told = make(small, "compare", "DATASET=small", "A=2024-02-29", f"B={today.name}")
-        missing = make(small, "compare", "DATASET=small", "A=2024-03-01")
+        told = make(built, "compare", "DATASET=cdnow", "A=2024-02-29", f"B={today.name}")
+        missing = make(built, "compare", "DATASET=cdnow", "A=2024-03-01")
     finally:
         shutil.rmtree(earlier)
     assert "Since the last report" in page and "29 February 2024" in page
@@ -227,46 +259,46 @@ def test_a_report_is_kept_and_the_next_day_s_says_what_moved(small):
     assert "10.0%" in row and row.endswith("moved")
     assert missing.returncode != 0 and "2024-02-29" in missing.stderr
     assert "Traceback" not in missing.stderr
-    (small / "notebooks" / "00_summary.ipynb").touch()
-    assert make(small, "report", "DATASET=small").returncode == 0
+    (built / "notebooks" / "00_summary.ipynb").touch()
+    assert make(built, "report", "DATASET=cdnow").returncode == 0
     assert (report / "index.html").read_text() == whole
 
 
-def test_a_failed_cell_is_told_its_run_kept_and_nothing_else_changed(small):
+def test_a_failed_cell_is_told_its_run_kept_and_nothing_else_changed(built):
     """That it is kept below the dataset's folder is no reason to read the raw files again."""
-    source = small / "notebooks" / "06_service.ipynb"
-    target = small / "reports" / "small" / "executed" / source.name
-    kept = small / "data" / "small" / ".failed" / source.name
-    whole, before = source.read_text(), executed(small)
+    source = built / "notebooks" / "06_service.ipynb"
+    target = built / "reports" / "cdnow" / "executed" / source.name
+    kept = built / "data" / "cdnow" / ".failed" / source.name
+    whole, before = source.read_text(), executed(built)
     broken = json.loads(whole)
     code = [cell for cell in broken["cells"] if cell["cell_type"] == "code"]
     code[-1] |= {"source": "raise KeyError('anna@example.org')", "metadata": {"tags": []}}
     source.write_text(json.dumps(broken))
     for _ in range(2):
-        done = make(small, str(target.relative_to(small)), "DATASET=small")
+        done = make(built, str(target.relative_to(built)), "DATASET=cdnow")
         assert done.returncode != 0
         assert "found KeyError in line 1." in done.stderr and "anna" not in done.stderr
-        assert "data/small/.failed/06_service.ipynb" in done.stderr
+        assert "data/cdnow/.failed/06_service.ipynb" in done.stderr
         assert "make lab NOTEBOOK=06_service" in done.stderr
         assert "anna@example.org" in kept.read_text()
-        assert executed(small) == before
+        assert executed(built) == before
     source.write_text(whole)
-    done = make(small, "report", "DATASET=small")
+    done = make(built, "report", "DATASET=cdnow")
     assert done.returncode == 0, done.stderr
     assert not kept.exists()
-    assert rerun(before, executed(small)) == {"06_service", "00_summary"}
+    assert rerun(before, executed(built)) == {"06_service", "00_summary"}
 
 
-def test_a_pdf_is_printed_once_of_its_pages(small):
+def test_a_pdf_is_printed_once_of_its_pages(built):
     try:
         pdf.find_browser()
     except LabError as error:
         pytest.skip(str(error))
-    printed = small / "reports" / "small" / "report.pdf"
-    assert make(small, "pdf", "DATASET=small").stdout == "Open reports/small/report.pdf\n"
+    printed = built / "reports" / "cdnow" / "report.pdf"
+    assert make(built, "pdf", "DATASET=cdnow").stdout == "Open reports/cdnow/report.pdf\n"
     first = printed.stat().st_mtime_ns
     assert printed.read_bytes().startswith(b"%PDF-")
-    assert make(small, "pdf", "DATASET=small").stdout == "Open reports/small/report.pdf\n"
+    assert make(built, "pdf", "DATASET=cdnow").stdout == "Open reports/cdnow/report.pdf\n"
     assert printed.stat().st_mtime_ns == first
 
 
@@ -284,40 +316,29 @@ def test_clean_takes_only_what_make_made(built, tmp_path):
     assert not (folder / "data" / "shop" / ".failed").exists()
     assert not (folder / ".build").exists()
     assert [path.name for path in (folder / "reports" / "cdnow").iterdir()] == ["history"]
-    assert (
-        set(history(folder, "cdnow")) == set(history(built, "cdnow")) != set()
-    )  # nothing could make it again
+    assert set(history(folder)) == set(history(built)) != set()  # nothing could make it again
     assert (folder / "data" / "my notes").exists()
     assert (folder / "reports" / "copy of data").exists()
 
 
-def test_an_interrupted_run_is_finished_by_the_next(small):
-    whole = pages(small / "reports" / "small")
-    for path in ("notebooks/02_linkage.ipynb", "notebooks/05_satisfaction.ipynb"):
-        (small / path).touch()
-    for seconds in (1.0, 4.0, 7.0):
-        running = subprocess.Popen(
-            ["make", "-j2", "report", "DATASET=small"],
-            cwd=small,
-            env=environment(small),
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        time.sleep(seconds)
-        os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
-    done = make(small, "-j2", "report", "DATASET=small")
+def test_an_interrupted_run_over_an_old_report_is_finished_by_the_next(built):
+    whole, before = pages(built / "reports" / "cdnow"), executed(built)
+    for path in ("notebooks/03_retention.ipynb", "notebooks/06_service.ipynb"):
+        (built / path).touch()
+    for seconds in (1.0, 3.0):
+        interrupt(built, seconds)
+    done = make(built, "-j2", "report", "DATASET=cdnow")
     assert done.returncode == 0, done.stderr
-    assert pages(small / "reports" / "small") == whole
+    assert pages(built / "reports" / "cdnow") == whole
+    assert rerun(before, executed(built)) == {"03_retention", "06_service", "00_summary"}
 
 
-def test_the_demo_is_simulated_when_its_world_changes_and_not_else(built):
-    world = built / "data" / "demo" / "truth" / "world.json"
-    orders = built / "data" / "demo" / "raw" / "shop" / "orders.csv"
+def test_the_demo_is_simulated_when_its_world_changes_and_not_else(project):
+    world = project / "data" / "demo" / "truth" / "world.json"
+    orders = project / "data" / "demo" / "raw" / "shop" / "orders.csv"
 
     def demo(*arguments):
-        done = make(built, "data/demo", *arguments)
+        done = make(project, "data/demo", *arguments)
         assert done.returncode == 0, done.stderr
         return world.stat().st_mtime_ns
 
@@ -326,20 +347,20 @@ def test_the_demo_is_simulated_when_its_world_changes_and_not_else(built):
     second = demo("DEMO_CUSTOMERS=300")
     assert second != first
     assert len(orders.read_bytes().splitlines()) > 1.5 * rows
-    (built / "src" / "loyaltylab" / "simulation" / "baskets.py").touch()
+    (project / "src" / "loyaltylab" / "simulation" / "baskets.py").touch()
     assert demo("DEMO_CUSTOMERS=300") != second
 
 
-def test_an_impossible_size_of_the_demo_is_one_clear_error(built):
-    done = make(built, "data/demo", "DEMO_CUSTOMERS=5")
+def test_an_impossible_size_of_the_demo_is_one_clear_error(project):
+    done = make(project, "data/demo", "DEMO_CUSTOMERS=5")
     assert done.returncode != 0
     assert "customers is 5; expected a whole number from 100 to 5000000." in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_report_on_the_demo_simulates_it_first_and_checks_it_then(built):
-    shutil.rmtree(built / "data" / "demo" / "truth", ignore_errors=True)
-    steps = make(built, "-n", "report").stdout.splitlines()
+def test_a_report_on_the_demo_simulates_it_first_and_checks_it_then(project):
+    shutil.rmtree(project / "data" / "demo" / "truth", ignore_errors=True)
+    steps = make(project, "-n", "report").stdout.splitlines()
     order = [
         next(i for i, step in enumerate(steps) if words in step)
         for words in ("loyaltylab simulate", "loyaltylab check", "loyaltylab run", "render")
@@ -348,9 +369,9 @@ def test_a_report_on_the_demo_simulates_it_first_and_checks_it_then(built):
     assert not [step for step in steps if "data/cdnow" in step]
 
 
-def test_clean_takes_a_simulated_company_and_leaves_real_files(built, tmp_path):
+def test_clean_takes_a_simulated_company_and_leaves_real_files(project, tmp_path):
     folder = tmp_path / "lab"
-    shutil.copytree(built, folder, symlinks=True)
+    shutil.copytree(project, folder, symlinks=True)
     shop(folder)
     for made in ("raw", "truth"):
         (folder / "data" / "demo" / made).mkdir(parents=True, exist_ok=True)
@@ -382,26 +403,26 @@ def shop(folder, csv="date,cust,value\n2024-01-01,a,10\n2024-01-09,b,12.5\n", na
 VALIDATED = "reports/shop/executed/01_validation.ipynb"
 
 
-def test_a_changed_raw_file_is_validated_again(built):
-    shop(built)
-    assert make(built, VALIDATED, "DATASET=shop").returncode == 0
-    first = (built / VALIDATED).stat().st_mtime_ns
-    assert make(built, VALIDATED, "DATASET=shop").returncode == 0
-    assert (built / VALIDATED).stat().st_mtime_ns == first
-    shop(built, "date,cust,value\n2024-01-01,a,10\nno date,b,12.5\n")
-    assert make(built, VALIDATED, "DATASET=shop").returncode == 0
-    assert (built / VALIDATED).stat().st_mtime_ns != first
-    text = (built / VALIDATED).read_text()
+def test_a_changed_raw_file_is_validated_again(project):
+    shop(project)
+    assert make(project, VALIDATED, "DATASET=shop").returncode == 0
+    first = (project / VALIDATED).stat().st_mtime_ns
+    assert make(project, VALIDATED, "DATASET=shop").returncode == 0
+    assert (project / VALIDATED).stat().st_mtime_ns == first
+    shop(project, "date,cust,value\n2024-01-01,a,10\nno date,b,12.5\n")
+    assert make(project, VALIDATED, "DATASET=shop").returncode == 0
+    assert (project / VALIDATED).stat().st_mtime_ns != first
+    text = (project / VALIDATED).read_text()
     assert "ordered_at is not a date" in text
     assert "1 of 2 rows" in text
 
 
-def test_data_that_answer_little_still_make_a_whole_report(built):
+def test_data_that_answer_little_still_make_a_whole_report(project):
     """Two orders: every page is there and says what cannot be said."""
-    shop(built)
-    done = make(built, "-j2", "report", "DATASET=shop")
+    shop(project)
+    done = make(project, "-j2", "report", "DATASET=shop")
     assert done.returncode == 0, done.stderr
-    report = built / "reports" / "shop"
+    report = project / "reports" / "shop"
     assert len(list(report.glob("*.html"))) == len(STEMS)
     assert "This page ends here" in (report / "04_lifetime_value.html").read_text()
     assert "needs the table" in (report / "05_satisfaction.html").read_text()
@@ -412,7 +433,7 @@ def test_data_that_answer_little_still_make_a_whole_report(built):
     assert not astray(report)[0]
 
 
-def test_a_dataset_with_contracts_has_its_renewals_projected(built):
+def test_a_dataset_with_contracts_has_its_renewals_projected(project):
     """Three cohorts of 90; each year a third of those who are left go, so that 40 and 27 stay."""
     contracts, orders = ["number,cust,start,end"], ["date,cust,value"]
     for cohort in (2019, 2020, 2021):
@@ -421,9 +442,9 @@ def test_a_dataset_with_contracts_has_its_renewals_projected(built):
             ended = f"{left}-02-01" if left < 2023 else ""
             contracts.append(f"{cohort}-{i},{cohort}-{i},{cohort}-01-15,{ended}")
             orders.append(f"{cohort}-01-15,{cohort}-{i},20")
-    shop(built, "\n".join(orders))
-    (built / "data" / "shop" / "raw" / "contracts.csv").write_text("\n".join(contracts))
-    path = built / "data" / "shop" / "dataset.yml"
+    shop(project, "\n".join(orders))
+    (project / "data" / "shop" / "raw" / "contracts.csv").write_text("\n".join(contracts))
+    path = project / "data" / "shop" / "dataset.yml"
     spec = yaml.safe_load(path.read_text()) | {"observed_until": "2022-12-31"}
     columns = {"contract_id": "number", "record_id": "cust", "began_at": "start", "ended_at": "end"}
     spec["tables"]["contracts"] = {
@@ -433,9 +454,9 @@ def test_a_dataset_with_contracts_has_its_renewals_projected(built):
     }
     spec["parameters"] = {"03_retention": {"period": "quarter"}}
     path.write_text(yaml.safe_dump(spec))
-    done = make(built, "reports/shop/03_retention.html", "DATASET=shop")
+    done = make(project, "reports/shop/03_retention.html", "DATASET=shop")
     assert done.returncode == 0, done.stderr
-    page = (built / "reports" / "shop" / "03_retention.html").read_text()
+    page = (project / "reports" / "shop" / "03_retention.html").read_text()
     assert "of the newest cohort is expected to stay for" in page
     assert "Mean error at ages that the fit did not see" in page
     assert " nan" not in page
@@ -448,29 +469,29 @@ def test_a_dataset_with_contracts_has_its_renewals_projected(built):
         (["DATASET=two words"], "without spaces"),
     ],
 )
-def test_a_dataset_that_is_not_there_is_one_clear_error(built, arguments, words):
-    done = make(built, "report", *arguments)
+def test_a_dataset_that_is_not_there_is_one_clear_error(project, arguments, words):
+    done = make(project, "report", *arguments)
     assert done.returncode != 0
     assert words in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (built / "reports" / "nowhere").exists()
+    assert not (project / "reports" / "nowhere").exists()
 
 
-def test_a_wrong_parameter_stops_before_any_kernel(built):
-    shop(built, parameters={"03_retention": {"period": "year"}})
-    done = make(built, "report", "DATASET=shop")
+def test_a_wrong_parameter_stops_before_any_kernel(project):
+    shop(project, parameters={"03_retention": {"period": "year"}})
+    done = make(project, "report", "DATASET=shop")
     assert done.returncode != 0
     assert "period is 'year'; expected one of week, month, quarter" in done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
 
 
-def test_an_unwritable_folder_is_one_clear_error(built):
-    shop(built)
-    shutil.rmtree(built / "reports" / "shop", ignore_errors=True)
-    (built / "reports" / "shop").write_text("a file where the folder should go")
-    done = make(built, "report", "DATASET=shop")
-    (built / "reports" / "shop").unlink()
+def test_an_unwritable_folder_is_one_clear_error(project):
+    shop(project)
+    shutil.rmtree(project / "reports" / "shop", ignore_errors=True)
+    (project / "reports" / "shop").write_text("a file where the folder should go")
+    done = make(project, "report", "DATASET=shop")
+    (project / "reports" / "shop").unlink()
     assert done.returncode != 0
     assert "cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
@@ -495,29 +516,29 @@ def test_every_target_that_people_call_is_in_the_help():
         assert f"  {target} " in shown
 
 
-def test_an_activated_conda_environment_is_used_and_base_is_not(built):
+def test_an_activated_conda_environment_is_used_and_base_is_not(project):
     conda = {"CONDA_PREFIX": "/opt/conda/envs/lab", "CONDA_DEFAULT_ENV": "lab"}
     assert (
         '"/opt/conda/envs/lab/bin/python" -m loyaltylab'
-        in make(built, "-n", "-B", "report", "DATASET=cdnow", **conda).stdout
+        in make(project, "-n", "-B", "report", "DATASET=cdnow", **conda).stdout
     )
     base = {"CONDA_PREFIX": "/opt/conda", "CONDA_DEFAULT_ENV": "base"}
-    told = make(built, "-n", "-B", "report", "DATASET=cdnow", **base).stdout
+    told = make(project, "-n", "-B", "report", "DATASET=cdnow", **base).stdout
     assert ".venv/bin/python -m loyaltylab" in told and "/opt/conda" not in told
 
 
-def test_a_conda_environment_without_the_lab_says_how_to_get_it(built, tmp_path):
+def test_a_conda_environment_without_the_lab_says_how_to_get_it(project, tmp_path):
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").symlink_to("/bin/false")
     conda = {"CONDA_PREFIX": str(tmp_path), "CONDA_DEFAULT_ENV": "empty"}
-    done = make(built, "report", "DATASET=cdnow", **conda)
+    done = make(project, "report", "DATASET=cdnow", **conda)
     assert done.returncode != 0
     assert "conda env update --file environment.yml" in done.stderr
 
 
-def test_data_beyond_the_thresholds_stop_the_report_after_its_first_page(built):
+def test_data_beyond_the_thresholds_stop_the_report_after_its_first_page(project):
     """One date in five cannot be, where one row in twenty may be put aside."""
-    folder = built / "data" / "bad"
+    folder = project / "data" / "bad"
     folder.mkdir()
     (folder / "dataset.yml").write_text(
         "title: Bad\ncurrency: EUR\ntables:\n  orders: {path: orders.csv, source: shop}\n"
@@ -526,9 +547,9 @@ def test_data_beyond_the_thresholds_stop_the_report_after_its_first_page(built):
     rows = [f"{i},c{i % 40},{day},{i % 7 + 5}\n" for i, day in enumerate(days)]
     (folder / "orders.csv").write_text("order_id,record_id,ordered_at,amount\n" + "".join(rows))
     says = "orders: 20.0% of 200 rows were put aside; at most 5.0% may be"
-    pages = built / "reports" / "bad"
+    pages = project / "reports" / "bad"
 
-    stopped = make(built, "-j2", "report", "DATASET=bad")
+    stopped = make(project, "-j2", "report", "DATASET=bad")
     assert stopped.returncode != 0
     assert says in stopped.stderr and "STRICT=0" in stopped.stderr
     assert "Traceback" not in stopped.stderr
@@ -537,17 +558,17 @@ def test_data_beyond_the_thresholds_stop_the_report_after_its_first_page(built):
     assert not (pages / "executed" / "02_linkage.ipynb").exists()
 
     gate = "data/bad/.passed"  # what every page after the first waits for
-    went_on = make(built, gate, "DATASET=bad", "STRICT=0")
+    went_on = make(project, gate, "DATASET=bad", "STRICT=0")
     assert went_on.returncode == 0 and says in went_on.stderr
-    assert "up to date" in make(built, gate, "DATASET=bad", "STRICT=0").stdout
+    assert "up to date" in make(project, gate, "DATASET=bad", "STRICT=0").stdout
 
     # That it was let through once does not make the data good.
-    stopped = make(built, gate, "DATASET=bad")
+    stopped = make(project, gate, "DATASET=bad")
     assert stopped.returncode != 0 and says in stopped.stderr
     assert "01_validation: " not in stopped.stdout
 
     with (folder / "dataset.yml").open("a") as text:
         text.write("thresholds: {put_aside: 0.5}\n")
-    passed = make(built, gate, "DATASET=bad")
+    passed = make(project, gate, "DATASET=bad")
     assert passed.returncode == 0, passed.stderr
     assert (folder / ".passed").read_text() == "strict\n"
