@@ -20,6 +20,10 @@ NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.ipynb))
 STEMS := $(NOTEBOOKS:notebooks/%.ipynb=%)
 executed = $(1:%=$(R)/executed/%.ipynb)
 
+# Matrices here are small: threads of linear algebra wait for each other most of their time, and the
+# more, the busier the machine is.
+export OPENBLAS_NUM_THREADS := 1
+
 # ---- The environment: an activated conda environment, or else .venv, built when first needed.
 
 ifneq ($(filter-out base,$(CONDA_DEFAULT_ENV)),)
@@ -229,10 +233,9 @@ compare: | $(REPORT_READY) ## say what moved from report A to B: days such as A=
 # 00_summary reads what the others recorded: it comes last.
 IN_ORDER := $(filter-out notebooks/00_%,$(NOTEBOOKS)) $(filter notebooks/00_%,$(NOTEBOOKS))
 
-# Threads of linear algebra would wait for each other most of the time, the tables being small.
 test: $(TEST_READY) ## check everything: notebooks against their stored outputs, units, pages
 	@$(MAKE) --no-print-directory -j3 test-notebooks test-cdnow test-demo test-in-de test-in-nb
-	OPENBLAS_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
+	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
 # Side by side, as each for minutes waits for a notebook of its own.
 .PHONY: test-notebooks test-cdnow test-demo test-in-de test-in-nb
