@@ -58,7 +58,13 @@ def spark(tmp_path_factory):
     # Queries here run once, on few rows: to compile them well costs more than it saves.
     os.environ["JDK_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
     con = engine.connect(local, spill=tmp_path_factory.mktemp("spill"))
-    con.raw_sql("SET spark.sql.shuffle.partitions=2")  # rows here are few
+    for setting in (
+        "shuffle.partitions=2",
+        "codegen.wholeStage=false",
+        "codegen.factoryMode=NO_CODEGEN",
+        "adaptive.enabled=false",
+    ):
+        con.raw_sql(f"SET spark.sql.{setting}")
     yield con
     con.disconnect()
 

@@ -73,7 +73,8 @@ def compared(lab: Lab, con: Any, fields: ir.Table, pairs: ir.Table) -> int:
     of = engine.keep(con, of.select("record", "person"), "truly")
     for side in "lr":
         pairs = pairs.join(of.rename({f"{c}_{side}": c for c in of.columns}), f"record_{side}")
-    return int(con.execute((pairs["person_l"] == pairs["person_r"]).sum()))
+    same = (pairs["person_l"] == pairs["person_r"]).sum()
+    return int(con.execute(same.fill_null(0)))
 
 
 def accuracy(true: float, found: float, right: float) -> dict[str, float]:

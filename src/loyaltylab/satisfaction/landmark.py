@@ -66,7 +66,7 @@ def landmarks(
         recency=rows["day"].delta(rows["first"], unit="day"),
         age=rows["landmark"].delta(rows["first"], unit="day"),
         silence=rows["landmark"].delta(rows["day"], unit="day"),
-        basket=(rows["spent"] / rows["rank"]).cast("float64"),
+        basket=rows["spent"].cast("float64") / rows["rank"],
         wait=rows["next_day"].delta(rows["landmark"], unit="day"),
     )  # fmt: skip
     then = asked.select(

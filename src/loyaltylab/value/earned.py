@@ -42,10 +42,10 @@ def rates(orders: ir.Table, *, until: dt.date, cancelled: str) -> Rates:
     told = seen.agg(
         back=back.sum(where=paid).cast("float64"),
         paid=amount.sum(where=paid).cast("float64"),
-        says=(seen["returned_amount"].notnull() | void).sum(),
+        says=(seen["returned_amount"].notnull() | void).sum().fill_null(0),
         orders=seen.count(),
-        negative=(amount < 0).sum(),
-        zero=(amount == 0).sum(),
+        negative=(amount < 0).sum().fill_null(0),
+        zero=(amount == 0).sum().fill_null(0),
     )
     found = told.to_pandas().iloc[0]
     known = margin_rate(seen)
@@ -56,8 +56,8 @@ def rates(orders: ir.Table, *, until: dt.date, cancelled: str) -> Rates:
         else np.nan,
         lacking=known["lacking"],
         orders=int(found["orders"]),
-        negative=int(found["negative"] or 0),
-        zero=int(found["zero"] or 0),
+        negative=int(found["negative"]),
+        zero=int(found["zero"]),
     )
 
 
