@@ -138,13 +138,10 @@ class Fragments:
         told = phrase("Data of this figure: {caption}", caption=data["caption"])
         caption, self._tables = escape(told), self._tables + 1
         # Written as `_frame` would: to read so many cells again takes half of a page's time.
-        frame = " ".join(
-            f'{attribute}="{escape(value)}"' for attribute, value in self._framed(told).items()
-        )
-        table = (
-            f"<div {frame}><table><caption><span>{caption}</span></caption>"
-            f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>"
-        )
+        framed = self._framed(told).items()
+        frame = "".join(f' {attribute}="{escape(value)}"' for attribute, value in framed)
+        rows = f"<thead><tr>{head}</tr></thead>" + f"\n<tbody>\n{body}</tbody>"
+        table = f"<div{frame}><table><caption><span>{caption}</span></caption>{rows}</table></div>"
         notes = "".join(f"<p>{escape(note)}</p>" for note in data["notes"])
         return f'\n<details class="data"><summary>{caption}</summary>{table}{notes}</details>'
 
@@ -155,6 +152,9 @@ class Fragments:
             tag.unwrap()
         elif tag.name == "img" and not str(tag.get("src", "")).startswith("data:image/"):
             tag.replace_with(str(tag.get("alt", "")))
+        elif tag.name == "img":
+            unsaid = phrase("No description has been provided for this image")
+            tag.attrs = {"alt": unsaid, **tag.attrs}
         elif tag.name in ("td", "th") and right:  # a column of a Markdown table
             tag["class"] = "number"
         elif "href" in tag.attrs:

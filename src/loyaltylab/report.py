@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import ParseError
 
 import nbformat
 from nbconvert.exporters.html import HTMLExporter
+from nbconvert.exporters.templateexporter import TemplateExporter
+from nbconvert.filters import Highlight2HTML
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 from traitlets.config import Config
@@ -25,6 +28,18 @@ from loyaltylab.pages import anchor, href, label
 
 # What an output is shown as: the first of these that it has.
 SHOWN = ["image/svg+xml", "text/html", "text/markdown", "image/png", "text/plain"]
+
+
+class _Exporter(HTMLExporter):
+    """nbconvert's, but for its last step, which reads the whole page again to mend what a page of this
+    template has not: images without words, and cells that the keyboard cannot reach."""
+
+    def from_notebook_node(  # type: ignore[override]
+        self, nb: NotebookNode, resources: dict[str, Any] | None = None, **options: Any
+    ) -> tuple[str, dict[str, Any]]:
+        self.register_filter("highlight_code", Highlight2HTML(pygments_lexer="python", parent=self))
+        told = self._init_resources(resources)
+        return TemplateExporter.from_notebook_node(self, nb, told, **options)
 
 
 def render(
@@ -48,7 +63,7 @@ def render(
     """
     use(language)
     fragments = Fragments({f"{stem}.ipynb": href(stem) for stem in stems})
-    exporter = HTMLExporter(
+    exporter = _Exporter(
         template_name="template",
         extra_template_basedirs=[str(Path(__file__).parent)],
         filters={
