@@ -152,9 +152,10 @@ def differences(
 def _drawn(columns: list[np.ndarray], seed: int) -> np.ndarray:
     """Sums of the columns over people as DRAWS samples have them, a row a sample. How often each is
     drawn is Poisson's, which needs no table of them all: Chamandy et al. (2012), Estimating
-    uncertainty for massive data streams."""
-    random, values = np.random.default_rng(seed), np.column_stack(columns)
-    return np.array([random.poisson(1, len(values)) @ values for _ in range(DRAWS)])
+    uncertainty for massive data streams. So is how often any of those alike are."""
+    random = np.random.default_rng(seed)
+    values, alike = np.unique(np.column_stack(columns), axis=0, return_counts=True)
+    return np.array([random.poisson(alike) @ values for _ in range(DRAWS)])
 
 
 def ranking(

@@ -20,6 +20,7 @@ import pandas as pd
 
 from loyaltylab.intervals import Z
 from loyaltylab.lifetime_value import HISTORY, Combined, GammaGamma, OrderModel, Total
+from loyaltylab.lifetime_value.models import distinct_histories
 from loyaltylab.lifetime_value.totals import Slopes, error, slopes, variance_of_value
 from loyaltylab.value.terms import Terms
 
@@ -110,5 +111,6 @@ def sensitivity(
 
 def discounted(model: OrderModel | Combined, groups: pd.DataFrame, terms: Terms) -> np.ndarray:
     """Order days expected of one customer of each group, each counted at its discount."""
-    parts = (w * model.expected_orders(groups, t) for t, w in zip(*terms.waits(), strict=True))
-    return np.asarray(sum(parts))
+    distinct, of = distinct_histories(groups)
+    parts = (w * model.expected_orders(distinct, t) for t, w in zip(*terms.waits(), strict=True))
+    return np.asarray(sum(parts))[of]
