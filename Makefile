@@ -6,13 +6,17 @@
 # An executed notebook is put in place last, after all that it writes: it stands for its results.
 # So does truth/world.json for the raw files of the demo.
 
+# What is typed after make stands for itself: no variable of make's and no command is looked for in it.
+$(foreach typed,DATASET DEMO_CUSTOMERS FROM COLUMN A B NOTEBOOK,$(if $(filter-out undefined,$(origin \
+	$(typed))),$(eval override $(typed) := $$(value $(typed)))))
 DATASET ?= demo
-DEMO_CUSTOMERS ?= $(shell sed -n 's/^  customers: *\([0-9]*\).*/\1/p' data/demo/dataset.yml)
+DEMO_CUSTOMERS ?= $(shell sed -n 's/^  customers: *\([0-9]*\).*/\1/p' data/demo/dataset.yml 2>/dev/null)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: report pdf compare new data/demo spark test test-spark study lab golden lint bench lock clean help FORCE
+.PHONY: report pdf compare new data/demo spark test test-spark study fuzz lab golden lint bench sbom trust lock \
+	clean help FORCE
 
 D := data/$(DATASET)
 R := reports/$(DATASET)
@@ -87,9 +91,30 @@ $(BENCH_READY): requirements-bench.lock
 
 # ---- The report of one dataset.
 
-ifneq ($(words $(DATASET)),1)
-$(error DATASET is "$(DATASET)": expected the name of one folder below data/, without spaces)
+HASH := \#
+# Signs of make's, of the shell's or of paths: a name without them is a name to all three.
+SIGNS := $$ $(HASH) & | ; < > ( ) [ ] { } ' " ` \ / * ? ! ~ ^ % = : , ..
+ifneq ($(words $(DATASET))$(strip $(foreach sign,$(SIGNS),$(findstring $(sign),$(DATASET)))),1)
+$(error DATASET: expected the name of one folder below data/, without spaces and signs of make or a shell)
 endif
+ifeq ($(origin DEMO_CUSTOMERS),override)
+ifneq ($(strip $(foreach sign,$(SIGNS),$(findstring $(sign),$(DEMO_CUSTOMERS)))),)
+$(error DEMO_CUSTOMERS: expected a whole number)
+endif
+endif
+
+# One run at a time on a dataset: what is made of it is made by a make of its own, which has the dataset's
+# lock as long as it or anything that it started runs, and reads this file once the last run is tidied up.
+WRITTEN := $(filter report pdf data/% reports/%,$(MAKECMDGOALS))
+# (make -n only says what it would do.)
+IS_TOLD := $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
+IS_ALONE := $(IS_TOLD)$(findstring <$(CURDIR)/$(D)>,<$(LOYALTYLAB_HELD)>)
+ifneq ($(if $(IS_ALONE),,$(WRITTEN)),)
+.PHONY: alone $(MAKECMDGOALS)
+$(MAKECMDGOALS): alone ;
+alone: | $(REPORT_READY)
+	+@exec $(PYTHON) -m loyaltylab alone $(D) $(MAKE) --no-print-directory $(MAKECMDGOALS)
+else
 
 # The module that a notebook is about, by name: 03_retention reads retention.py. All modules but
 # these and the ones that make pages serve every notebook.
@@ -100,7 +125,7 @@ PAGE_MODULES := src/loyaltylab/report.py src/loyaltylab/markup.py
 # What the summary reads of earlier reports: no other notebook does.
 HISTORY_MODULES := $(patsubst %,src/loyaltylab/%.py,history provenance changes since)
 # What stands around a run or a page, and changes nothing in them.
-AROUND := $(patsubst %,src/loyaltylab/%.py,__main__ failure shortage progress pdf warm stub)
+AROUND := $(patsubst %,src/loyaltylab/%.py,__main__ failure shortage progress pdf warm stub alone)
 COMMON := $(filter-out $(SUBJECTS) $(PAGE_MODULES) $(HISTORY_MODULES) $(AROUND), \
 	$(wildcard src/loyaltylab/*.py))
 PAGE_PARTS := $(PAGE_MODULES) $(wildcard src/loyaltylab/template/*)
@@ -112,16 +137,21 @@ CATALOGUES := $(if $(LANGUAGE),$(wildcard src/loyaltylab/languages/$(LANGUAGE)/*
 # FORCE where a file of the dataset, or a folder of its files, is newer than $1 (names may hold
 # spaces). A file copied with its old date (cp -p, unzip) is told by when its entry changed.
 DERIVED := fetched validated quarantine audit linked results downloads .scratch .failed .checked .passed
-# Written by linkage and never removed: the key of persons' numbers, and who was forgotten.
-PRIVATE := private
+# Never removed: the key of persons' numbers and who was forgotten, written by linkage; the lock.
+PRIVATE := private .lock
 newer_raw = $(if $(shell find -L $(D) -mindepth 1 $(foreach made,$(DERIVED) $(PRIVATE),-path $(D)/$(made) -prune -o) \
 	\( -newer $1 -o -cnewer $1 \) -print 2>/dev/null | head -n 1),FORCE)
 # FORCE where the results $1 were deleted, or made anew by hand (in make lab), after notebook $2 ran.
 astray = $(shell if [ ! -e $1 ] || [ $1 -nt $2 ]; then echo FORCE; fi)
 
+# Of notebooks that are no more.
+GONE := $(filter-out $(foreach stem,$(STEMS),$(R)/$(stem).html $(R)/executed/$(stem).ipynb $(D)/results/$(stem).%), \
+	$(wildcard $(R)/[0-9]*.html $(R)/executed/[0-9]*.ipynb $(D)/results/[0-9]*))
+
 PAGES := $(patsubst $(R)/00_summary.html,$(R)/index.html,$(STEMS:%=$(R)/%.html))
 
-report: $(PAGES) $(R)/numbers.json $(R)/numbers.csv ## make reports/DATASET/index.html and what it links to
+report: $(PAGES) $(R)/numbers.json $(R)/numbers.csv $(R)/poster.svg ## make reports/DATASET/index.html and what it links to
+	@$(if $(GONE),rm -f $(GONE))
 	@echo "Open $(R)/index.html"
 
 pdf: $(R)/report.pdf ## make reports/DATASET/report.pdf of its pages; needs Chromium, Chrome or Edge
@@ -158,7 +188,6 @@ endif
 # What a database holds, make cannot see: `make report` reads it anew each time, FETCH=0 aside. The
 # file that stands for what came is written only where it differs, so that nothing else runs again
 # if it does not. (No table is named any more, but copies are there: these are removed.)
-HASH := \#
 FETCHED := $(if $(shell grep -Es '(://|\.(db|sqlite3?|duckdb))[^$(HASH)]*$(HASH)' $(D)/dataset.yml)$(wildcard \
 	$(D)/fetched),$(D)/fetched/tables.json)
 
@@ -192,6 +221,16 @@ $(call executed,05_satisfaction): $(call subject,04_lifetime_value)
 $(call executed,05_satisfaction): $(call subject,03b_segments)
 $(call executed,05_satisfaction): $(call subject,03c_acquisition)
 $(call executed,05_satisfaction): $(call executed,04_lifetime_value)
+# Ways to the first order stand beside what a customer costs, and what segments look at.
+$(call executed,06_journey): $(call subject,03b_segments)
+$(call executed,06_journey): $(call subject,03c_acquisition)
+# Whom to win is told by what customers brought, as value has it with all that it reads, and where they
+# are met by which page reads what.
+$(call executed,07_growth): $(call subject,04_lifetime_value)
+$(call executed,07_growth): $(call subject,03b_segments)
+$(call executed,07_growth): $(call subject,03c_acquisition)
+$(call executed,07_growth): $(call subject,04b_value)
+$(call executed,07_growth): $(call subject,01_validation)
 AFTER_LINKAGE := $(filter-out 00_% 01_% 02_%,$(STEMS))
 $(foreach stem,$(STEMS),$(eval $(call executed,$(stem)): $(call subject,$(stem))))
 $(foreach stem,$(filter-out 00_%,$(STEMS)),$(eval \
@@ -218,6 +257,14 @@ $(R)/numbers.json: $(call executed,$(filter-out 00_%,$(STEMS)))
 $(R)/numbers.csv: $(R)/numbers.json src/loyaltylab/summary/table.py
 	@$(PYTHON) -m loyaltylab table $< $@
 
+# The year on one page, of the numbers and of tables that these notebooks kept. The SVG is written
+# last and stands for both pictures; FORCE where the other one was deleted.
+DRAWN := 03_retention 03b_segments
+$(R)/poster.svg: $(R)/numbers.json $(call executed,$(DRAWN)) $(wildcard src/loyaltylab/poster/*.py) \
+		$(call subject,00_summary) $(HISTORY_MODULES) $(CATALOGUES) \
+		$(if $(wildcard $(R)/poster.png),,FORCE) | $(REPORT_READY)
+	@$(PYTHON) -m loyaltylab poster $< $(D) $(DRAWN:%=notebooks/%.ipynb) $@ $(R)/poster.png
+
 # A page names all pages: it is made again when a notebook comes or goes.
 $(R)/index.html: $(R)/executed/00_summary.ipynb $(PAGE_PARTS) notebooks | $(REPORT_READY)
 	@$(PYTHON) -m loyaltylab render $< $(D) $(NOTEBOOKS) $@
@@ -225,8 +272,10 @@ $(R)/index.html: $(R)/executed/00_summary.ipynb $(PAGE_PARTS) notebooks | $(REPO
 $(R)/%.html: $(R)/executed/%.ipynb $(PAGE_PARTS) notebooks | $(REPORT_READY)
 	@$(PYTHON) -m loyaltylab render $< $(D) $(NOTEBOOKS) $@
 
+compare: export FROM_REPORT = $(A)
+compare: export TO_REPORT = $(B)
 compare: | $(REPORT_READY) ## say what moved from report A to B: days such as A=2026-10-01, or paths
-	@$(PYTHON) -m loyaltylab compare $(D) "$(A)" "$(B)"
+	@$(PYTHON) -m loyaltylab compare $(D) "$$FROM_REPORT" "$$TO_REPORT"
 
 # ---- Work on the lab itself.
 
@@ -256,18 +305,23 @@ golden: $(REPORT_READY) $(DEMO) ## run the notebooks in place: their outputs bec
 	rm -rf .build/golden
 	$(PYTHON) -m loyaltylab golden $(IN_ORDER)
 
+lab: export LAB_NOTEBOOK = $(NOTEBOOK:.ipynb=).ipynb
 lab: $(LAB_READY) ## open the notebooks in JupyterLab, NOTEBOOK=03_retention that one
-	$(LAB_PYTHON) -m jupyter lab notebooks $(if $(NOTEBOOK),--LabApp.default_url="/lab/tree/$(NOTEBOOK:.ipynb=).ipynb")
+	$(LAB_PYTHON) -m jupyter lab notebooks $(if $(NOTEBOOK),--LabApp.default_url="/lab/tree/$$LAB_NOTEBOOK")
 
 spark: $(SPARK_READY) ## add Spark, for datasets whose engine it is; needs Java
 
 test-spark: $(TEST_READY) $(SPARK_READY) ## run all notebooks on Spark and on DuckDB: their numbers must agree; ten minutes
 	$(PYTHON) -m pytest tests/whole_spark.py
 
-lint: $(TEST_READY) ## style and types
+fuzz: $(TEST_READY) ## ten thousand hostile datasets, contracts and reports; goes on where it was ended
+	$(PYTHON) -m tests.trust_fuzz
+
+lint: $(TEST_READY) ## style, types, what is unsafe, dependencies that nothing needs
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
+	$(PYTHON) -m deptry src notebooks
 
 # SIZES="1e5 1e6" of how many orders; all of them, up to 1e8, take an hour and 20 GB of disk.
 bench: $(BENCH_READY) ## time what is claimed to be fast: reports/bench/index.html, and single parts
@@ -281,6 +335,8 @@ study: $(TEST_READY) ## count over simulated worlds how often intervals hold the
 	$(PYTHON) -m tests.study_renewals
 	$(PYTHON) -m tests.study_lifetime_value
 	$(PYTHON) -m tests.study_satisfaction
+	$(PYTHON) -m tests.study_offers
+	$(PYTHON) -m tests.study_gap
 
 # One resolution for every Python from 3.11 on and every system; groups agree with the report's lock.
 LOCK = $(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -294,10 +350,23 @@ lock: $(TEST_READY) ## resolve the dependencies of pyproject.toml again
 	$(LOCK) -c requirements-test.lock --group lab -o requirements-lab.lock
 	$(PYTHON) tests/conda.py > environment.yml
 
+# Neither dated nor drawn: the same lock gives the same bytes.
+sbom: $(TEST_READY) ## what a report is made with: reports/sbom.json (CycloneDX) and reports/licences.csv
+	$(PYTHON) -m tests.sbom reports
+
+# Each tries for minutes or hours to break a promise of SECURITY.md, and writes how often to tests/trust;
+# what all of them found goes to SECURITY.md and reports/trust/index.html.
+PROOFS := $(patsubst tests/%.py,%,$(wildcard tests/trust_*.py))
+trust: $(PROOFS) ## try to break what SECURITY.md promises; hours. One of them: make trust_injection
+	$(PYTHON) -m tests.proof
+.PHONY: $(PROOFS)
+$(PROOFS): trust_%: $(TEST_READY)
+	$(PYTHON) -m tests.$@
+
 # What earlier reports said cannot be made again: reports/*/history stays.
 # The shell, not make, lists the folders: make would take a name with a space for two.
 clean: ## remove everything that make made, but the environments and what earlier reports said
-	rm -rf .build
+	rm -rf .build reports/trust reports/sbom.json reports/licences.csv
 	for dataset in data/*/dataset.yml; do \
 		folder=$$(dirname "$$dataset"); \
 		report="reports/$$(basename "$$folder")"; \
@@ -313,3 +382,5 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 FORCE:
+
+endif

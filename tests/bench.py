@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from tests import apart, bench_page, company, contenders
+from tests.elsewhere import environment, project
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "reports" / "bench" / "results.json"
 SIZES = [10**5, 10**6, 10**7, 10**8]
 MEMORY_LIMIT = "4GB"  # of the engine
 STAGES = ("01_validation", "02_linkage", "03_retention", "04_lifetime_value")
-PARTS = ("Makefile", "environment.yml", "pyproject.toml", "requirements.lock", "notebooks", "src")
 
 # The same work: its name, the lab's script and that of each other package, up to how many orders it is
 # asked, and why not beyond.
@@ -128,38 +128,15 @@ def keep(found: Mapping[str, Any], **key: Any) -> None:
     part.replace(RESULTS)
 
 
-def project(folder: Path) -> Path:
-    """The project without its data in a folder of its own, with this environment."""
-    folder.mkdir(parents=True)
-    for part in PARTS:
-        if (ROOT / part).is_dir():
-            shutil.copytree(
-                ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__")
-            )
-        else:
-            shutil.copy2(ROOT / part, folder / part)
-    (folder / "data").mkdir()
-    python = folder / ".venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    # A link would not do: Python looks for its packages beside the name it was called by.
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    python.chmod(0o755)
-    time.sleep(0.01)
-    (folder / ".venv" / ".report-ready").touch()
-    return folder
-
-
 def make(folder: Path, *arguments: str, **variables: str) -> dict[str, float]:
     """seconds, processor and peak (of its largest process) of make there."""
-    ours = ("MAKE", "MFLAGS", "CONDA", "DATASET", "LOYALTYLAB")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     log = folder / "make.log"
     with log.open("wb") as told:
         began = time.monotonic()
         running = subprocess.Popen(
             ["make", *arguments],
             cwd=folder,
-            env=kept | {"PYTHONPATH": str(folder / "src")} | variables,
+            env=environment(folder) | variables,
             stdout=told,
             stderr=told,
         )

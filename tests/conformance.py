@@ -14,9 +14,21 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from loyaltylab import acquisition, dataset, engine, retention, segments, truth
+from loyaltylab import (
+    acquisition,
+    anonymity,
+    consent,
+    dataset,
+    engine,
+    influence,
+    retention,
+    segments,
+    truth,
+)  # fmt: skip
 from loyaltylab import lifetime_value as lv
 from loyaltylab.criteria import Criterion
+from loyaltylab.errors import UnanswerableError
+from loyaltylab.growth.profile import Coding, Profile
 from loyaltylab.lifetime_value.spend import GammaGamma
 from loyaltylab.schemas import TABLES
 from loyaltylab.value.terms import Terms
@@ -30,6 +42,16 @@ def module(name):
 
 
 payback = module("acquisition.payback")
+cross_sell, offer_evaluation, offer_findings, offers, price_bands = (
+    module(f"growth.{name}")
+    for name in ("cross_sell", "offer_evaluation", "offer_findings", "offers", "price_bands")
+)
+campaigns, growth_risk, risk_findings = (
+    module(f"growth.{name}") for name in ("campaigns", "risk", "risk_findings")
+)
+touchpoints, profile_people, profile_scores = (
+    module(f"growth.{name}") for name in ("matrix", "profile_people", "profile_scores")
+)
 boosting, clock, contest, covariates, lv_history, tracking = (
     module(f"lifetime_value.{name}")
     for name in ("boosting", "clock", "contest", "covariates", "history", "tracking")
@@ -47,6 +69,10 @@ base, change, churn, cohorts, loyalty, north_star, renewals = (
 risk, risk_evidence, silence, spread, survival, kinds = (
     module(f"retention.{name}")
     for name in ("risk", "risk_evidence", "silence", "spread", "survival", "traits")
+)
+carts, checked, converters, funnel, gap, paths, visited = (
+    module(f"journey.{name}")
+    for name in ("carts", "checks", "converters", "funnel", "gap", "paths", "visits")
 )
 drivers, invitations, landmark, money, scores = (
     module(f"satisfaction.{name}")
@@ -81,9 +107,25 @@ RULES = {
         {"and": [{"mean_gap_days": {"more_than": 30}}, {"acquired_through": {"missing": False}}]}
     ),
 }
+SHOWN = {"recent_days": 700, "minimum": 1, "without": ["ß"]}
+RECIPE = offers.Recipe(again=0.5, near=3.0, half_life=90.0)
 CLOCK = lv.Clock(UNTIL, tuple(1 + np.sin(np.arange(366)) / 2))
 MODEL = lv.BgNbd({"r": 0.7, "alpha": 9.0, "a": 0.8, "b": 4.0}, {}, {}, 0.0, 1)
 SPEND = GammaGamma({"p": 6.0, "q": 4.0, "v": 15.0}, {}, {}, 0.0, 1)
+FITTING = Profile(
+    cuts=[10.0, 50.0],
+    coding=Coding(
+        {"season": ["autumn", "spring"], "price_band": ["0", "1", "2"]},
+        {"season": np.array([0.4, 0.6]), "price_band": np.array([0.2, 0.3, 0.5])},
+    ),
+    mean=20.0,
+    penalty=0.1,
+    intercept=-0.1,
+    weights=np.array([0.3, -0.2, -0.4, 0.1, 0.5]),
+    effects=pd.DataFrame(),
+    reference=np.linspace(-1, 1, 50),
+    customers=50,
+)
 CLUSTERING = segments.Clustering(
     centres=pd.DataFrame(
         {"recency": [0.5, -0.5], "frequency": [1, -1], "basket": [-1, 1], "gap": [0, 0.2]},
@@ -102,6 +144,13 @@ CLUSTERING = segments.Clustering(
 JUDGE = SimpleNamespace(
     model=SimpleNamespace(judged=lambda texts: pd.DataFrame({"chance": texts.str.len()}))
 )
+
+
+def counted(w, kind):
+    """Pairs of categories, their rows in an order of their own."""
+    told = vars(cross_sell.count_pairs(w.con, w.sold, kind))
+    told = {name: table for name, table in told.items() if name != "kind"}
+    return {n: t.sort_values(list(t.columns), ignore_index=True) for n, t in told.items()}
 
 
 def raw(orders):
@@ -139,6 +188,15 @@ MADE = {
     "summed": lambda w: retention.totals(w.purchases, since=SINCE, until=UNTIL),
     "halves": lambda w: change.compared(w.purchases, months=6, until=UNTIL),
     "traited": lambda w: traits.traits(w.firsts, lines=w.order_lines, persons=w.persons),
+    "opened_with": lambda w: profile_people.opening(w.orders, w.firsts),
+    "profiled": lambda w: profiled(w),
+    "sold": lambda w: offers.bought(w.orders, w.order_lines, until=UNTIL),
+    "shown": lambda w: offers.catalogue(w.con, w.sold, until=UNTIL, **SHOWN),
+    "alike": lambda w: offers.neighbours(w.con, w.sold, w.shown, until=UNTIL),
+    "likely": lambda w: offers.candidates(
+        w.sold, w.shown, w.alike, w.sold.select("person_id").distinct(), until=UNTIL, half_life=90
+    ),
+    "band_moved": lambda w: price_bands.band_moves(w.con, w.sold),
     "by_trait": lambda w: w.purchases.left_join(
         w.persons.select("person_id", kind="acquired_through"), "person_id"
     ).drop("person_id_right"),
@@ -151,13 +209,61 @@ MADE = {
     "worth": lambda w: breakdown.described(
         w.con, w.summarised, w.gained, w.purchases, w.won, until=UNTIL
     ),
+    "named": lambda w: w.tables["customers"].join(
+        w.records.select("source", "record_id", "person_id"), ["source", "record_id"]
+    ),
+    "featured": lambda w: growth_risk.features(w.orders, lines=w.order_lines, customers=w.named),
+    "outlying": lambda w: growth_risk.scored(w.featured),
+    "chosen": lambda w: campaigns.chosen(w.campaigns, w.purchases),
     "raw": lambda w: raw(w.tables["orders"]),
     # Without hashes, of which each engine has its own.
     "compared": lambda w: fields.fields(w.con, w.customers).drop("mark"),
     "pairs_found": lambda w: blocking.pairs(blocking.keyed(w.con, w.compared), BLOCKING, most=20),
     "signed_in": lambda w: devices.sign_ins(w.visits, w.records),
     "owned": lambda w: devices.owners(w.signed_in, 0.1),
+    "way": lambda w: counted_up(
+        visited.owned(visited.coded(w.visits).rows, w.records, w.owned, w.firsts, until=UNTIL),
+        "visitor",
+        "machine",
+    ),
+    "ways": lambda w: visited.placed(w.con, w.way),
 }
+
+
+def counted_up(rows, *columns):
+    """rows whose hashes, of which each engine has its own, are numbers in their order."""
+    ranks = {name: ibis.dense_rank().over(order_by=rows[name]) for name in columns}
+    return rows.mutate(**ranks)
+
+
+# What gives every visitor the same chance.
+EVEN = SimpleNamespace(of=lambda groups: np.full(len(groups), 0.5))
+
+
+def followed(w):
+    """What came within sixty days after the first."""
+    rates = {"cancelled": "cancelled", "margin": 0.3, "returned": 0.1}
+    return profile_people.followed(w.orders, w.opened_with, days=60, until=UNTIL, rates=rates)
+
+
+def profiled(w):
+    """Who the profile is made of."""
+    return profile_people.people(
+        w.con,
+        w.opened_with,
+        told=profile_people.said(w.opened_with, w.customers, w.records, profile_people.OF_RECORDS),
+        lines=w.order_lines,
+        visits=w.visits.join(w.records.select(*_RECORD, "person_id"), _RECORD),
+        gains=followed(w),
+        days=60,
+        until=UNTIL,
+    )
+
+
+def touched(w, table):
+    """What a table's touchpoints hold."""
+    known = touchpoints.who_is_known(w.tables["orders"], w.customers, w.records)[""]
+    return touchpoints.touchpoint(w.tables[table], table, w.records, known, until=UNTIL)
 
 
 def leaving():
@@ -190,9 +296,23 @@ def in_lines(path):
     return path.read_text("utf-8").split("\n")
 
 
+def refusal(asked):
+    """What is said where it cannot be answered; of no rows, nothing is."""
+    try:
+        asked()
+    except UnanswerableError as error:
+        return str(error)
+    return ""
+
+
 def a_file(w, name):
     """A place to write to."""
     return w.lab.folder / "written" / w.con.name / name
+
+
+def numbered(w):
+    """The orders, with their persons' numbers."""
+    return w.orders.join(w.persons.select("person_id", "person_index"), "person_id")
 
 
 def days(w):
@@ -228,6 +348,10 @@ def before(w):
 
 
 CASES = {
+    # ---- anonymity
+    "anonymity.in_line": lambda w: anonymity.in_line(
+        w.orders.select("order_id", "amount"), ["amount"], "order_id", k=5
+    ),
     # ---- acquisition
     "acquisition.costs.analysed_share": lambda w: acquisition.analysed_share(
         w.tables["orders"], w.records
@@ -248,6 +372,8 @@ CASES = {
     "acquisition.payback.gains without a rate": lambda w: payback.gains(
         w.orders, w.won, until=UNTIL, months=2, rate=math.nan
     ),
+    # ---- influence
+    "influence.of_amounts": lambda w: vars(influence.of_amounts(w.summed)),
     # ---- dataset
     "dataset.Lab.table": lambda w: w.lab.table("customers"),
     "dataset.Lab.orders": lambda w: w.lab.orders(),
@@ -257,6 +383,7 @@ CASES = {
     "dataset.Lab.records": lambda w: w.lab.records(),
     "dataset.Lab.persons": lambda w: w.lab.persons(),
     "dataset.Lab.pairs": lambda w: w.lab.pairs(),
+    "dataset.Lab.devices": lambda w: w.lab.devices(),
     "dataset.record_key": lambda w: w.customers.select(key=dataset.record_key(w.customers)),
     # ---- engine
     "engine.count_distinct": lambda w: engine.count_distinct(
@@ -264,8 +391,11 @@ CASES = {
     ),
     "engine.lot": lambda w: words(w).mutate(lot=lambda t: engine.lot(t["text"], seed=3)),
     "engine.lowercase": lambda w: words(w).mutate(small=lambda t: engine.lowercase(t["text"])),
+    "engine.place_among": lambda w: words(w).mutate(
+        at=lambda t: engine.place_among(w.con, ["a", "B", "ß", ""], t["text"])
+    ),
     "engine.whole_seconds": lambda w: w.tickets.select(
-        "ticket_id", seconds=engine.whole_seconds(w.tickets["opened_at"])
+        "ticket_id", seconds=engine.whole_seconds(w.con, w.tickets["opened_at"])
     ),
     "engine.keep": lambda w: engine.keep(w.con, w.customers, "kept"),
     "engine.mark_repeated": lambda w: engine.mark_repeated(
@@ -280,9 +410,125 @@ CASES = {
     "engine.hashed": lambda w: shared(
         w.customers.select(record="record_id", key=engine.hashed(w.con, w.customers["city"]))
     ),
+    "engine.at_second": lambda w: w.way.select(
+        "moment", at=engine.at_second(w.con, w.way["moment"] - 2_000_000_000)
+    ),
     "engine.without_accents": lambda w: words(w).mutate(
         plain=lambda t: engine.without_accents(w.con, t["text"])
     ),
+    # ---- journey
+    "journey.visits.none_there": lambda w: visited.none_there(w.visits, until=UNTIL),
+    "journey.visits.owned": lambda w: visited.owned(
+        visited.coded(w.visits).rows, w.records, w.owned, w.firsts, until=UNTIL
+    ).drop("visitor", "machine"),
+    "journey.visits.analysed_share": lambda w: visited.analysed_share(w.visits, w.records, w.owned),
+    "journey.visits.coded": lambda w: visited.coded(w.visits),
+    # Each engine has its own numbers: how many there are.
+    "journey.visits.numbered": lambda w: w.records.agg(
+        n=visited.numbered(w.con, w.records).nunique()
+    ),
+    "journey.visits.placed": lambda w: visited.placed(w.con, w.way),
+    "journey.visits.counted": lambda w: visited.counted(
+        w.ways, ["deal", "known", "channel", "stage"], visits=w.ways.count()
+    ),
+    "journey.visits.dealt": lambda w: w.way.select("moment", deal=visited.dealt(w.way["moment"])),
+    "journey.funnel.cells": lambda w: funnel.cells(w.ways),
+    "journey.funnel.months": lambda w: funnel.months(w.ways),
+    "journey.funnel.durations": lambda w: funnel.durations(w.ways),
+    "journey.funnel.waits": lambda w: funnel.waits(w.ways),
+    "journey.paths.touches": lambda w: paths.touches(w.ways),
+    "journey.paths.lengths": lambda w: paths.lengths(w.ways),
+    "journey.paths.frequent": lambda w: paths.frequent(
+        w.ways, visited.coded(w.visits).names["channel"], analysed=0.8, minimum=1, top=9
+    ),
+    "journey.carts.left": lambda w: carts.left(w.way, until=UNTIL, days=14),
+    "journey.gap.looks": lambda w: gap.looks(w.ways, visited.coded(w.visits).names["interest"]),
+    # Of no visitor: each engine has its own hash of a person.
+    "journey.gap.buys": lambda w: gap.buys(
+        w.ways.filter(~w.ways["known"]), w.orders, w.order_lines, since=SINCE, until=UNTIL
+    ),
+    "journey.gap.segment_of": lambda w: gap.segment_of(
+        w.persons.select("person_id", segment="country")
+    ).drop("visitor"),
+    "journey.converters.open_visitors": lambda w: converters.open_visitors(
+        w.way, at=CUTOFF, ahead=60
+    ),
+    "journey.converters.alike": lambda w: converters.alike(w.way, at=CUTOFF, ahead=60),
+    "journey.converters.write_list": lambda w: [
+        converters.write_list(EVEN, w.way, w.persons, a_file(w, "likely.csv"), at=UNTIL, top=20),
+        in_lines(a_file(w, "likely.csv")),
+    ],
+    "journey.checks.truly": lambda w: checked.truly(
+        visited.coded(w.visits).rows,
+        w.visits.select("visit_id", person="device").distinct(),
+        until=UNTIL,
+    ).drop("visitor", "machine"),
+    "journey.checks.recounted": lambda w: checked.recounted(
+        w.con, w.way, visited.coded(w.visits).names["channel"], minimum=1, draws=20, seed=1
+    ),
+    # ---- consent
+    "consent.reachable": lambda w: [*consent.reachable(w.persons).items()],
+    # ---- growth
+    "growth.matrix.touchpoint": lambda w: touched(w, "tickets"),
+    "growth.matrix.touchpoint of visits": lambda w: touched(w, "visits"),
+    "growth.matrix.touchpoint of feedback": lambda w: touched(w, "feedback"),
+    "growth.matrix.who_is_known": lambda w: touchpoints.who_is_known(
+        w.tables["orders"], w.customers, w.records
+    ),
+    "growth.profile_people.opening": lambda w: profile_people.opening(w.orders, w.firsts),
+    "growth.profile_people.said": lambda w: profile_people.said(
+        w.opened_with, w.customers, w.records, profile_people.OF_RECORDS
+    ),
+    "growth.profile_people.said and protected": lambda w: profile_people.said(
+        w.opened_with, w.customers, w.records, ["city"], protected=["registered_at"]
+    ),
+    "growth.profile_people.followed": lambda w: followed(w),
+    "growth.profile_people.people": lambda w: profiled(w),
+    "growth.profile_people.learned_from": lambda w: profile_people.learned_from(
+        w.profiled, seed=1, most=20
+    ),
+    "growth.profile_scores.scored": lambda w: profile_scores.scored(w.con, w.profiled, FITTING),
+    "growth.profile_scores.by_group": lambda w: profile_scores.by_group(
+        scores := profile_scores.scored(w.con, w.profiled, FITTING), scores["season"], minimum=5
+    ),
+    "growth.profile_scores.write_scores": lambda w: [
+        profile_scores.write_scores(
+            w.con,
+            profile_scores.scored(w.con, w.profiled, FITTING),
+            w.persons,
+            a_file(w, "fit_score.csv"),
+            minimum=5,
+        ),
+        in_lines(a_file(w, "fit_score.csv")),
+    ],
+    "growth.cross_sell.count_pairs": lambda w: counted(w, cross_sell.SAME),
+    "growth.cross_sell.count_pairs of the next": lambda w: counted(w, cross_sell.NEXT),
+    "growth.cross_sell.cross_rules": lambda w: cross_sell.cross_rules(w.con, w.sold, minimum=1),
+    "growth.offer_evaluation.judged": lambda w: offer_evaluation.judged(
+        w.con, w.sold, cutoff=CUTOFF, days=120, half_lives=[90.0], persons=50, **SHOWN
+    ),
+    "growth.offer_findings.save_offers": lambda w: [
+        offer_findings.save_offers(
+            w.con, w.sold, w.persons, RECIPE, a_file(w, "offers"), until=UNTIL, **SHOWN
+        ),
+        in_lines(a_file(w, "offers") / "offers.csv"),
+    ],
+    "growth.offers.bought": lambda w: offers.bought(w.orders, w.order_lines, until=UNTIL),
+    "growth.offers.candidates": lambda w: offers.candidates(
+        w.sold, w.shown, w.alike, w.sold.select("person_id").distinct(), until=UNTIL, half_life=90
+    ),
+    "growth.offers.catalogue": lambda w: offers.catalogue(w.con, w.sold, until=UNTIL, **SHOWN),
+    "growth.offers.neighbours": lambda w: offers.neighbours(w.con, w.sold, w.shown, until=UNTIL),
+    "growth.offers.offered": lambda w: offers.offered(w.likely, RECIPE, w.sold, w.shown),
+    "growth.price_bands.band_moves": lambda w: price_bands.band_moves(w.con, w.sold),
+    "growth.price_bands.banded": lambda w: price_bands.banded(
+        w.sold.group_by("price", "category").agg(n=lambda t: t.count()), 3, by="category"
+    ),
+    "growth.price_bands.climbs": lambda w: price_bands.climbs(w.band_moved, minimum=1),
+    "growth.price_bands.climbs by category": lambda w: price_bands.climbs(
+        w.band_moved, "category", minimum=1
+    ),
+    "growth.price_bands.transitions": lambda w: price_bands.transitions(w.band_moved, minimum=1),
     # ---- lifetime_value
     "lifetime_value.boosting.features": lambda w: boosting.features(
         w.purchases, until=UNTIL, traits=w.traited
@@ -358,7 +604,7 @@ CASES = {
         erasure.to_erase(w.erasures, w.records, certain=0.8)
     ),
     "linkage.erasure.remember": lambda w: [
-        erasure.remember(a_file(w, "stones.csv"), b"key", w.erasures),
+        erasure.remember(a_file(w, "stones.csv"), erasure.Keys(b"key"), w.erasures),
         in_lines(a_file(w, "stones.csv")),
     ],
     "linkage.evidence.frequencies": lambda w: evidence.frequencies(w.con, w.compared),
@@ -412,8 +658,8 @@ CASES = {
     "timelines.timelines": lambda w: timelines.timelines(
         timelines.with_margin(w.orders), until=UNTIL
     ),
-    "timelines.by_person": lambda w: timelines.by_person(w.orders, until=UNTIL),
-    "timelines.first_orders": lambda w: timelines.first_orders(w.orders, w.purchases),
+    "timelines.by_person": lambda w: timelines.by_person(numbered(w), w.persons, until=UNTIL),
+    "timelines.first_orders": lambda w: timelines.first_orders(numbered(w), w.purchases),
     "traits.traits": lambda w: traits.traits(w.firsts, lines=w.order_lines, persons=w.persons),
     # ---- retention
     "retention.base.repeat_share": lambda w: base.repeat_share(w.summed),
@@ -637,6 +883,26 @@ CASES = {
     "validation.snapshot.size_class": lambda w: w.tables["orders"].select(
         "amount", size=snapshot.size_class(w.tables["orders"]["amount"])
     ),
+    # ---- growth
+    "growth.risk.features": lambda w: growth_risk.features(
+        w.orders, lines=w.order_lines, customers=w.named
+    ),
+    "growth.risk.features of orders alone": lambda w: growth_risk.features(w.orders),
+    "growth.risk.scored": lambda w: growth_risk.scored(w.featured),
+    "growth.risk.suspects": lambda w: growth_risk.suspects(w.outlying, alarm=1.0),
+    "growth.risk_findings.available": lambda w: risk_findings.available(w.featured),
+    "growth.risk_findings.by_signal": lambda w: risk_findings.by_signal(
+        growth_risk.suspects(w.outlying, alarm=1.0), [*growth_risk.SIGNALS], minimum=2
+    ),
+    "growth.risk_findings.write_review": lambda w: (
+        risk_findings.write_review(
+            growth_risk.suspects(w.outlying, alarm=1.0), a_file(w, "review.csv"), top=9, alarm=1.0
+        ),
+        in_lines(a_file(w, "review.csv")),
+    ),
+    "growth.campaigns.chosen": lambda w: campaigns.chosen(w.campaigns, w.purchases),
+    "growth.campaigns.arms": lambda w: campaigns.arms(w.chosen),
+    "growth.campaigns.usual_rates": lambda w: campaigns.usual_rates(w.purchases, until=UNTIL),
     # ---- value
     "value.breakdown.channels": lambda w: breakdown.channels(
         w.orders, w.persons, None, until=UNTIL
@@ -654,6 +920,11 @@ CASES = {
     "value.earned.earned": lambda w: earned.earned(
         w.orders, until=UNTIL, cancelled=" Cancelled", margin=1 / 3, returned=0.1
     ),
+    "value.earned.within_money": lambda w: refusal(
+        lambda: earned.within_money(
+            w.orders.mutate(amount=w.orders["amount"].cast("float64") * 1e16), ["amount"]
+        )
+    ),
     "value.earned.mean_earned": lambda w: vars(earned.mean_earned(w.worth, "gain")),
     "value.promised.promised": lambda w: promised.promised(
         truth.table(w.lab, "people"),
@@ -669,6 +940,7 @@ SMALLER = ("gained", "worth")
 MONEY = [
     "acquisition.costs.costs",
     "acquisition.payback.margin_rate",
+    "influence.of_amounts",
     "lifetime_value.boosting.features",
     "lifetime_value.history.summarise",
     "lifetime_value.history.tally",
@@ -701,9 +973,16 @@ _RAW = "raw files are read in this process, whatever engine works on what comes 
 _LINKED = "records are linked in this process, whatever engine works on who is who"
 _OF_COUNTS = "its rows are those of functions above; what is more is fitted to them in this process"
 _ENGINE = "it is a part of the engine, and every case goes by it"
+_TRIED = "it asks growth.risk, whose functions are asked above, of a simulated company"
 # What runs on DuckDB alone, or asks no rows itself: function → why.
 DUCKDB_ONLY = (
     dict.fromkeys(
+        [
+            "growth.risk_trial.against_truth",
+        ],
+        _TRIED,
+    )
+    | dict.fromkeys(
         [
             "engine.parse_number",
             "engine.parse_timestamp",
@@ -726,6 +1005,7 @@ DUCKDB_ONLY = (
             "validation.tables.Checked.audited",
             "validation.tables.Checked.labels",
             "validation.tables.Checked.quarantined",
+            "validation.tables.Checked.refusals",
             "validation.tables.Checked.refused",
             "validation.tables.check",
             "validation.tables.typed",
@@ -764,6 +1044,7 @@ DUCKDB_ONLY = (
     )
     | dict.fromkeys(
         [
+            "growth.offer_evaluation.try_offers",
             "lifetime_value.contest.challenger",
             "lifetime_value.seasons.find_season",
             "value.trial.trial",

@@ -14,6 +14,7 @@ from tests.shop import Shop
 LONGEST = (
     "test_make",
     "test_browser",
+    "test_injection",
     "test_resolution",
     "test_malformed",
     "test_erasure",
@@ -81,3 +82,24 @@ def either(request, tmp_path_factory):
     if request.param == "spark":
         return request.getfixturevalue("spark")
     return engine.connect(engine.Engine(), spill=tmp_path_factory.mktemp("spill"))
+
+
+@pytest.fixture(scope="module")
+def machines():
+    """A Spark of its own: one master, two workers."""
+    if why := lacks(engine.Engine(spark="local[1]").spark):
+        pytest.skip(why)
+    from tests.spark_cluster import cluster  # which two files of tests need
+
+    with cluster() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def orders(tmp_path_factory):
+    """Orders in a file, as `spark_rows` asks about them."""
+    from tests import spark_rows
+
+    path = tmp_path_factory.mktemp("rows") / "orders.parquet"
+    spark_rows.write_orders(path)
+    return path

@@ -17,7 +17,17 @@ TERMINAL = {
     *("__main__", "contract", "dataset", "engine", "errors", "execution", "files", "headers"),
     *("history", "inspection", "locations", "onboarding", "provenance", "records", "simulation"),
     *("sources", "wording", "workbooks", "world", "addresses", "databases", "failure", "fetching"),
-    *("pdf", "progress", "shortage", "warm", "stub", "collecting", "spark", "spark_backend"),
+    *(
+        "pdf",
+        "progress",
+        "shortage",
+        "warm",
+        "stub",
+        "collecting",
+        "spark",
+        "spark_backend",
+        "alone",
+    ),
     # Beside errors they have the reasons of rules, which are worded in `reasons`.
     *("validation/declared", "validation/rules", "validation/tables"),
 }

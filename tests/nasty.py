@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from loyaltylab import contract, engine, schemas
 from loyaltylab.dataset import Lab
-from loyaltylab.linkage import persons
+from loyaltylab.linkage import devices, persons
 from loyaltylab.timelines import by_person, first_orders
 
 UNTIL = dt.date(2024, 2, 29)
@@ -72,7 +72,7 @@ class Rows:
     """Rows drawn from what is nasty; the same for one seed."""
 
     def __init__(self, seed, amounts):
-        self.random, self.amounts = random.Random(seed), amounts
+        self.random, self.seed, self.amounts = random.Random(seed), seed, amounts
         texts = iter(TEXTS)
         self.records = [
             (source, next(texts)) for source, _ in zip(itertools.cycle(SOURCES), range(55))
@@ -105,8 +105,12 @@ class Rows:
         found = time + dt.timedelta(seconds=seconds)
         return found if found.year < 2100 else time
 
+    def besides(self):
+        """Draws for columns that came later, so that they move no other."""
+        return Rows(f"besides {self.seed}", self.amounts)
+
     def orders(self):
-        rows = []
+        rows, others = [], self.besides()
         for i in range(420):
             source, record_id = self.records[min(self.random.randrange(80), 54)]
             amount = self.one_of(self.amounts)
@@ -123,6 +127,7 @@ class Rows:
                 "returned_amount": self.one_of(
                     [Decimal(0), abs(amount), exact(abs(amount) / 3)], 0.5
                 ),
+                "voucher": others.one_of([*TEXTS[:8], "WELCOME", "welcome ", ""], 0.5),
             }
             if rows and i % 5 == 0:  # the same moment, perhaps the same amount
                 row |= {n: rows[-1][n] for n in ("source", "record_id", "ordered_at")}
@@ -158,6 +163,7 @@ class Rows:
             "İ@x.example",
             "",
         ]
+        others = self.besides()
         return [
             {
                 "source": source,
@@ -176,6 +182,10 @@ class Rows:
                 "country": self.one_of(["DE", "de", "NO", "İ"], 0.2),
                 "registered_at": self.at(0.3),
                 "acquired_through": self.one_of(CHANNELS),
+                "customer_type": others.one_of(["private", "business", "Business", "İ"], 0.3),
+                "referred_by": others.one_of(
+                    [record_id, *(at for of, at in self.records[:50] if of == source)], 0.6
+                ),
                 "loyalty_member": self.one_of([True, False], 0.3),
                 "consent_analytics": self.one_of([True, True, False], 0.3),
                 "consent_marketing": self.one_of([True, False], 0.3),
@@ -229,7 +239,7 @@ class Rows:
         return rows
 
     def visits(self):
-        rows = []
+        rows, others = [], self.besides()
         for i in range(240):
             of = self.of_record()
             rows.append({
@@ -241,6 +251,9 @@ class Rows:
                 "seconds": self.one_of([0.0, 0.1, 1e9], 0.2),
                 "stage": self.one_of(["view", "cart", "checkout", "purchase"], 0.2),
                 "interest": self.one_of(TEXTS[:6], 0.2),
+                "channel": others.one_of(CHANNELS),
+                "device": others.one_of(["phone", "Phone", "ü", ""], 0.2),
+                "cart_value": others.one_of([Decimal(0), Decimal("0.0001"), Decimal(40)], 0.6),
             })  # fmt: skip
         # Two who signed in on one device as often, as surely, and at the same moment.
         for i in (1, 2):
@@ -257,6 +270,29 @@ class Rows:
                 | self.of_record()
                 | {"began_at": began, "ended_at": self.after(began, 0.4)}
             )
+        return rows
+
+    def campaigns(self):
+        others, known = self.besides(), [*self.records, ("shop", "nobody's")]
+        rows = []
+        for name, start in (
+            ("a", TIMES[8]),
+            ("A", TIMES[20]),
+            ("ü", TIMES[-3]),
+            ("all", TIMES[12]),
+        ):
+            for i, (source, record_id) in enumerate(known):
+                treated = name == "all" or others.random.random() < 0.5
+                rows.append({
+                    "campaign_id": name,
+                    "source": source,
+                    "record_id": record_id,
+                    "arm": "treated" if treated else "holdout",
+                    "started_at": start,
+                    "ended_at": None if i % 3 else others.after(start),
+                    "channel": others.one_of(CHANNELS),
+                    "cost": others.one_of([Decimal(0), Decimal("0.0001"), Decimal("2.5")], 0.3),
+                })  # fmt: skip
         return rows
 
     def spend(self):
@@ -333,7 +369,7 @@ class Rows:
         ]
 
 
-OF_PERSONS = ("orders", "surveys", "tickets")
+OF_PERSONS = ("orders", "surveys", "tickets", "campaigns")
 _WHO = {"source": "string", "record_id": "string"}
 _TYPES = {
     "who": _WHO | {"person_id": "string", "confidence": "float64", "analysed": "boolean"},
@@ -369,6 +405,8 @@ def write(folder, *, seed=0, amounts=AMOUNTS):
     written(kept("people", _TYPES["people"]), "truth", "people.parquet")
     written(kept("truly", _TYPES["truly"]), "truth", "records.parquet")
     # As linkage makes them of the others.
+    signed = devices.sign_ins(of["visits"], who.drop("analysed"))
+    written(devices.owners(signed, 0.1), "linked", "devices.parquet")
     used = (
         of["orders"].group_by("source", "record_id").agg(used_at=of["orders"]["ordered_at"].max())
     )
@@ -379,8 +417,8 @@ def write(folder, *, seed=0, amounts=AMOUNTS):
         golden.select("person_id", "person_index"), "person_id"
     )
     orders = of["orders"].join(known.drop("confidence", "analysed"), ["source", "record_id"])
-    bought = written(by_person(orders, until=UNTIL), "linked", "purchases.parquet")
-    written(first_orders(orders, bought).order_by("person_id"), "linked", "first_orders.parquet")
+    bought = written(by_person(orders, golden, until=UNTIL), "linked", "purchases.parquet")
+    written(first_orders(orders, bought), "linked", "first_orders.parquet")
     for name in OF_PERSONS:
         rows = of[name].join(known.select(*_WHO, "person_id"), list(_WHO))
         written(rows, "of_persons", f"{name}.parquet")

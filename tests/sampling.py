@@ -30,6 +30,10 @@ OFF = RATES | {
     "holiday_dropout_ratio": 1,
     "holiday_purchases": 1,
     "regular_share": 0,
+    "business_share": 0,
+    "campaigns": 0,
+    "abuse_share": 0,
+    "extreme_share": 0,
 }
 NO_ERRORS = dict.fromkeys(
     ("missing_rate", "typo_rate", "swap_rate", "nickname_rate", "transcription_rate"), 0

@@ -186,3 +186,16 @@ def test_figures_show_the_tables():
     assert retention.base_finding(table, share=share).startswith(
         "## 67% of revenue is repeat business"
     )
+
+
+def test_revenue_by_month_by_hand_without_months_of_too_few():
+    flows = retention.flows(purchases_of(BY_HAND), period="month", until=UNTIL)
+    found = retention.monthly_revenue(flows, until=UNTIL, minimum=2).set_index("month")
+    assert list(found.index.strftime("%y-%m")) == [
+        *("23-11", "23-12", "24-01", "24-02", "24-03", "24-04", "24-05")
+    ]
+    # Nobody bought in the months of 0; in those that are missing one did.
+    missing = math.nan
+    np.testing.assert_array_equal(found["revenue"], [missing, 0, 0, 0, 27, missing, missing])
+    np.testing.assert_array_equal(found["customers"], [missing, 0, 0, 0, 2, missing, missing])
+    assert found["complete"].tolist() == [True] * 6 + [False]

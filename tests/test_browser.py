@@ -21,15 +21,7 @@ axe = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
 )
 
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+harm = pytest.importorskip("tests.harm")
 REPORTS = Path(__file__).parents[1] / "reports"
 WIDTHS = [1280, 360]
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"]
@@ -106,7 +98,7 @@ def tab() -> Iterator:
     except LabError as error:
         pytest.skip(str(error))
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program, args=QUIET)
+        browser = driver.chromium.launch(executable_path=program, args=harm.QUIET)
         yield browser.new_page()
         browser.close()
 

@@ -231,8 +231,12 @@ ORDERS = ibis.memtable(
         columns=["person_id", "source", "order_id", "ordered_at", "channel"],
     ).astype({"ordered_at": "datetime64[us]"})
 )
-NUMBERED = ORDERS.mutate(person_index=ORDERS["person_id"].length())
-FIRSTS = first_orders(NUMBERED, timelines(purchase_days(ORDERS.mutate(amount=ibis.literal(1)))))
+NUMBERED = ORDERS.mutate(person_index=ORDERS["person_id"].cases(("ann", 7), ("bo", 8), else_=9))
+PEOPLE = NUMBERED.select("person_id", "person_index").distinct()
+FIRSTS = first_orders(
+    NUMBERED,
+    timelines(purchase_days(ORDERS.mutate(amount=ibis.literal(1)))).join(PEOPLE, "person_id"),
+)
 LINES = ibis.memtable(
     pd.DataFrame(
         [

@@ -4,16 +4,17 @@ import datetime as dt
 
 import pytest
 
-from loyaltylab import contract
+from loyaltylab import contract, schemas
 from loyaltylab.contract import DuckDB, Engine, Spark
 from loyaltylab.errors import LabError
 
 TOP = (
     "title, description, simulated, language, currency, observed_until, engine, simulation, tables, "
-    "rules, thresholds, segments, minimum_cell, parameters"
+    "rules, thresholds, protected, segments, minimum_cell, keep, parameters"
 )
 TABLES = (
-    "orders, order_lines, customers, surveys, tickets, visits, contracts, spend, feedback, erasures"
+    "orders, order_lines, customers, surveys, tickets, visits, contracts, campaigns, spend, feedback, "
+    "erasures"
 )
 OF_FILE = (
     "path, format, source, delimiter, quote, names, widths, encoding, decimal, thousands, "
@@ -24,6 +25,11 @@ OF_RULE = (
 )
 ORDERS = "dataset.yml under tables.orders: "
 AMOUNT = "dataset.yml under rules.orders.amount: "
+PROTECTED = (
+    "dataset.yml: protected is {}; expected columns of customers: given_name, family_name, email, "
+    "phone, birth_date, street, postcode, city, country, registered_at, acquired_through, "
+    "customer_type, referred_by, loyalty_member, consent_analytics, consent_marketing."
+)
 
 
 def yml(file="", more="", *, title="Shop", currency="EUR"):
@@ -131,6 +137,14 @@ def test_thresholds(tmp_path):
     assert (told.put_aside, told.score) == (None, 0.9)
 
 
+def test_what_may_be_protected(tmp_path):
+    assert load(tmp_path, yml()).protected == []
+    told = load(tmp_path, yml(more="protected: [birth_date, country]"))
+    assert told.protected == ["birth_date", "country"]
+    every = ["source", "record_id", *contract.PROTECTABLE]
+    assert every == list(schemas.column_types("customers"))
+
+
 def test_a_file_has_an_owner_and_a_country(tmp_path):
     (file,) = load(tmp_path, yml("owner: Shop team, country: DE")).tables["orders"]
     assert (file.owner, file.country) == ("Shop team", "DE")
@@ -154,7 +168,8 @@ def test_observed_until(tmp_path, given):
             yml(more="zzz: 1"),
             f'dataset.yml: unknown key "zzz"; expected one of {TOP}. Remove it.',
         ),
-        (yml(more="5: 1"), f'dataset.yml: unknown key "5"; expected one of {TOP}. Remove it.'),
+        (yml(more="5: 1"), 'dataset.yml: key "5" is no text. Put it in quotes.'),
+        (yml(more="'5': 1"), f'dataset.yml: unknown key "5"; expected one of {TOP}. Remove it.'),
         (
             yml("sorce: b"),
             f'{ORDERS}unknown key "sorce"; expected one of {OF_FILE}. Did you mean "source"?',
@@ -377,6 +392,14 @@ def test_observed_until(tmp_path, given):
             for key in ("required", "unique")
         ),
         (ruled("at_least: 5"), f"{AMOUNT}at_least is 5; expected a text; put it in quotes."),
+        # What is protected.
+        (yml(more="protected: [birthdate]"), PROTECTED.format("['birthdate']")),
+        (yml(more="protected: [source]"), PROTECTED.format("['source']")),
+        (yml(more="protected: country"), "dataset.yml: protected is 'country'; expected a list."),
+        (
+            yml(more="protected: [5]"),
+            "dataset.yml under protected: 1 is 5; expected a text; put it in quotes.",
+        ),
         # Thresholds.
         (
             yml(more="thresholds: {scroe: 1}"),

@@ -319,8 +319,8 @@ ORDERS_OF_A = "orders: raw/shop.db#orders: "
         ),
         (
             "raw/folder.db#orders",
-            "raw/folder.db#orders: expected a database file to read, found none (Is a directory). "
-            "Correct path in dataset.yml, or its permissions.",
+            "raw/folder.db#orders: expected a database file, found a folder, a device or a pipe. "
+            "Correct path in dataset.yml.",
         ),
     ],
 )

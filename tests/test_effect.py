@@ -1,5 +1,6 @@
 """What a step of a score goes with: against statsmodels, by hand, and where the truth is planted."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -224,8 +225,24 @@ def test_too_few_answers_and_answers_that_settle_it_are_refused():
     same = frame.assign(score=3.0, wait=9.0)
     with pytest.raises(UnanswerableError, match="one score alone"):
         plain(same)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the mean of nothing
+        with pytest.raises(UnanswerableError, match="one score alone"):
+            plain(same.head(0))
     with pytest.raises(UnanswerableError, match="one score alone"):
         evidence.hazard(same)
+    # Two kinds of customers, and all that is known of them says which: no part of it can be told apart.
+    kind = np.arange(600) % 2
+    known = {"frequency": 1.0, "age": 900.0, "silence": 900.0, "basket": 10.0}
+    spells = {"wait": 1.0 + np.arange(600) % 63, "observed": 99.0, "person": range(600)}
+    alike = frame.assign(day=pd.Timestamp("2024-01-01"), **spells)
+    alike = alike.assign(**{name: least + kind for name, least in known.items()})
+    with pytest.raises(UnanswerableError, match="found them alike"):
+        evidence.hazard(alike)
+    # The better the answer, the sooner the order: of a step more the rate is without end higher.
+    soon = frame.assign(day=pd.Timestamp("2024-01-01"), **spells)
+    with pytest.raises(UnanswerableError, match="settles it"):
+        evidence.hazard(soon.assign(wait=20.0 - soon["score"]))
     with pytest.raises(UnanswerableError, match="good ones and others, found some kind lacking"):
         effect(same, linear, OWN_STEP)
     with pytest.raises(UnanswerableError, match="some kind lacking"):

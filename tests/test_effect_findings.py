@@ -8,7 +8,7 @@ import pytest
 
 from loyaltylab import satisfaction
 from loyaltylab.numbers import Numbers, chance
-from loyaltylab.satisfaction import evidence, planted
+from loyaltylab.satisfaction import effect_findings, evidence, planted
 from loyaltylab.satisfaction.effect import Effect
 from loyaltylab.satisfaction.still_there import StateShift
 from loyaltylab.world import World
@@ -56,6 +56,11 @@ def test_at_first_sight():
         satisfaction.outcomes_by_group(alike, minimum=5), alike, window=90
     )
     assert text.startswith("## Customers who answer well do not clearly order again more often\n")
+    never = frame.assign(ordered=frame["ordered"].where(frame["ordered"].isna(), 0.0))
+    text = satisfaction.plain_finding(
+        satisfaction.outcomes_by_group(never, minimum=5), never, window=90
+    )
+    assert "0% ordered again within 90 days, of those who gave a bad one 0%." in text
     nothing = satisfaction.plain_finding(
         satisfaction.outcomes_by_group(frame, minimum=50), frame, window=90
     )
@@ -207,7 +212,9 @@ def test_the_truth_is_recorded_beside_what_the_page_says():
     ladders = satisfaction.ladders(frame, shift)
     numbers = Numbers("05_satisfaction", as_of=dt.date(2025, 6, 30))
     text = satisfaction.truth_finding(numbers, frame, chances, ladders)
-    assert set(numbers.records) == {f"satisfaction.truth.effect_{name}" for name in ladders}
+    assert set(numbers.records) == {
+        f"satisfaction.truth.effect_{name}" for name in effect_findings.main_effects(ladders)
+    }
     assert "in truth, " in text and (
         "inside the interval" in text or "outside the interval" in text
     )

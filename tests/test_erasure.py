@@ -16,9 +16,11 @@ from ibis.backends.duckdb import Backend
 from loyaltylab import validation
 from loyaltylab.dataset import Lab
 from loyaltylab.linkage import devices, erasure, persons, removal
+from loyaltylab.linkage.keys import Keys
 
 TEXT, TIME = pa.string(), pa.timestamp("us")
 KEY = b"a key of the tests"
+KEYS = Keys(KEY)
 REQUEST = {"source": TEXT, "record_id": TEXT, "requested_at": TIME}
 RECORD = {"source": TEXT, "record_id": TEXT, "person_id": TEXT, "confidence": pa.float64()}
 
@@ -115,22 +117,22 @@ def test_no_two_records_share_a_tombstone(a, b, c, d):
 def test_tombstones_are_known_again_without_the_request(load, tmp_path):
     path = tmp_path / "stones.csv"
     assigned = load(ASSIGNED, RECORD)
-    assert erasure.forgotten(assigned, path, KEY).to_pyarrow().num_rows == 0
+    assert erasure.forgotten(assigned, path, KEYS).to_pyarrow().num_rows == 0
     asked = load([("shop", "1", at(9)), ("crm", "2", at(2))], REQUEST)
-    erasure.remember(path, KEY, asked)
+    erasure.remember(path, KEYS, asked)
     once = path.read_bytes()
-    erasure.remember(path, KEY, load([("shop", "1", at(11))], REQUEST))  # later: nothing new
+    erasure.remember(path, KEYS, load([("shop", "1", at(11))], REQUEST))  # later: nothing new
     assert path.read_bytes() == once
     header, *lines = once.decode().splitlines()
     assert header == "tombstone,requested_on" and lines == sorted(lines) and len(lines) == 2
     assert f"{erasure.tombstone(KEY, 'crm', '2')},2024-01-02" in lines
-    found = erasure.forgotten(assigned, path, KEY).order_by("source").to_pyarrow().to_pylist()
+    found = erasure.forgotten(assigned, path, KEYS).order_by("source").to_pyarrow().to_pylist()
     midnight = dt.datetime(2024, 1, 9)
     assert [tuple(row.values()) for row in found] == [
         ("crm", "2", "q", dt.datetime(2024, 1, 2)),
         ("shop", "1", "p", midnight),
     ]
-    assert erasure.forgotten(assigned, path, b"another").to_pyarrow().num_rows == 0
+    assert erasure.forgotten(assigned, path, Keys(b"another")).to_pyarrow().num_rows == 0
 
 
 # ---- Every derived file of a dataset.
@@ -152,11 +154,13 @@ tables:
 RAW = {
     # 7700001 and 7700003 are Zebulon's, the second put aside for its HTML; so are K-7700002 in the
     # CRM, and a row there that cannot be read.
-    "shop.csv": """Customer,given_name,family_name,email,phone
-7700001,Zebulon,Quastenhuber,Zebulon@quasten.example,0151 77889900
-7700003,<b>Zebulon</b>,Quastenhuber,zeb@quasten.example,
-42,Ann ,Berg,ann@x.example,0151 11223344
-43,<b>Bo</b>,Dahl,bo@x.example,
+    # Zebulon recommended the shop to Ann, and to 44, whose row is put aside.
+    "shop.csv": """Customer,given_name,family_name,email,phone,referred_by
+7700001,Zebulon,Quastenhuber,Zebulon@quasten.example,0151 77889900,42
+7700003,<b>Zebulon</b>,Quastenhuber,zeb@quasten.example,,
+42,Ann ,Berg,ann@x.example,0151 11223344,7700001
+43,<b>Bo</b>,Dahl,bo@x.example,,42
+44,<b>Di</b>,Dahl,di@x.example,,7700001
 """,
     "crm.csv": """record_id;given_name;family_name;email;phone
 K-7700002; Zebulon ;Quastenhuber;;+49 151 77889900
@@ -213,6 +217,7 @@ LINKS = [
     ("shop", "K-1", "p4", 1.0),
     ("crm", "K-4", "p1", 0.5),  # for a person to decide
 ]  # fmt: skip
+FORGOTTEN = {"7700001", "7700003"}
 SECRETS = [
     "zebulon", "zeb@", "quastenhuber", "quasten.example", "77889900", "7700001", "7700002",
     "7700003", "ord-z1", "ord-z2", "dev-z", "dev-aside", "cup-z", "jug-z",
@@ -297,7 +302,7 @@ def asked(lab):
 def forget(lab, records=None):
     stones = lab.folder / "tombstones.csv"
     records = asked(lab) if records is None else records
-    return removal.forget(lab, records, key=KEY, tombstones=stones)
+    return removal.forget(lab, records, keys=KEYS, tombstones=stones)
 
 
 def test_nothing_of_the_person_is_left(lab):
@@ -310,6 +315,11 @@ def test_nothing_of_the_person_is_left(lab):
     assert not [name for name in names if ".part" in name]
 
 
+def recommended_by_others(row):
+    """The row without that a forgotten record recommended its customer."""
+    return row | {"referred_by": None} if row.get("referred_by") in FORGOTTEN else row
+
+
 def test_everybody_else_is_left_as_they_were(lab):
     before = {name: parquet(lab, name.removesuffix(".parquet")) for name in contents(lab)
               if name.endswith(".parquet")}  # fmt: skip
@@ -319,7 +329,7 @@ def test_everybody_else_is_left_as_they_were(lab):
     for name, rows in before.items():
         after = parquet(lab, name.removesuffix(".parquet"))
         assert len(rows) - len(after) == counted.get(name, 0)
-        rest = iter(rows)
+        rest = iter(map(recommended_by_others, rows))
         assert all(row in rest for row in after), name  # the same rows in the same order
 
     def told(name, column):
@@ -385,7 +395,11 @@ def test_raw_rows_that_tell_nobody_by_what_they_hold(original, goes):
     schema = {"file": "string", "row": "int64"} | record | {"original": "string"}
     rows = ibis.memtable([("a", 1, None, None, original), ("a", 2, "crm", "9", original)],
                          schema=schema)  # fmt: skip
-    found = ibis.duckdb.connect().to_pyarrow(removal._put_aside(rows, gone)).to_pylist()
+    found = (
+        ibis.duckdb.connect()
+        .to_pyarrow(removal._put_aside(rows, gone, quarantined=True))
+        .to_pylist()
+    )
     # A row that tells its record is that one's, whatever else it holds.
     assert found == ([{"file": "a", "row": 1}] if goes else [])
 
@@ -464,7 +478,7 @@ def test_a_later_run_without_the_request(lab):
     assert left_of(again)
     links = pa.Table.from_pylist([dict(zip(RECORD, row, strict=True)) for row in LINKS])
     assigned = again.engine.create_table("links", links, temp=True)
-    known = erasure.forgotten(assigned, lab.folder / "tombstones.csv", KEY)
+    known = erasure.forgotten(assigned, lab.folder / "tombstones.csv", KEYS)
     forget(again, known)
     assert left_of(again) == []
     assert contents(again)["tombstones.csv"] == once["tombstones.csv"]

@@ -258,7 +258,9 @@ def test_a_question_that_the_data_cannot_answer_ends_its_page_and_passes(tmp_pat
     target, results = tmp_path / "out" / "04_x.ipynb", tmp_path / "results"
     results.mkdir()
     (results / "04_x.json").write_text('[{"name": "of an earlier run"}]')
+    (results / "04_x.tables.json").write_text('{"of an earlier run": []}')
     execution.run(source, target, {}, results=results, report=lambda _: None)
+    assert not (results / "04_x.tables.json").exists()
     cells = nbformat.read(target, as_version=4).cells
     assert cells[-1].outputs[0].data["text/markdown"] == (
         "**This page ends here.** Four customers are too few."

@@ -38,6 +38,7 @@ CRM = """record_id,given_name,email,phone,country
 DATASET = """
 title: A
 currency: EUR
+minimum_cell: 1
 observed_until: 2024-01-31
 tables:
   orders:
@@ -85,7 +86,7 @@ def rows(table, *names):
 def test_exports(findings):
     names = ["table", "export", "files", "owner", "read", "accepted", "quarantined"]
     assert list(findings.exports) == [
-        *names, "first_day", "last_day", "gaps", "silent_days", "days"
+        *names, "expired", "first_day", "last_day", "gaps", "silent_days", "days"
     ]  # fmt: skip
     assert rows(findings.exports, *names) == [
         ("orders", "orders.shop", 1, "Shop team", 8, 3, 5),
@@ -188,7 +189,7 @@ def test_what_is_written(root, findings):
         for folder in ("validated", "quarantine", "audit")
     }
     tables = ["customers.parquet", "order_lines.parquet", "orders.parquet"]
-    assert derived == dict.fromkeys(derived, tables)
+    assert derived == dict.fromkeys(derived, tables) | {"validated": [*tables, "refusals.parquet"]}
     audit = pd.read_parquet(root / "data/a/audit/orders.parquet")
     assert audit.to_dict("records")[-1]["kinds"].tolist() == ["record_id is no customer's"]
 

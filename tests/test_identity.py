@@ -147,15 +147,6 @@ def test_no_id_is_given_twice_and_large_parts_keep_theirs(con):
         before = after
 
 
-def test_the_key_is_made_once_and_is_its_owner_s_alone(tmp_path):
-    folder = tmp_path / "private"
-    key = identity.key_of(folder)
-    (path,) = folder.iterdir()
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert len(key) == 32 and identity.key_of(folder) == key
-    assert identity.key_of(tmp_path / "another") != key
-
-
 @pytest.mark.parametrize("parts", [("a", "bc"), ("b", "ac"), ("ab", "c")])
 def test_an_id_that_was_given_is_not_given_to_another(con, parts):
     """Whichever part has the first record, and though it was divided off and taken back before."""

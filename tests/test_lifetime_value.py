@@ -2,6 +2,7 @@
 
 import datetime as dt
 import importlib.resources
+import warnings
 from collections import defaultdict
 from dataclasses import replace
 from itertools import groupby, pairwise
@@ -376,10 +377,15 @@ def fits(rows, *by):
 
 
 def assert_same(one, other):
+    """Ends of intervals are parameters times exp(±error): of a wide one they tell the error's last
+    digits enlarged, and its error is what agrees."""
     for left, right in zip(one, other, strict=True):
         assert left.log_likelihood == pytest.approx(right.log_likelihood, rel=1e-10)
-        for part in ("parameters", "low", "high"):
-            assert getattr(left, part) == pytest.approx(getattr(right, part), rel=1e-7)
+        assert left.parameters == pytest.approx(right.parameters, rel=1e-7)
+        for part in ("low", "high"):
+            for name, value in left.parameters.items():
+                errors = [np.log(getattr(fit, part)[name] / value) for fit in (left, right)]
+                assert errors[0] == pytest.approx(errors[1], rel=1e-7)
 
 
 @settings(max_examples=12, deadline=None, derandomize=True)
@@ -708,6 +714,10 @@ def test_forecast_adds_up(judged, bg_nbd, gamma_gamma):
     assert (by_frequency.value * by_frequency.customers).sum() == pytest.approx(value)
     assert by_frequency.share_of_customers.sum() == pytest.approx(1)
     assert by_frequency.share_of_value.sum() == pytest.approx(1)
+    few = by_frequency.customers.min() + 1
+    shown = lv.value_by_frequency(expected, minimum=few)
+    gone = shown.customers.isna()
+    assert gone.sum() >= 2 and shown.value.isna().equals(gone)  # one alone is what the total leaves
     assert (expected.will_order <= np.minimum(expected.alive, expected.orders)).all()
     tenths = lv.concentration(expected)
     assert tenths.share.sum() == pytest.approx(1)
@@ -878,6 +888,20 @@ def test_spend_without_a_mean_is_refused():
 def test_a_holdout_without_orders_is_refused():
     with pytest.raises(LabError, match="hold-out needs orders"):
         lv.scores(people_of([0, 0]), {"a": lv.Forecast(np.zeros(2))})
+
+
+def test_who_all_ordered_as_often_cannot_be_ranked():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the correlation with what does not vary
+        scores = lv.scores(people_of([3, 3]), {"a": lv.Forecast(np.array([2.0, 5.0]))}).loc["a"]
+    assert np.isnan(scores["gini"]) and np.isnan(scores["spearman"])
+    assert scores["mae"] == 1.5 and scores["bias"] == pytest.approx(1 / 6)
+    alike = people_of([1, 3]).assign(later_spend=7.0)
+    money = lv.money_scores(alike, {"a": np.array([6.0, 9.0]), "past_spend": np.array([1.0, 2.0])})
+    assert money["spend_gini"].isna().all() and money["top_tenth"].tolist() == [0.1, 0.1]
+    ranking = money["spend_gini"]
+    assert "the same" in lv.list_finding(ranking["a"], past=ranking["past_spend"])
+    assert "40% of perfect foresight, the model 50%" in lv.list_finding(0.5, past=0.4)
 
 
 def test_no_origin_fits_into_two_weeks():

@@ -3,6 +3,7 @@
 A case makes its files and says what becomes of every row of them, so that none can be lost.
 """
 
+import ast
 import contextlib
 import datetime as dt
 import gzip
@@ -1097,7 +1098,7 @@ def test_a_line_of_100_megabytes_takes_no_more_memory(tmp_path, format):
     )
     said = (tmp_path / "said").read_text().splitlines()
     end = f" … ({size:,} characters)"
-    assert eval(said[1]) == [
+    assert ast.literal_eval(said[1]) == [
         (1, None, None),
         (2, "longer than 131,072 characters", ("\0" * 30 + end)[-30:]),
         (3, None, None),

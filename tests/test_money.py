@@ -91,3 +91,10 @@ def test_what_is_said_and_recorded():
     money.record_money(numbers, "nps", found, steps["nps"][2], currency="EUR", window=180)
     told = numbers.records["satisfaction.step_worth_nps"]
     assert told.value == pytest.approx(800) and told.unit == "EUR"
+
+
+def test_more_money_than_is_counted_is_refused_in_words():
+    values = ibis.memtable(pd.DataFrame({"person_id": ["a"], "value": [10.0]}))
+    bought = purchases_of([("a", "2025-02-01", 6 * 10**13, None)] * 2)
+    with pytest.raises(UnanswerableError, match="add up to 100,000,000,000,000 or more"):
+        money.earned_after(surveys(), bought, values, window=60, rate=0.5)

@@ -10,6 +10,7 @@ import pytest
 
 from loyaltylab import language, plots
 from loyaltylab import numbers as nb
+from loyaltylab.dataset import tables_of
 from loyaltylab.errors import LabError
 
 
@@ -87,6 +88,13 @@ def test_a_record_that_contradicts_itself_is_refused(numbers, more, words):
         record(numbers, **more)
 
 
+def test_a_missing_count_is_not_known(numbers):
+    found = record(numbers, value=pd.NA, n=pd.NA)
+    assert (found.value, found.n) == (None, None)
+    numbers.keep("a.table", pd.DataFrame({"customers": pd.array([7, None], "Int64")}))
+    assert numbers.tables["a.table"] == [{"customers": 7}, {"customers": None}]
+
+
 def test_a_name_is_taken_once(numbers):
     record(numbers)
     with pytest.raises(LabError, match="recorded twice"):
@@ -108,6 +116,8 @@ def test_a_text_from_the_data_is_shown_not_followed(shown):
     assert r"\*\*" in text and r"\[a\]\(" in text and r"\`c\`" in text
     nb.say("a finished sentence with {braces}")
     assert shown[1]["text/plain"] == "a finished sentence with {braces}"
+    nb.say("")
+    assert len(shown) == 2
 
 
 @pytest.mark.parametrize(
@@ -151,3 +161,26 @@ def test_a_table_is_escaped_formatted_and_linked(shown):
     assert '<td class="number">–</td>' in markup
     assert '<th scope="col" class="number">share</th>' in markup
     assert "50%" in shown[0]["text/plain"]
+
+
+def test_small_tables_are_kept_beside_the_records(numbers, tmp_path):
+    record(numbers)
+    days = pd.to_datetime(["2024-05-01", None])
+    table = pd.DataFrame({"month": days, "share": [1 / 3, np.nan], "some": np.array([3, 0])})
+    numbers.keep("a.table", table)
+    with pytest.raises(LabError, match=r"a\.table is kept twice"):
+        numbers.keep("a.table", table)
+    numbers.save(tmp_path)
+    assert json.loads(tables_of(tmp_path, "03_retention").read_text()) == {
+        "a.table": [
+            {"month": "2024-05-01", "share": 0.3333333333, "some": 3},
+            {"month": None, "share": None, "some": 0},
+        ]
+    }
+    assert len(json.loads((tmp_path / "03_retention.json").read_text())) == 1
+
+
+def test_where_no_table_is_kept_none_is_written(numbers, tmp_path):
+    record(numbers)
+    numbers.save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["03_retention.json"]

@@ -159,7 +159,9 @@ def test_each_table_of_a_dataset_is_profiled(tmp_path, monkeypatch):
     for name, text in files.items():
         (tmp_path / "data/a" / f"{name}.csv").write_text(text)
         tables += f"  {name}: {{path: {name}.csv, source: shop}}\n"
-    (tmp_path / "data/a/dataset.yml").write_text(f"title: A\ncurrency: EUR\ntables:\n{tables}")
+    (tmp_path / "data/a/dataset.yml").write_text(
+        f"title: A\ncurrency: EUR\nminimum_cell: 2\ntables:\n{tables}"
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LOYALTYLAB_DERIVED", raising=False)
     lab = Lab("a")
@@ -168,6 +170,8 @@ def test_each_table_of_a_dataset_is_profiled(tmp_path, monkeypatch):
     assert found["table"].tolist() == ["order_lines", "orders", "erasures"]
     assert found["rows"].tolist() == [2, 2, 0]
     assert found["customers"].tolist() == [pd.NA, 2, 0]
+    lab.spec.minimum_cell = 3
+    assert profile.tables_profile(lab)["customers"].tolist() == [pd.NA, pd.NA, 0]
     assert found["first_day"].tolist() == [pd.NaT, pd.Timestamp("2024-01-05"), pd.NaT]
     assert found["days_without_rows"].tolist() == [pd.NA, 1, pd.NA]
     assert found["emptiest_column"].dropna().tolist() == ["category"]

@@ -54,7 +54,7 @@ def findings():
         columns=["export", "reason", "treatment", "rows", "last_day", "revenue"],
     ).assign(first_day=pd.Timestamp("2024-01-01"), example="x")  # fmt: skip
     changes = pd.DataFrame(columns=["export", "column", "kind", "values"])
-    return Findings(exports, columns, reasons, broken, changes)
+    return Findings(exports.assign(expired=0), columns, reasons, broken, changes)
 
 
 def test_score_card_by_hand(findings):

@@ -6,6 +6,7 @@ import math
 import os
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import ibis
 import pandas as pd
@@ -160,17 +161,14 @@ def test_who_is_who(done):
 def test_purchases_are_those_of_who_may_be_analysed_with_numbers_to_join_by(done):
     lab, _ = done
     written = lab.purchases().to_pandas()
-    expected = by_person(lab.orders(), until=lab.observed_until).to_pandas()
+    numbers = lab.persons().select("person_id", "person_index")
+    orders = lab.orders().join(numbers, "person_id")
+    expected = by_person(orders, numbers, until=lab.observed_until).to_pandas()
     assert written["person_id"].is_monotonic_increasing and len(written) > PEOPLE
-    pd.testing.assert_frame_equal(written.drop(columns="person_index"), expected)
+    pd.testing.assert_frame_equal(written, expected)
     refused = lab.records().filter(lambda t: ~t["analysed"])["person_id"].to_pandas()
     assert len(refused) and not set(written["person_id"]) & set(refused)
-    numbers = (
-        lab.persons()
-        .select("person_id", "person_index")
-        .to_pandas()
-        .set_index("person_id")["person_index"]
-    )
+    numbers = numbers.to_pandas().set_index("person_id")["person_index"]
     assert numbers.is_unique
     firsts = lab.first_orders().to_pandas()
     for table in (written, firsts):
@@ -454,3 +452,24 @@ def test_unlikely_pairs_are_kept_apart_from_likely_ones(done):
     unlikely = found.con.execute(links.unlikely(found.links).count())
     assert compared == likely + unlikely
     assert links.cluster(found.con, found.links).count().to_pandas() == found.links.records
+
+
+def test_persons_keep_their_history_where_a_run_is_killed_before_it_wrote_them(con, tmp_path):
+    """Until new records stand in their place, those of the last run do: their persons keep their ids."""
+    lab = SimpleNamespace(linked=tmp_path)
+    names = ["source", "record_id", "person_id"]
+    then, now = (
+        ibis.memtable(pd.DataFrame([("s", "a", "1"), ("s", "b", other)], columns=names))
+        for other in "21"
+    )
+    columns = ["source_l", "record_id_l", "source_r", "record_id_r", "probability", "joined"]
+    pair = ibis.memtable(pd.DataFrame([("s", "a", "s", "b", 0.9, True)], columns=columns))
+    for name, rows in (("records", then), ("pairs", pair.mutate(joined=False))):
+        resolution._write(con, lab, name, rows)
+    told = []
+    for _ in range(2):  # the second time, as after a kill
+        last = resolution._read(con, lab, "records")
+        assert last is not None and int(con.execute(last["person_id"].nunique())) == 2
+        told.append(resolution._history(con, lab, now, pair, last))
+    assert len(told[0]) == 1
+    pd.testing.assert_frame_equal(*told)

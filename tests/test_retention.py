@@ -168,7 +168,9 @@ def test_return_curve_by_hand():
     assert retention.returned_within(table, 8)["share"] == pytest.approx(0.25)
     assert retention.returned_within(table, 9)["share"] == pytest.approx(0.625)
     assert math.isnan(retention.returned_within(table, 10)["share"])
-    assert math.isnan(retention.returned_within(table, 4)["share"])
+    # Before day 5 none of 4 has returned: Wilson's interval of 0 of 4 ends at z² / (4 + z²).
+    none = 1.959964**2 / (4 + 1.959964**2)
+    assert retention.returned_within(table, 4).tolist() == pytest.approx([0, 0, none], rel=1e-6)
 
 
 def test_return_finding_says_what_the_curve_shows():
@@ -176,6 +178,15 @@ def test_return_finding_says_what_the_curve_shows():
     words = retention.return_finding(table)
     assert words.startswith("## 20% return within 30 days, 30% within 90\n")
     assert "Of those who return within 90 days, 67% do so in the first 30." in words
+
+
+def test_returns_that_come_later_than_findings_look_are_told():
+    """Nobody for longer than a year, and then all at once; interval as above."""
+    table = pd.DataFrame({"days": [907, 908], "returned": [2, 1], "waiting": [0, 1]})
+    words = retention.return_finding(table)
+    assert words.startswith("## Nobody has returned within 365 days\n")
+    assert "at most 49.0% would" in words and "after 907 days." in words
+    assert "0.0% (0.0% to 49.0%) by day 30" in retention.describe_returns(table)
 
 
 def test_return_curve_equals_statsmodels_on_single_customers():
@@ -256,11 +267,33 @@ def test_purchase_counts_and_repeat_rate_by_hand():
     assert rate.high == pytest.approx((centre + half) / (1 + z**2 / 3), rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("once", "again", "told"), [(5, 5, True), (0, 9, True), (4, 9, False), (9, 4, False)]
+)
+def test_no_repeat_rate_tells_of_few(once, again, told):
+    people = pd.DataFrame({"purchases": [1, 2], "customers": [once, again]})
+    numbers = Numbers("03_retention", as_of=dt.date(2024, 4, 30))
+    rate = retention.record_repeat_rate(numbers, people, minimum=5)
+    assert (rate.value is not None) == told == (rate.low is not None)
+    assert numbers.records["retention.customers"].value == once + again
+
+
 def test_groups_hold_all_customers_and_all_revenue():
     table = retention.purchase_groups(retention.purchase_counts(BY_HAND))
     assert table["customers"].sum() == 3
     assert table["of customers"].sum() == pytest.approx(1)
     assert table["of revenue"].sum() == pytest.approx(1)
+
+
+def test_groups_of_few_are_not_shown():
+    people = pd.DataFrame({"purchases": [1, 2, 3, 12], "customers": [90, 30, 8, 2], "amount": 1.0})
+    table = retention.purchase_groups(people, minimum=5).set_index("purchases")
+    hidden = table.loc[["3", "more than 10"], ["customers", "of customers", "of revenue"]]
+    assert hidden.isna().all(axis=None) and table.loc["1", "customers"] == 90
+    tenths = pd.DataFrame({"decile": [1, 2], "customers": [4.5, 4.5], "amount": [9.0, 1.0]})
+    shown = retention.shown_deciles(tenths, minimum=5)
+    assert shown["decile"].tolist() == [1, 2] and shown["amount"].isna().all()
+    assert retention.shown_deciles(tenths, minimum=4).equals(tenths)
 
 
 def test_share_of_nobody_is_missing():

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+import warnings
 
 import ibis
 import numpy as np
@@ -11,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency
 
-from loyaltylab import segments
+from loyaltylab import retention, segments
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.numbers import Numbers
 from loyaltylab.purchases import purchase_days
+from loyaltylab.retention.change import ABSENT
 from loyaltylab.segments.groups import UNKNOWN
 from loyaltylab.segments.migration import NEWCOMERS
 
@@ -230,6 +232,59 @@ def test_moves_by_hand():
     assert segments.migration_finding(none, weeks=26).startswith("## Too early")
 
 
+def test_nothing_is_told_of_fewer_than_may_be_shown():
+    """Six champions, five new, two at risk: these, and the next smallest, or the total would tell."""
+    counts = {"champions": 6, "new": 5, "at risk": 2}
+    rows = [
+        {"person_id": f"{name}{i}", "segment": name, "spend": 1.0, "recency": 1, "r": 5, "f": r}
+        for r, (name, count) in enumerate(counts.items(), start=1)
+        for i in range(count)
+    ]
+    people = ibis.memtable(pd.DataFrame(rows))
+    table = segments.segment_table(people)
+    shown = segments.shown_segments(table, minimum=5).set_index("segment")
+    assert shown.loc["champions", "customers"] == 6
+    assert (
+        shown.loc[["new", "at risk"], ["customers", "of_customers", "revenue"]]
+        .isna()
+        .all(axis=None)
+    )
+    assert shown.loc["loyal", "customers"] == 0
+    shares = segments.grid(people, minimum=5).set_index("f").loc[[1, 2, 3]]
+    assert shares.loc[shares["customers"].isin([2, 5]), "share"].isna().all()
+    assert segments.grid(people)["share"].sum() == pytest.approx(1)
+    nobody = segments.grid(people, minimum=99)
+    assert "too few customers" in segments.describe_grid(nobody)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)  # of a colour scale of nothing
+        segments.plot_grid(nobody)
+        deciles = [*map(str, range(1, 11)), ABSENT]
+        retention.plot_migration(pd.DataFrame(1, index=deciles, columns=deciles), minimum=50)
+    numbers = Numbers("03b_segments", as_of=UNTIL)
+    bought = bought_of([("champions0", "2024-06-01", 1)])
+    cutoff = UNTIL - dt.timedelta(days=9)
+    after = segments.judged(people, bought, cutoff=cutoff, until=UNTIL, minimum=5)
+    segments.record_segments(numbers, table, after, weeks=1, minimum=5)
+    assert numbers.records["segments.at_risk.customers"].value is None
+    assert numbers.records["segments.at_risk.returned"].n is None
+    assert numbers.records["segments.champions.customers"].value == 6
+    words = segments.segment_finding(segments.shown_segments(table, minimum=5), after, weeks=1)
+    assert words.startswith("## The segment champions")
+    assert "some" in segments.describe_segments(segments.shown_segments(table, minimum=5))
+    none = segments.shown_segments(
+        table.assign(customers=table["customers"].clip(upper=1)), minimum=5
+    )
+    assert "Too few customers" in segments.segment_finding(none.dropna(), after, weeks=1)
+    now = people.select("person_id", segment=ibis.literal("loyal"))
+    moved = segments.moves(people, now, minimum=5).set_index(["before", "now"])["share"]
+    assert moved["champions", "loyal"] == 1 and np.isnan(moved["at risk", "loyal"])
+    back = people.filter(people["segment"] != "champions").select(
+        "person_id", segment=ibis.literal("new")
+    )
+    words = segments.migration_finding(segments.moves(back, people), weeks=1, minimum=5)
+    assert "Of the 7 customers of that day, some left" in words and "and 0 came back" in words
+
+
 COUNTRIES = {"a": "DE", "b": "DE", "c": "NO", "d": None, "e": "NO"}
 
 
@@ -293,6 +348,16 @@ def test_differences_are_tested_against_all_others_and_corrected():
     assert "hardly differ" in segments.group_finding(alike, what="letters", within=30)
     one = table.reset_index().head(1)
     assert "no two letters" in segments.group_finding(one, what="letters", within=30)
+
+
+def test_groups_of_fewer_than_may_be_shown_have_no_share():
+    rows = [(f"{g}{n}", "2024-01-01", 1) for g, count in (("x", 6), ("y", 4)) for n in range(count)]
+    bought = bought_of(rows)
+    people = segments.customers(bought, until=UNTIL)
+    group = people["person_id"].substr(0, 1)
+    table = segments.by_group(people, bought, group, until=UNTIL, within=30, minimum=5)
+    assert table.set_index("group").loc["x", "share"] == 0
+    assert table.set_index("group").loc["y", ["observed", "returned", "share", "p"]].isna().all()
 
 
 def test_price_bands_go_by_the_first_purchase():

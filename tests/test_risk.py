@@ -174,6 +174,23 @@ def test_bands_hold_everybody_and_all_value():
     assert bands["share"].fillna(-1).tolist() == [0, -1, -1, -1, 1]
 
 
+def test_bands_are_shown_without_few():
+    counts = {"customers": [90, 40, 20, 3, 0], "flagged": [30, 20, 2, 1, 0]}
+    bands = pd.DataFrame({"purchases": list("abcde"), "share": 0.5, "value": 9.0} | counts)
+    shown = retention.shown_bands(bands, minimum=5)
+    # Of 153 in all the 3 would be what is left: the next smallest band goes with them.
+    assert shown["customers"].isna().tolist() == [False, False, True, True, False]
+    assert shown["flagged"].isna().tolist() == shown["value"].isna().tolist()
+    assert shown["flagged"].isna()[[2, 3]].all() and shown["flagged"][4] == 0
+    few = bands.assign(flagged=[3, 0, 0, 0, 0])
+    words = retention.risk_finding(few, pd.DataFrame(), currency="EUR", minimum=5)
+    assert words.startswith("## Hardly anybody's silence is unusual") and "fewer than 5" in words
+    numbers = Numbers("03_retention", as_of=UNTIL)
+    assert [n.value for n in retention.record_risk(numbers, few, currency="EUR", minimum=5)] == [
+        None, None
+    ]  # fmt: skip
+
+
 @given(histories, st.sampled_from([0.2, 0.5]))
 @settings(max_examples=8)
 def test_holdout_equals_its_literal_translation(rows, alarm):

@@ -45,6 +45,9 @@ GOOD = {
     "visits": WHO
     | {"visit_id": "v", "device_id": "d", "started_at": WHEN, "seconds": 0.0, "stage": "view"},
     "contracts": WHO | {"contract_id": "k", "began_at": WHEN, "ended_at": WHEN},
+    "campaigns": WHO
+    | {"campaign_id": "s", "arm": "holdout", "started_at": WHEN, "ended_at": WHEN}
+    | {"cost": Decimal(0)},
     "spend": {"date": WHEN, "channel": "c", "amount": Decimal(0), "impressions": 5, "clicks": 5},
     "feedback": {"feedback_id": "f", "platform": "p", "posted_at": WHEN, "rating": 5.0},
     "erasures": WHO | {"requested_at": WHEN},
@@ -138,6 +141,7 @@ BROKEN = {
         "started_at is after 2099-12-31": {"started_at": LATE},
         "seconds is below 0": {"seconds": -0.5},
         "stage is none of view, cart, checkout, purchase": {"stage": "View"},
+        "cart_value is below 0": {"cart_value": Decimal("-0.01")},
         "record_id is no customer's": {"record_id": "2"},
     },
     "spend": {
@@ -163,6 +167,21 @@ BROKEN = {
         "ended_at is before began_at": {"ended_at": day("2000-01-01")},
         "record_id is no customer's": {"record_id": "2"},
     },
+    "campaigns": {
+        "source is missing": {"source": None},
+        "record_id is missing": {"record_id": None},
+        "campaign_id is missing": {"campaign_id": None},
+        "arm is missing": {"arm": None},
+        "arm is none of treated, holdout": {"arm": "control"},
+        "started_at is missing": {"started_at": None},
+        "started_at is before 1950-01-01": {"started_at": EARLY},
+        "started_at is after 2099-12-31": {"started_at": LATE, "ended_at": None},
+        "ended_at is after 2099-12-31": {"ended_at": LATE},
+        "ended_at is before 1950-01-01": {"ended_at": EARLY, "started_at": None},
+        "ended_at is before started_at": {"ended_at": day("2000-01-01")},
+        "cost is below 0": {"cost": Decimal("-0.01")},
+        "record_id is no customer's": {"record_id": "2"},
+    },
     "feedback": {
         "feedback_id is missing": {"feedback_id": None},
         "platform is missing": {"platform": None},
@@ -185,6 +204,7 @@ ALSO = {
     ("tickets", "first_reply_at is before 1950-01-01"): ["opened_at is missing"],
     ("tickets", "resolved_at is before 1950-01-01"): ["opened_at is missing"],
     ("contracts", "ended_at is before 1950-01-01"): ["began_at is missing"],
+    ("campaigns", "ended_at is before 1950-01-01"): ["started_at is missing"],
     ("customers", "registered_at is before 1950-01-01"): [],
 }
 NOTES = {"email is no address", "phone is no number that can be dialled"}

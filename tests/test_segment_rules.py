@@ -210,7 +210,12 @@ def test_a_list_holds_those_who_consent_and_nobody_else(con, tmp_path):
 def test_a_rule_in_german_words():
     language.use("de")
     asked = {"and": [{"spend": {"at_least": 1200.5}}, {"rfm": {"is": "loyal"}}]}
-    assert segments.in_words(rule(asked)) == "Ausgaben mindestens 1200,5 und RFM-Segment ist Treue"
+    assert segments.in_words(rule(asked)) == "Ausgaben mindestens 1.200,5 und RFM-Segment ist Treue"
+
+
+def test_large_thresholds_keep_their_digits():
+    told = [segments.in_words(rule({"spend": {"at_least": at}})) for at in (1e6, 1234567.25)]
+    assert told == ["spend at least 1,000,000", "spend at least 1,234,567.25"]
 
 
 def test_a_rule_in_words():

@@ -260,7 +260,10 @@ def test_without_times_the_page_says_so():
     monthly = service.waits_by_month(bare, "reply", until=UNTIL, within=24)
     assert "Lines without points" in service.describe_waits(monthly)
     assert service.plot_waits(monthly, level=24).texts
-    numbers = Numbers("06_service", as_of=UNTIL)
+    never = service.waits_by_month(bare.limit(0), "reply", until=UNTIL, within=24)
+    assert never.empty and service.describe_waits(never) == service.describe_waits(monthly)
+    assert service.plot_waits(never, level=24).texts
+    numbers = Numbers("05b_service", as_of=UNTIL)
     service.record_waits(numbers, "reply", reply, within=24)
     service.record_open(numbers, back, backlog)
     values = {name: record.value for name, record in numbers.records.items()}
@@ -287,7 +290,7 @@ def test_findings_and_records():
     words = service.open_finding(back, backlog)
     assert words.startswith("## 2 tickets are open at the end of March 2024\n")
     assert "33.3% of solved tickets come back" in words
-    numbers = Numbers("06_service", as_of=UNTIL)
+    numbers = Numbers("05b_service", as_of=UNTIL)
     service.record_volumes(numbers, rate)
     service.record_waits(numbers, "reply", reply, within=6)
     service.record_waits(numbers, "solution", solution, within=6)
@@ -360,7 +363,7 @@ def test_too_few_months_raise_no_alarm_and_the_page_says_so():
     found, trends = service.alarms(cells), service.trends(cells)
     assert found.empty and trends["p"].isna().all()
     assert service.alarm_finding(found, trends).startswith("## Too early to say")
-    numbers = Numbers("06_service", as_of=UNTIL)
+    numbers = Numbers("05b_service", as_of=UNTIL)
     service.record_alarms(numbers, found)
     assert numbers.records["service.alarms"].value is None
     assert _excess(np.zeros(6), np.zeros(6), 3, 10)[0] is np.nan

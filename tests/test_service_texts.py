@@ -246,7 +246,7 @@ def test_planted_problems_are_found_again(few_numbers):
     again = service.find(turned, minimum=5, seed=1)
     assert service.likeness(again)["purity"] > 0.97
     assert service.likeness(service.find(table, minimum=5, seed=9))["purity"] > 0.97
-    numbers = Numbers("06_service", as_of=UNTIL)
+    numbers = Numbers("05b_service", as_of=UNTIL)
     service.record_themes(numbers, found, sizes)
     assert numbers.records["service.problems"].value == 4
     words_ = service.theme_finding(found, sizes)
@@ -287,7 +287,7 @@ def test_texts_without_problems_in_common(texts):
     sizes = service.sizes(found, minimum=5)
     assert sizes.empty and (found.texts["theme"] == themes.NONE).all()
     assert service.theme_finding(found, sizes).startswith("## No recurring problem was found")
-    numbers = Numbers("06_service", as_of=UNTIL)
+    numbers = Numbers("05b_service", as_of=UNTIL)
     service.record_themes(numbers, found, sizes)
     assert numbers.records["service.problems"].value == 0
     assert service.examples(found, sizes, minimum=5).empty
@@ -430,7 +430,7 @@ def test_ratings_count_where_there_are_some(learned):
     assert "30 of them without a rating" in words_ and "all of them rated" in words_
     none = service.review_finding(mixed.assign(share=np.nan))
     assert none.startswith("## Nothing says how favourable")
-    numbers = Numbers("06_service", as_of=UNTIL)
+    numbers = Numbers("05b_service", as_of=UNTIL)
     service.record_reviews(numbers, mixed)
     assert numbers.records["service.favourable.a"].n == 60
 
@@ -449,7 +449,7 @@ def test_what_cannot_be_learned_is_said():
 def test_figures_and_tables_of_tone(learned):
     assert "in new words" in service.describe_calibration(learned)
     assert service.plot_calibration(learned).lines
-    numbers = Numbers("06_service", as_of=UNTIL)
+    numbers = Numbers("05b_service", as_of=UNTIL)
     service.record_sentiment(numbers, learned)
     assert numbers.records["service.sentiment_auc"].value == pytest.approx(learned.new.auc)
     table, _ = scored(120, seed=6)

@@ -595,7 +595,11 @@ def test_lines_add_up_to_their_order(shop):
     assert (lines["line"] == lines.groupby("order").cumcount()).all()
     first = lines[lines["line"] == 0]["category"].to_numpy()
     assert (sold.orders["first_category"] == first).all()
-    assert (lines["unit_price"] > 0).all() and set(lines["quantity"]) == {1, 2}
+    assert (lines["unit_price"] > 0).all()
+    customer = lived.orders["customer"].to_numpy()[lines["order"]]
+    business = lived.customers["business"].to_numpy()[customer]
+    assert set(lines["quantity"][~business]) == {1, 2}
+    assert set(lines["quantity"][business]) == set(range(1, 13))
 
 
 def test_returns_and_cancellations_come_at_their_rates(shop):

@@ -87,6 +87,7 @@ def small():
         ({"score_reliability": 0.2, "comment_rate": 1}, "invitations reviews"),
         ({"typo_rate": 0.2, "error_correlation": 1}, "records fields"),
         ({"visits_per_year": 9, "sign_in_rate": 0.9}, "visits"),
+        ({"conversion_effect": 2, "path_effect": 0, "interest_effect": 0.5}, "visits"),
         ({"order_value": 99, "margin": 0.2, "return_rate": 0.3}, "customers baskets lines visits"),
         ({"household_share": 0.6, "moves_per_year": 0.5}, "people emails records fields"),
         ({"analytics_consent": 0.2, "erasure_rate": 0.2}, "consents records"),
@@ -331,6 +332,7 @@ def test_validation_accepts_every_row_without_dirt(clean, made):
         "surveys": len(made.invitations),
         "tickets": len(made.behaviour.tickets),
         "visits": len(made.visits),
+        "campaigns": len(made.campaigns.rows),
         "spend": 1096 * 5,
         "feedback": len(made.reviews),
         "erasures": made.consents["erasure_at"].notna().sum(),
@@ -529,7 +531,7 @@ def test_the_same_seed_gives_the_same_bytes(dirty, tmp_path):
     recipe = json.loads((shop / "truth" / "world.json").read_text())
     assert recipe == World(**FILES, **DIRT).model_dump()
     assert made.pop("truth/world.json") and made == hashes(dirty) and len(made) > 15
-    assert sorted(path.name for path in shop.iterdir()) == ["dataset.yml", "raw", "truth"]
+    assert sorted(path.name for path in shop.iterdir()) == [".lock", "dataset.yml", "raw", "truth"]
 
 
 def test_another_seed_gives_other_bytes(clean, tmp_path):
@@ -686,7 +688,10 @@ def test_the_command_refuses_too_few_customers(project, capsys):
     assert command.main(["simulate", "data/shop", "--customers", "50"]) == 1
     said = capsys.readouterr()
     assert said.err == "customers is 50; expected a whole number from 100 to 5000000.\n"
-    assert said.out == "" and [path.name for path in project.iterdir()] == ["dataset.yml"]
+    assert said.out == "" and sorted(path.name for path in project.iterdir()) == [
+        ".lock",
+        "dataset.yml",
+    ]
 
 
 def test_the_command_leaves_a_real_dataset_alone(project, capsys):
@@ -695,4 +700,4 @@ def test_the_command_leaves_a_real_dataset_alone(project, capsys):
     (project / "dataset.yml").write_text("\n".join(lines))
     assert command.main(["simulate", "data/shop"]) == 1
     assert capsys.readouterr().err.startswith("dataset shop is not simulated")
-    assert [path.name for path in project.iterdir()] == ["dataset.yml"]
+    assert sorted(path.name for path in project.iterdir()) == [".lock", "dataset.yml"]

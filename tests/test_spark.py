@@ -15,27 +15,10 @@ from loyaltylab.contract import Engine, Spark
 from loyaltylab.errors import LabError
 from tests import spark_rows
 from tests.postgresql import free_port
-from tests.spark_cluster import cluster
 from tests.spark_rows import Run
 
 ROOT = Path(__file__).parents[1]
 LOCAL = Spark(master="local[1]")
-
-
-@pytest.fixture(scope="module")
-def machines():
-    """One master, two workers."""
-    if why := spark.lacks(LOCAL):
-        pytest.skip(why)
-    with cluster() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def orders(tmp_path_factory):
-    path = tmp_path_factory.mktemp("rows") / "orders.parquet"
-    spark_rows.write_orders(path)
-    return path
 
 
 @pytest.fixture(scope="module")

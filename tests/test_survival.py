@@ -285,3 +285,26 @@ def test_figures_show_what_their_words_say():
     steps = retention.plot_hazard(arm(*PLACEBO)).patches[0].get_data()
     np.testing.assert_allclose(steps.values, retention.hazard(arm(*PLACEBO))["rate"])
     assert f"{steps.values[0]:.2g}" in retention.describe_hazard(arm(*PLACEBO))
+
+
+def test_returns_of_a_year_by_hand():
+    """Of ten, one is back after 4 days, and one of the eight still watched after 12; the last is
+    watched for 13 days."""
+    table = counted([4, 8, 12, *[13] * 7], [True, False, True, *[False] * 7])
+    found = retention.returns_of_a_year(table, minimum=1)
+    assert found["days"].tolist() == [0, 5, 10, 13]
+    np.testing.assert_allclose(found["share"], [0, 0.1, 0.1, 1 - 0.9 * 7 / 8])
+    curve = retention.return_curve(table).set_index("days")
+    np.testing.assert_allclose(found[["low", "high"]].iloc[-1], curve.loc[12, ["low", "high"]])
+    assert found[["low", "high"]].iloc[0].tolist() == [0, 0]
+    # Eight are watched for 12 days, nine for 8.
+    assert retention.returns_of_a_year(table, minimum=8)["days"].max() == 12
+    assert retention.returns_of_a_year(table, minimum=9)["days"].max() == 8
+    assert retention.returns_of_a_year(table, minimum=11).empty
+
+
+def test_returns_of_a_year_end_with_it_and_there_are_none_of_nobody():
+    long = counted([1, 400, 500], [True, False, True])
+    assert retention.returns_of_a_year(long, minimum=1)["days"].iloc[-1] == 365
+    assert retention.returns_of_a_year(counted([9], [False]), minimum=1).empty
+    assert retention.returns_of_a_year(counted([], []), minimum=1).empty

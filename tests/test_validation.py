@@ -61,7 +61,12 @@ def test_each_rule_broken_once(shop):
         (None, "10", 10),
         ("j", "11", -5),
     ]
-    assert validation.counts(checked) == {"read": 14, "accepted": 4, "quarantined": 10}
+    assert validation.counts(checked) == {
+        "read": 14,
+        "accepted": 4,
+        "quarantined": 10,
+        "expired": 0,
+    }
     assert validation.reason_counts(checked).head(2).to_records(index=False).tolist() == [
         ("amount is not a number", 2),
         ("amount is missing", 1),
@@ -386,7 +391,7 @@ def test_no_order_at_all(shop, file, problem):
 def test_another_table_may_be_empty(shop):
     text = "record_id,requested_at\n"
     checked = shop.check((text, {"source": "crm"}), table="erasures")
-    assert validation.counts(checked) == {"read": 0, "accepted": 0, "quarantined": 0}
+    assert validation.counts(checked) == {"read": 0, "accepted": 0, "quarantined": 0, "expired": 0}
     with pytest.raises(LabError, match=r"erasures: .* none of 1 could be accepted"):
         shop.check((text + "1,soon\n", {"source": "crm"}), table="erasures")
 
@@ -458,7 +463,7 @@ def test_a_file_that_comes_again(shop):
     the files have them, a row that lacks its own is left alone."""
     rows = [";1;2024-01-05;1", ";1;2024-01-05;1", "broken", ";2;2024-01-05;1"]
     checked = shop.check(orders(*rows), orders(*rows, ";1;2024-01-05;1"))
-    assert validation.counts(checked) == {"read": 9, "accepted": 7, "quarantined": 2}
+    assert validation.counts(checked) == {"read": 9, "accepted": 7, "quarantined": 2, "expired": 0}
 
     def plain(*rows):
         text = "record_id;ordered_at;amount\n" + "".join(row[1:] + "\n" for row in rows)

@@ -528,22 +528,34 @@ def test_value_over_cost_without_anybody_or_spend():
     plt.close(value.plot_ratios(idle).figure)
 
 
-def test_everyone_is_described_and_counted_once():
-    rows = [
-        ("ann", "2023-05-01", 10), ("ann", "2023-06-01", 20), ("bo", "2024-01-05", 40),
-        ("cy", "2024-01-07", 40), ("cy", "2024-03-01", 5),
-    ]  # fmt: skip
+def described(rows):
+    """`value.described` of (person, day, amount), half of which is margin."""
     bought = as_purchases(rows)
     con = bought.get_backend()
     orders = orders_of([(*row, row[2] / 2, None, 0) for row in rows])
-    orders = con.create_table("all_orders", orders.to_pyarrow()).mutate(channel=ibis.literal("web"))
-    persons = con.create_table("persons", pd.DataFrame(
+    orders = con.create_table(ibis.util.gen_name("orders"), orders.to_pyarrow())
+    orders = orders.mutate(channel=ibis.literal("web"))
+    persons = con.create_table(ibis.util.gen_name("persons"), pd.DataFrame(
         {"person_id": ["ann", "bo", "cy"], "acquired_through": ["Search", "social ", None]}
     ))  # fmt: skip
     people = lv.summarise(bought, until=UNTIL)
     gained = value.earned(orders, until=UNTIL, cancelled="", margin=1.0, returned=0.0)
     won = value.channels(orders, persons, None, until=UNTIL)
-    everyone = value.described(con, people, gained, bought, won, until=UNTIL)
+    return value.described(con, people, gained, bought, won, until=UNTIL)
+
+
+def test_a_first_day_may_bring_more_than_one_order_can():
+    rows = [("ann", "2023-05-01", 9e13), ("ann", "2023-05-01", 8e13), ("bo", "2024-01-05", 40)]
+    told = described(rows).to_pandas().set_index("person_id")["first_amount"]
+    assert {person: float(money) for person, money in told.items()} == {"ann": 17e13, "bo": 40}
+
+
+def test_everyone_is_described_and_counted_once():
+    rows = [
+        ("ann", "2023-05-01", 10), ("ann", "2023-06-01", 20), ("bo", "2024-01-05", 40),
+        ("cy", "2024-01-07", 40), ("cy", "2024-03-01", 5),
+    ]  # fmt: skip
+    everyone = described(rows)
     table = everyone.to_pandas().set_index("person_id").sort_index()
     assert table["gain"].astype(float).tolist() == [15, 20, 22.5]
     assert table["first_amount"].astype(float).tolist() == [10, 40, 40]

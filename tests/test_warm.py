@@ -306,6 +306,21 @@ def test_a_command_and_its_kernel_end_with_who_asked(project, which):
     assert told(begun(project, *a_table(project)))[0] == 0
 
 
+def test_what_was_forked_ends_with_a_server_that_is_killed(project):
+    """Or it would go on to write beside the next run."""
+    command, pid, target = slow(project)
+    process = begun(project, *command)
+    wait_for(lambda: pid.exists() and pid.read_text(), "no kernel")
+    (server,) = project.servers()
+    forked = children(server)
+    os.kill(server, signal.SIGKILL)
+    code, _, err = told(process)
+    assert code == 1 and "WARM=0 does without" in err
+    assert len(forked) == 2
+    wait_for(lambda: not any(Path(f"/proc/{n}/fd/0").is_symlink() for n in forked), "one goes on")
+    assert not target.exists()
+
+
 def test_a_command_runs_cold_where_nobody_answers(project):
     """Somebody listens, and is gone before it answers."""
     project.serve()

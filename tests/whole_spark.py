@@ -16,7 +16,7 @@ from loyaltylab import simulation, spark
 from loyaltylab.contract import Spark
 from loyaltylab.dataset import load
 from tests import spark_rows
-from tests.spark_cluster import QUICK, cluster
+from tests.spark_cluster import QUICK
 
 ROOT = Path(__file__).parents[1]
 CUSTOMERS = 300
@@ -103,19 +103,6 @@ def test_downloads_are_the_same(lab):
     for path in ours.iterdir():
         one, other = path.read_text().splitlines(), (theirs / path.name).read_text().splitlines()
         assert one[0] == other[0] and len(one) == len(other)
-
-
-@pytest.fixture(scope="module")
-def machines(tmp_path_factory):
-    with cluster() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def orders(tmp_path_factory):
-    path = tmp_path_factory.mktemp("rows") / "orders.parquet"
-    spark_rows.write_orders(path)
-    return path
 
 
 def test_more_memory_asked_than_a_worker_has(machines, orders, tmp_path):

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import shutil
 import sys
+import traceback
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from loyaltylab.errors import LabError
 from loyaltylab.shortage import shortage
+from loyaltylab.wording import visible
 
 
 def check(folder: Path, stamp: Path | None) -> None:
@@ -24,7 +29,7 @@ def check(folder: Path, stamp: Path | None) -> None:
     )
     if problems:
         raise LabError("\n".join(problems))
-    print(f"{folder}: nothing wrong.")
+    _say(f"{folder}: nothing wrong.")
     if stamp:
         # A run that failed on earlier data may quote who has been erased since.
         shutil.rmtree(folder / FAILED, ignore_errors=True)
@@ -35,7 +40,7 @@ def fetch(folder: Path) -> None:
     from loyaltylab import dataset, fetching
 
     for label, rows in fetching.fetch(dataset.load(folder), folder).items():
-        print(f"{label}: {rows:,} rows read.")
+        _say(f"{label}: {rows:,} rows read.")
 
 
 def new(folder: Path, files: list[str], column: list[str]) -> None:
@@ -43,12 +48,12 @@ def new(folder: Path, files: list[str], column: list[str]) -> None:
 
     said = dict(part for text in column for part in _told(text))
     begun = onboarding.begin(folder, files, said)
-    print(f"{begun.summary}\n\n{_look(folder, begun.doubts)}")
+    _say(f"{begun.summary}\n\n{_look(folder, begun.doubts)}")
     problems = inspection.problems(folder, notebooks=_root(folder) / "notebooks")
     if problems:
         advice = f"Correct {folder}/dataset.yml; python -m loyaltylab check {folder} looks again."
         raise LabError("\n".join([*problems, advice]))
-    print(f"Nothing is wrong with it. Next: make report DATASET={folder.name}")
+    _say(f"Nothing is wrong with it. Next: make report DATASET={folder.name}")
 
 
 def _told(text: str) -> list[tuple[str, str]]:
@@ -87,7 +92,7 @@ def run(notebook: Path, folder: Path, target: Path) -> None:
         without=without,
         failed=Path(os.path.relpath(lab.failed)),
         seconds=_seconds(lab.root, lab.name, notebook),
-        warm=os.environ.get("WARM", "1") != "0",
+        warm=_may_be_warm(),
     )
 
 
@@ -105,7 +110,7 @@ def gate(folder: Path, stamp: Path) -> None:
         )
         if strict:
             raise LabError("\n".join([*found, advice]))
-        print("\n".join([*found, "STRICT=0: going on all the same."]), file=sys.stderr)
+        _say("\n".join([*found, "STRICT=0: going on all the same."]), error=True)
     write_text(stamp, "strict\n" if strict or not found else "not strict\n")
 
 
@@ -123,6 +128,17 @@ def golden(notebooks: list[Path]) -> None:
 def _seconds(root: Path, dataset: str, notebook: Path) -> Path:
     """Of no page and no test: how long it took is never the same."""
     return root / ".build" / "seconds" / dataset / f"{notebook.stem}.json"
+
+
+def rotate(folder: Path) -> None:
+    from loyaltylab.dataset import Lab
+    from loyaltylab.linkage import keys
+
+    lab = Lab(folder.name)
+    keys.rotate(lab.private)
+    # make takes linkage for not run, and all pages after it.
+    (lab.results / "02_linkage.json").unlink(missing_ok=True)
+    print(f"{folder}: a new key. make report DATASET={folder.name} gives everybody a new number.")
 
 
 def numbers(folder: Path, notebooks: list[Path], target: Path) -> None:
@@ -147,11 +163,29 @@ def table(numbers: Path, target: Path) -> None:
     write_text(target, "\ufeff" + as_csv(json.loads(numbers.read_text("utf-8"))))
 
 
+def poster(numbers: Path, folder: Path, notebooks: list[Path], svg: Path, png: Path) -> None:
+    from loyaltylab import history, poster
+    from loyaltylab.dataset import Lab
+    from loyaltylab.summary import key_tiles
+
+    lab = Lab(folder.name)
+    recorded = history.read_numbers(numbers)
+    content = poster.content(
+        recorded,
+        key_tiles.kept(lab, recorded),
+        lab.tables([notebook.stem for notebook in notebooks]),
+        title=lab.spec.title,
+        currency=lab.spec.currency,
+        simulated=lab.spec.simulated,
+    )
+    poster.write(content, svg, png)
+
+
 def compare(folder: Path, a: str, b: str) -> None:
     from loyaltylab import since
     from loyaltylab.dataset import Lab
 
-    print(since.report(Lab(folder.name).history, a, b))
+    _say(since.report(Lab(folder.name).history, a, b))
 
 
 def render(executed: Path, folder: Path, notebooks: list[Path], target: Path) -> None:
@@ -196,7 +230,18 @@ def simulate(folder: Path, customers: int | None) -> None:
             expected = error.errors()[0]["ctx"]["error"]
             raise LabError(f"customers is {customers}; expected {expected}.") from None
     simulation.fill(folder, world)
-    print(f"{folder}: {world.customers:,} customers simulated.")
+    _say(f"{folder}: {world.customers:,} customers simulated.")
+
+
+def _say(text: object, *, error: bool = False) -> None:
+    """A line or more for who looks on. What names columns, files and folders may quote anything."""
+    print(visible(str(text)), file=sys.stderr if error else sys.stdout)
+
+
+def alone(folder: Path, command: list[str]) -> None:
+    from loyaltylab import alone
+
+    alone.become(folder, command)
 
 
 def _root(folder: Path) -> Path:
@@ -260,6 +305,18 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("target", type=Path, help="numbers.csv")
     command.set_defaults(function=table)
 
+    command = commands.add_parser("poster", help="the year on one page, as SVG and PNG")
+    command.add_argument("numbers", type=Path, help="numbers.json")
+    command.add_argument("folder", type=Path, help="data/<dataset>")
+    command.add_argument("notebooks", type=Path, nargs="+", help="whose tables are drawn")
+    command.add_argument("svg", type=Path)
+    command.add_argument("png", type=Path)
+    command.set_defaults(function=poster)
+
+    command = commands.add_parser("rotate", help="a new key of persons' numbers")
+    command.add_argument("folder", type=Path, help="data/<dataset>")
+    command.set_defaults(function=rotate)
+
     command = commands.add_parser("compare", help="say what moved between two reports")
     command.add_argument("folder", type=Path, help="data/<dataset>")
     report = "a day such as 2026-10-01 of reports/<dataset>/history, or the path of a numbers.json"
@@ -274,6 +331,11 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("target", type=Path)
     command.set_defaults(function=render)
 
+    command = commands.add_parser("alone", help="do something while nobody else works on a dataset")
+    command.add_argument("folder", type=Path, help="data/<dataset>")
+    command.add_argument("command", nargs=argparse.REMAINDER, help="what to do")
+    command.set_defaults(function=alone)
+
     command = commands.add_parser("pdf", help="the pages of a report as one PDF, by a browser")
     command.add_argument("pages", type=Path, nargs="+", help="in their order")
     command.add_argument("target", type=Path)
@@ -282,39 +344,57 @@ def main(arguments: list[str] | None = None) -> int:
     options = vars(parser.parse_args(arguments))
     function = options.pop("function")
     try:
-        function(**options)
+        with _to_itself(function, options):
+            function(**options)
     except LabError as error:
-        print(error, file=sys.stderr)
+        _say(error, error=True)
         return 1
     except Exception as error:
-        if not (lack := shortage(type(error).__name__, str(error))):
-            raise
-        print(lack[0].upper() + lack[1:], file=sys.stderr)
+        lack = shortage(type(error).__name__, str(error))
+        _say(lack[0].upper() + lack[1:] if lack else traceback.format_exc(), error=True)
         return 1
     except KeyboardInterrupt:
-        print(
+        _say(
             "Interrupted; what was finished stays, the rest is made by the next run.",
-            file=sys.stderr,
+            error=True,
         )
         return 130
     return 0
 
 
+def _to_itself(
+    function: Callable[..., None], options: Mapping[str, Any]
+) -> contextlib.AbstractContextManager[None]:
+    """Alone with the dataset, if the command writes below its folder."""
+    from loyaltylab.alone import held
+
+    writes = function in (fetch, run, gate, numbers, render, simulate) or options.get("stamp")
+    return held(options["folder"]) if writes else contextlib.nullcontext()
+
+
 def _often(arguments: list[str]) -> bool:
     """Whether make calls this so often, and it takes so short, that imports would be most of it."""
     first = arguments[0] if arguments else ""
-    return first in ("run", "render", "gate", "numbers", "table") or "--stamp" in arguments
+    often = ("run", "render", "gate", "numbers", "table", "poster")
+    return first in often or "--stamp" in arguments
 
 
 def _warm(arguments: list[str]) -> int:
     """What `main` does, by a process that has the imports, if one is to be had."""
-    from loyaltylab import warm
+    from loyaltylab import alone
 
-    root = Path.cwd()
-    code = None
-    if _often(arguments) and os.environ.get("WARM", "1") != "0" and (root / "notebooks").is_dir():
+    if alone.HELD in os.environ and arguments[:1] != ["alone"]:
+        alone.end_with_parent()
+    root, code = Path.cwd(), None
+    if _often(arguments) and _may_be_warm() and (root / "notebooks").is_dir():
+        from loyaltylab import warm
+
         code = warm.command(root, arguments)
     return main(arguments) if code is None else code
+
+
+def _may_be_warm() -> bool:
+    return os.environ.get("WARM", "1") != "0"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import datetime as dt
+import itertools
 import math
 import re
 from pathlib import Path, PurePosixPath
@@ -22,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from loyaltylab import addresses, criteria
+from loyaltylab import addresses, criteria, keeping
 from loyaltylab.criteria import Criterion
 from loyaltylab.errors import LabError
 from loyaltylab.wording import in_words
@@ -37,10 +38,14 @@ TableName = Literal[
     "tickets",
     "visits",
     "contracts",
+    "campaigns",
     "spend",
     "feedback",
     "erasures",
 ]
+
+
+KeptName = Literal["orders", "customers", "surveys", "tickets", "visits", "contracts", "feedback"]
 
 
 def _one_value(given: Any) -> Any:
@@ -59,6 +64,33 @@ def _day(given: Any) -> Any:
     if type(given) is dt.date:
         return given
     raise ValueError("a day such as 2024-12-31")
+
+
+# What dataset.yml may protect: columns of customers, but for those that tell records apart.
+PROTECTABLE = (
+    "given_name",
+    "family_name",
+    "email",
+    "phone",
+    "birth_date",
+    "street",
+    "postcode",
+    "city",
+    "country",
+    "registered_at",
+    "acquired_through",
+    "customer_type",
+    "referred_by",
+    "loyalty_member",
+    "consent_analytics",
+    "consent_marketing",
+)
+
+
+def _period(given: Any) -> Any:
+    if not isinstance(given, str) or not keeping.is_period(given):
+        raise ValueError("a period such as 400 days, 18 months or 2 years")
+    return given
 
 
 Scalar = Annotated[bool | int | float | str, BeforeValidator(_one_value)]
@@ -354,7 +386,9 @@ class Dataset(Strict):
 
     language : of its report.
     simulation : of what world its files are made; they are then `simulated`.
+    protected : columns of customers that no model may use.
     segments : name of a segment → who is in it. minimum_cell : customers; pages show no smaller cohort.
+    keep : table → how long its rows are kept, see `keeping`; all of them if not given.
     """
 
     title: str
@@ -368,9 +402,19 @@ class Dataset(Strict):
     tables: dict[TableName, Files]
     rules: dict[TableName, dict[str, ColumnRule]] = {}
     thresholds: Thresholds = Thresholds()
+    protected: list[str] = []
     segments: dict[str, Criterion] = {}
     minimum_cell: int = Field(default=5, ge=1)
+    keep: dict[KeptName, Annotated[str, BeforeValidator(_period)]] = {}
     parameters: dict[str, dict[str, Scalar]] = {}
+
+    @field_validator("observed_until")
+    @classmethod
+    def _is_of_our_time(cls, day: dt.date | None) -> dt.date | None:
+        # As of any time in the data, see schemas; and after it there are days.
+        if day is not None and not 1950 <= day.year < 2100:
+            raise ValueError("a day from 1950 to 2099")
+        return day
 
     @field_validator("engine", mode="before")
     @classmethod
@@ -390,6 +434,13 @@ class Dataset(Strict):
             raise ValueError(f'a table "orders"; there are {", ".join(tables) or "none"}')
         return tables
 
+    @field_validator("protected")
+    @classmethod
+    def _names_columns(cls, protected: list[str]) -> list[str]:
+        if not set(protected) <= set(PROTECTABLE):
+            raise ValueError(f"columns of customers: {', '.join(PROTECTABLE)}")
+        return protected
+
     @field_validator("segments")
     @classmethod
     def _names_a_file(cls, segments: dict[str, Any]) -> dict[str, Any]:
@@ -408,6 +459,21 @@ class Dataset(Strict):
             raise ValueError(f"currency EUR, as its files have; it is {info.data['currency']}")
         return simulation
 
+    @field_validator("keep")
+    @classmethod
+    def _can_be_kept(cls, keep: dict[Any, str], info: ValidationInfo) -> dict[Any, str]:
+        tables = info.data.get("tables")
+        if tables and (lacking := [name for name in keep if name not in tables]):
+            raise ValueError(
+                f"only what is under tables: {', '.join(tables)}; found {', '.join(lacking)}"
+            )
+        if keep and not (info.data.get("observed_until") or info.data.get("simulation")):
+            raise ValueError(
+                "observed_until beside it: the last day that the export covers, from which periods "
+                "count back"
+            )
+        return keep
+
     @model_validator(mode="after")
     def _is_simulated(self) -> Dataset:
         if self.simulation is not None:
@@ -415,17 +481,68 @@ class Dataset(Strict):
             self.observed_until = self.observed_until or self.simulation.last_day
         return self
 
+    def kept_since(self, table: KeptName) -> dt.date:
+        """The first day of which rows of a table that `keep` names are kept."""
+        assert self.observed_until is not None
+        return keeping.first_day(self.keep[table], self.observed_until)
+
+
+# Of dataset.yml: far more than any needs, and read in a second.
+LARGEST = 1_000_000  # bytes
+MOST_VALUES = 100_000
+DEEPEST = 50  # keys and lists in each other
+
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe loader; notes a key given twice, of which it would keep the last in silence."""
+    """YAML's safe loader; notes a key given twice, of which it would keep the last in silence.
+
+    What a few lines may stand for is bounded: an alias of aliases can mean more than memory holds.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.problems: list[str] = []
+        self._sizes: dict[int, int | None] = {}  # of nodes; None while its own parts are counted
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None:
+            self._size(node, 1)
+        return node
+
+    def _size(self, node: yaml.Node, depth: int) -> int:
+        """How many values it stands for, each alias written out."""
+        if depth > DEEPEST:
+            raise _unfit(f"keys and lists in more than {DEEPEST} others", node)
+        size = self._sizes.get(id(node), 0)
+        if size is None:
+            raise _unfit("an alias of what it stands in", node)
+        if not size:
+            self._sizes[id(node)] = None
+            values = [] if isinstance(node, yaml.ScalarNode) else node.value
+            parts = itertools.chain(*values) if isinstance(node, yaml.MappingNode) else values
+            size = 1 + sum(self._size(part, depth + 1) for part in parts)
+            self._sizes[id(node)] = size
+        if size > MOST_VALUES:
+            raise _unfit(f"aliases that stand for more than {MOST_VALUES:,} values", node)
+        return size
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            value = super().construct_object(node, deep)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            # Of a tag such as !!int, or a number of thousands of digits.
+            raise _unfit("a value that cannot be read as what it is marked as", node) from None
+        if isinstance(value, int) and abs(value) >= 2**63:
+            raise _unfit("a whole number of more than 18 digits", node)
+        if isinstance(value, str) and not value.isascii() and re.search("[\ud800-\udfff]", value):
+            raise _unfit("half a letter (a surrogate)", node)
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []  # none of `!!map [a]`
+        for key in (key for key, _ in pairs if isinstance(key, yaml.ScalarNode)):
             if key.value in seen:
                 self.problems.append(
                     f'dataset.yml: key "{addresses.masked(key.value)}" is given twice, again in line '
@@ -433,6 +550,10 @@ class _Loader(yaml.SafeLoader):
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+def _unfit(what: str, node: yaml.Node) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(None, None, what, node.start_mark)
 
 
 # A day stays text until `Day` reads it: YAML's own reading fails on 31 February with a traceback.
@@ -448,6 +569,11 @@ def load(path: Path) -> Dataset:
     Raises LabError with every problem found, one a line.
     """
     try:
+        if path.stat().st_size > LARGEST:
+            raise LabError(
+                f"dataset.yml: expected at most {LARGEST:,} bytes, found {path.stat().st_size:,}. "
+                "Keep in it what data/README.md lists."
+            )
         loader = _Loader(path.read_text(encoding="utf-8"))
         given = loader.get_single_data()
     except OSError as error:
@@ -455,6 +581,11 @@ def load(path: Path) -> Dataset:
     except UnicodeDecodeError:
         raise LabError(
             "dataset.yml: expected UTF-8 text, found other bytes. Save it as UTF-8."
+        ) from None
+    except RecursionError:
+        raise LabError(
+            f"dataset.yml: expected keys and lists in at most {DEEPEST} others, found them deeper. "
+            "Write them flat."
         ) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -481,6 +612,8 @@ def _known_keys(inside: list[str]) -> list[str]:
     """The keys that may stand under these."""
     if inside in (["tables"], ["rules"]):
         return list(get_args(TableName))
+    if inside == ["keep"]:
+        return list(get_args(KeptName))
     if inside[:1] == ["segments"]:
         return criteria.known_keys(inside[2:])
     model: type[BaseModel] = Dataset

@@ -19,6 +19,7 @@ import duckdb
 
 from loyaltylab.addresses import Address, expanded
 from loyaltylab.errors import LabError
+from loyaltylab.locations import LEAVES, leaves
 
 CHUNK = 20_000  # rows that pass through Python at once
 CONNECTING = 10  # seconds until a server must have answered
@@ -60,6 +61,7 @@ def opened(address: Address, *, label: str, folder: Path) -> Iterator[Database]:
     """
     if address.kind == "file":
         path = folder / address.database
+        _refuse_other_than_file(path, label, folder)
         reader = _duckdb_file if _is_duckdb(path, label) else _sqlite_file
         with reader(path) as database:
             yield database
@@ -328,6 +330,16 @@ def _unreadable_file(*, locked: bool) -> UnreadableError:
     return UnreadableError(
         "a file that cannot be read as a database", "Copy it again while nothing writes to it."
     )
+
+
+def _refuse_other_than_file(path: Path, label: str, folder: Path) -> None:
+    if path.exists() and not path.is_file():  # it may have no end, or wait for ever
+        raise LabError(
+            f"{label}: expected a database file, found a folder, a device or a pipe. "
+            "Correct path in dataset.yml."
+        )
+    if leaves(folder, path):
+        raise LabError(LEAVES.format(label=label))
 
 
 def _is_duckdb(path: Path, label: str) -> bool:

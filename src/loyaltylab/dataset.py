@@ -15,19 +15,20 @@ import functools
 import glob
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loyaltylab import contract, language
+from loyaltylab import contract, files, language
 from loyaltylab.errors import LabError
+from loyaltylab.locations import LEAVES, leaves
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 DERIVED = "LOYALTYLAB_DERIVED"
 FAILED = ".failed"
+REFUSALS = "refusals.parquet"  # in validated/: what rows of customers that were put aside refuse
 GATE = "01_validation.gate.json"  # among the results: what `make report` stops for
 
 
@@ -45,18 +46,32 @@ def notebook_stems(root: Path) -> list[str]:
     return sorted(path.stem for path in (root / "notebooks").glob("[0-9]*.ipynb"))
 
 
+def tables_of(results: Path, notebook: str) -> Path:
+    """Where the small tables that a notebook kept are, among the results."""
+    return results / f"{notebook}.tables.json"
+
+
+def _is_there(folder: Path) -> bool:
+    try:
+        return (folder / "dataset.yml").is_file()
+    except OSError:  # a link whose name is too long
+        return False
+
+
 def load(folder: Path) -> contract.Dataset:
     """The contract of a dataset's folder.
 
     Raises LabError if the folder or its dataset.yml is not there, or with all that is wrong in it.
     """
-    if not (folder / "dataset.yml").is_file():
-        others = sorted(p.parent.name for p in folder.parent.glob("*/dataset.yml"))
+    if not _is_there(folder):
+        others = sorted(path.name for path in folder.parent.glob("*") if _is_there(path))
         raise LabError(
             f"dataset {folder.name} not found: expected {folder.parent.name}/{folder.name}/dataset.yml;"
             f" there {'is' if len(others) == 1 else 'are'} {', '.join(others) or 'none'}. "
             "Choose one by DATASET=…, or write that file."
         )
+    if leaves(folder, folder / "dataset.yml"):
+        raise LabError(LEAVES.format(label="dataset.yml"))
     return contract.load(folder / "dataset.yml")
 
 
@@ -91,8 +106,7 @@ class Lab:
         said = self.spec.engine.duckdb.spill
         below = Path(said).expanduser() if said else self.validated.parent / ".scratch"
         try:
-            below.mkdir(parents=True, exist_ok=True)
-            self._scratch = tempfile.TemporaryDirectory(dir=below)
+            self._scratch = files.scratch(below)
         except OSError as error:
             raise LabError(
                 f"{below} cannot be written ({error.strerror}): expected a folder for what does not fit "
@@ -179,6 +193,11 @@ class Lab:
         known = records.filter(records["analysed"]).select("person_id").distinct()
         return self._linked("persons").semi_join(known, "person_id")
 
+    def devices(self) -> ir.Table:
+        """Whose each device is on which somebody signed in; columns as in `linkage.devices.owners`. None
+        without visits."""
+        return self._linked("devices")
+
     def pairs(self) -> ir.Table:
         """Grain: one pair of records that may be one person; source_l, record_id_l, source_r,
         record_id_r, probability, joined (whether they are taken as one)."""
@@ -197,6 +216,12 @@ class Lab:
         """The records of these notebooks, in their order; none of one that has not run."""
         paths = [self.results / f"{notebook}.json" for notebook in notebooks]
         return [record for p in paths if p.exists() for record in json.loads(p.read_text("utf-8"))]
+
+    def tables(self, notebooks: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+        """The small tables that these notebooks kept, by name; none of one that has not run."""
+        paths = [tables_of(self.results, notebook) for notebook in notebooks]
+        kept = [json.loads(p.read_text("utf-8")) for p in paths if p.exists()]
+        return {name: rows for tables in kept for name, rows in tables.items()}
 
 
 def record_key(rows: ir.Table) -> ir.StringColumn:

@@ -16,7 +16,6 @@ import contextlib
 import os
 import re
 import sys
-import tempfile
 import time
 import tokenize
 from collections.abc import Callable, Mapping, Sequence
@@ -30,8 +29,9 @@ import nbformat
 from loyaltylab import failure
 from loyaltylab import warm as kernels
 from loyaltylab.contract import Dataset, Scalar
+from loyaltylab.dataset import tables_of
 from loyaltylab.errors import LabError
-from loyaltylab.files import write_json, written_whole
+from loyaltylab.files import scratch, write_json, written_whole
 from loyaltylab.language import phrase
 from loyaltylab.progress import Progress, seconds_of
 from loyaltylab.wording import did_you_mean
@@ -67,10 +67,9 @@ class Parameter:
         if isinstance(value, str):
             return ""
         if (low is not None and value < low) or (high is not None and value > high):
-            bounds = [f"{low:g} or more"] * (low is not None) + [f"{high:g} or less"] * (
-                high is not None
-            )
-            return f"expected {' and '.join(bounds)} {self.unit}".rstrip()
+            least = [] if low is None else [f"{low:g} or more"]
+            most = [] if high is None else [f"{high:g} or less"]
+            return f"expected {' and '.join(least + most)} {self.unit}".rstrip()
         return ""
 
 
@@ -204,14 +203,15 @@ def run(
     if failed is not None:
         with contextlib.suppress(OSError):
             (failed / notebook.name).unlink()
-    with written_whole(target) as part, tempfile.TemporaryDirectory() as scratch:
-        output = Path(scratch) / notebook.name
-        source = Path(scratch) / f"source-{notebook.name}"
+    with written_whole(target) as part, scratch() as name:
+        folder = Path(name)
+        output = folder / notebook.name
+        source = folder / f"source-{notebook.name}"
         prepared = _without_cells(_read(notebook), without)
         nbformat.write(prepared, source)
-        os.environ["IPYTHONDIR"] = scratch
+        os.environ["IPYTHONDIR"] = name
         root = notebook.resolve().parent.parent
-        kernel = kernels.kernel(root, Path(scratch) / "jupyter") if warm else "python3"
+        kernel = kernels.kernel(root, folder / "jupyter") if warm else "python3"
         progress = Progress(
             notebook.stem,
             [cell.id for cell in prepared.cells],
@@ -231,9 +231,7 @@ def run(
                     # Once, at the end: after each cell it would be a fifth of a long page's time.
                     request_save_on_cell_execute=False,
                     # Customers' data goes through a socket of this user, not through an open port.
-                    config=Config(
-                        {"KernelManager": {"transport": "ipc", "ip": f"{scratch}/kernel"}}
-                    ),
+                    config=Config({"KernelManager": {"transport": "ipc", "ip": f"{name}/kernel"}}),
                     extra_arguments=["--IPKernelApp.log_level=50"],  # a kernel told to stop says so
                     on_cell_execute=lambda cell, **_: progress.begin(cell.id),
                     on_cell_executed=lambda cell, **_: progress.end(cell.id),
@@ -246,6 +244,7 @@ def run(
                 raise LabError(words) from None
             executed = _ended_early(nbformat.read(output, as_version=4), str(error.evalue))
             if _changed(numbers) == earlier:  # what an earlier run found is not this one's
+                tables_of(numbers.parent, notebook.stem).unlink(missing_ok=True)
                 write_json(numbers, [])
         except (DeadKernelError, RuntimeError) as error:
             raise LabError(

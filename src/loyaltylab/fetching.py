@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -24,7 +22,7 @@ from loyaltylab.addresses import Address, parse, said
 from loyaltylab.contract import Dataset, File
 from loyaltylab.databases import Database
 from loyaltylab.errors import LabError
-from loyaltylab.files import write_json
+from loyaltylab.files import folder_written_whole, scratch, write_json
 from loyaltylab.locations import FETCHED, Source, fetched
 from loyaltylab.validation import mapping
 from loyaltylab.wording import did_you_mean
@@ -54,11 +52,10 @@ def fetch(dataset: Dataset, folder: Path) -> dict[str, int]:
     problems: list[str] = []
     told: dict[str, dict[str, Any]] = {}
     try:
-        below.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=below) as scratch:
-            part = Path(scratch) / FETCHED
+        with scratch(below) as name:
+            part = Path(name) / FETCHED
             part.mkdir()
-            con = engine.connect(dataset.engine.in_process(), spill=Path(scratch) / "spill")
+            con = engine.connect(dataset.engine.in_process(), spill=Path(name) / "spill")
             for _, tables in groupby(wanted, lambda one: one.address.place):
                 try:
                     told |= _fetch_one_database(con, list(tables), folder, part)
@@ -104,9 +101,7 @@ def _fetch_one_database(
                 except LabError as error:
                     problems += str(error).splitlines()
                     continue
-                with target.open("rb") as file:
-                    content = hashlib.file_digest(file, "sha256").hexdigest()
-                told[label] = {"file": target.name, "rows": rows, "sha256": content}
+                told[label] = {"file": target.name, "rows": rows, "sha256": _hash(target)}
     except databases.UnreadableError as error:
         problems.append(f"{label}: {error}")
     if problems:
@@ -204,22 +199,26 @@ def _decimal(con: Any, name: str) -> str:
 
 
 def _put_in_place(part: Path, target: Path, told: Mapping[str, Any]) -> None:
-    target.mkdir(exist_ok=True)
-    kept = {one["file"] for one in told.values()}
-    for path in target.iterdir():
-        if path.name not in kept and path.name != "tables.json":
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for name in kept:
-        (part / name).replace(target / name)
-    stamp = target / "tables.json"
-    if not stamp.exists() or _stored(stamp) != told:
-        write_json(stamp, told)
+    """All at once, or none: tables of two moments would be taken for those of one."""
+    there = {target / one["file"]: one["sha256"] for one in told.values()}
+    same = _stored(target / "tables.json") == told and {*target.glob("*.parquet")} == {*there}
+    if same and [*map(_hash, there)] == [*there.values()]:
+        return
+    with folder_written_whole(target) as new:
+        for path in there:
+            (part / path.name).replace(new / path.name)
+        write_json(new / "tables.json", told)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _stored(path: Path) -> Any:
     try:
         return json.loads(path.read_text("utf-8"))
-    except ValueError:
+    except (OSError, ValueError):
         return None
 
 

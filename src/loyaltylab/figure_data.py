@@ -139,10 +139,10 @@ class _Panel:
 
     def __init__(self, ax: Axes) -> None:
         self.ax = ax
-        self.lying = _has_names(ax.yaxis) and not _has_names(ax.xaxis)
+        self.lying = has_names(ax.yaxis) and not has_names(ax.xaxis)
         self.key: Axis = ax.yaxis if self.lying else ax.xaxis
         self.value: Axis = ax.xaxis if self.lying else ax.yaxis
-        self.named = _has_names(self.key)
+        self.named = has_names(self.key)
         self.dated = isinstance(self.key.get_major_formatter(), DateFormatter)
         self.series: list[_Series] = []
         self.notes: list[str] = []
@@ -236,11 +236,12 @@ class _Panel:
             axis, at = (self.ax.xaxis, x[0]) if upright else (self.ax.yaxis, y[0])
             if _is_name(label):
                 self.notes.append(f"{label.lstrip('_')}: {self._one(axis, at)}")
-        elif len(x) and not (
-            len(x) == 2 and np.allclose(x, y)
-        ):  # a diagonal is where both are equal
+            return
+        step = str(line.get_drawstyle()).startswith("steps")
+        if len(x) and (self.named or step or len(x) != 2 or not np.allclose(x, y)):
+            # A diagonal is where both are equal, without steps; of two groups one may have none, the
+            # other all.
             values = pd.Series(x, y) if self.lying else pd.Series(y, x)
-            step = str(line.get_drawstyle()).startswith("steps")
             color: Any = line.get_color()
             self._add(label, values, color=tuple(to_rgb(color)), step=step)
 
@@ -355,7 +356,7 @@ def _is_name(label: str) -> bool:
     return bool(label) and not re.fullmatch(r"_(child|container|line)\d+|_nolegend_|None", label)
 
 
-def _has_names(axis: Axis) -> bool:
+def has_names(axis: Axis) -> bool:
     """Whether the axis names its places; what stands on a logarithmic one is between the names."""
     form = axis.get_major_formatter()
     if isinstance(form, StrCategoryFormatter):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from loyaltylab.provenance import Made
 
 VERSION = 1  # of what a day's folder holds; one of another is not read
 NUMBERS, MADE = "numbers.json", "made.json"
+TEXTS = ("unit", "as_of", "notebook", "definition")  # of a record
 
 
 @dataclass(frozen=True)
@@ -146,8 +148,7 @@ def find(folder: Path, name: str) -> Report:
 def read_numbers(path: Path) -> dict[str, Number]:
     """The numbers of a numbers.json by name. A field that a record lacks is missing, one that only
     another version of the lab knows is left out. Raises LabError if that is not what it holds."""
-    texts = ("unit", "as_of", "notebook", "definition")
-    lacking = {field.name: "" if field.name in texts else None for field in fields(Number)}
+    lacking = {field.name: "" if field.name in TEXTS else None for field in fields(Number)}
     found = {}
     for record in _json(path, list):
         if not isinstance(record, dict) or not _is_number(record):
@@ -164,7 +165,8 @@ def _is_number(record: Mapping[str, Any]) -> bool:
         and "value" in record
         and isinstance(record["value"], int | float | str | None)
         and all(isinstance(figure, int | float | None) for figure in figures)
-        and all(isinstance(record.get(name, ""), str) for name in ("unit", "definition"))
+        and not (isinstance(record["value"], str) and any(f is not None for f in figures))
+        and all(isinstance(record.get(name, ""), str) for name in TEXTS)
     )
 
 
@@ -183,7 +185,13 @@ def read_made(path: Path) -> Made:
 
 def _json(path: Path, kind: type) -> Any:
     try:
-        value = json.loads(path.read_text("utf-8"), parse_constant=_refuse)
+        if path.exists() and not path.is_file():  # it may have no end, or wait for ever
+            raise _unreadable(path, phrase("a file"), phrase("something else"))
+        text = path.read_text("utf-8")
+        value = json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_whole)
+        json.dumps(
+            value, ensure_ascii=False
+        ).encode()  # a half letter, as "\ud800" is, cannot be said
     except OSError as error:
         raise _unreadable(
             path, phrase("it to be there"), error.strerror or phrase("none")
@@ -198,6 +206,20 @@ def _json(path: Path, kind: type) -> Any:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError("a number beyond all that are finite")
+    return value
+
+
+def _whole(digits: str) -> int:
+    value = int(digits)
+    if abs(value) >= 2**63:
+        raise ValueError("a number of more than 18 digits")
+    return value
 
 
 def _unreadable(path: Path, expected: str, found: str) -> LabError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from loyaltylab.contract import Dataset, Engine, File, TableName
 from loyaltylab.dataset import load
 from loyaltylab.errors import LabError
 from loyaltylab.execution import parameter_problems
+from loyaltylab.files import scratch
 from loyaltylab.validation import cleaning, declared
 
 LOOKED_AT = 1000  # rows of each file
@@ -45,7 +45,7 @@ def problems(folder: Path, *, notebooks: Path, fetch: bool = True) -> list[str]:
         found.append(lacks)
     unread = _unread(dataset, folder) if fetch else []
     found += unread
-    with tempfile.TemporaryDirectory(prefix="loyaltylab-") as spill:
+    with scratch() as spill:
         con = engine.connect(Engine(), spill=Path(spill))
         cleaning.define(con)
         for table in dataset.tables:

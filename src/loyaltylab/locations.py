@@ -70,6 +70,8 @@ def find(folder: Path, file: File) -> list[Source]:
         else:
             paths = {file.path: folder / file.path}
         problems = [words for label, path in paths.items() if (words := _unfit(label, path))]
+        if not problems and not file.path.startswith(PACKAGE):
+            problems = [LEAVES.format(label=n) for n, path in paths.items() if leaves(folder, path)]
     except OSError as error:
         raise LabError(
             f"{file.path}: expected a file to read, found none ({error.strerror}). "
@@ -78,6 +80,18 @@ def find(folder: Path, file: File) -> list[Source]:
     if problems:
         raise LabError("\n".join(problems))
     return [Source(path, label, file) for label, path in paths.items()]
+
+
+LEAVES = (
+    "{label}: expected a file below the dataset's folder, found a link that leads out of it. Copy the "
+    "file there, or make the dataset's folder itself a link."
+)
+
+
+def leaves(folder: Path, path: Path) -> bool:
+    """Whether it leads, by links, out of the folder: whoever sends a dataset chooses these, and could
+    have any file of this machine read."""
+    return not path.resolve().is_relative_to(folder.resolve())
 
 
 def _unfit(label: str, path: Path) -> str:
@@ -118,7 +132,8 @@ def _copy_of_table(folder: Path, file: File) -> Source:
 def _inside_package(inner: str) -> Path:
     package, _, rest = inner.partition("/")
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
+    # Without an origin it is any folder where Python looks for packages, such as the one one is in.
+    if spec is None or spec.origin is None or not spec.submodule_search_locations:
         raise LabError(f'package "{package}" is not installed: expected it to hold {rest}.')
     return Path(spec.submodule_search_locations[0]) / rest
 

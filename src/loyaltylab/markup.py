@@ -111,7 +111,7 @@ class Fragments:
         data : a `figure_data.FigureData` as JSON has it. Raises ParseError if `svg` is not well-formed.
         """
         self._figures += 1
-        root = ElementTree.fromstring(svg)
+        root = ElementTree.fromstring(svg)  # noqa: S314 - what matplotlib drew, in a notebook of ours
         _leave_drawing(root)
         _follow_scheme(root)
         _rename_ids(root, prefix=f"fig.{self._figures}.")  # no heading's id has a dot
@@ -136,7 +136,7 @@ class Fragments:
             body += "".join(f"<td{mark}>{escape(cell)}</td>" for mark, cell in cells)
             body += "</tr>\n"
         told = phrase("Data of this figure: {caption}", caption=data["caption"])
-        caption, self._tables = escape(told), self._tables + 1
+        caption = escape(told)
         # Written as `_frame` would: to read so many cells again takes half of a page's time.
         framed = self._framed(told).items()
         frame = "".join(f' {attribute}="{escape(value)}"' for attribute, value in framed)
@@ -184,10 +184,9 @@ class Fragments:
 
     def _frame(self, table: Tag) -> None:
         """A frame that also the keyboard scrolls, a caption that stays in sight, header scopes."""
-        self._tables += 1
-        name = phrase("Table {number}", number=self._tables)
+        name = ""
         if caption := table.find("caption"):
-            name = " ".join(caption.get_text().split())
+            name = caption.get_text()
             line = Tag(name="span")
             line.extend(list(caption.contents))
             caption.append(line)
@@ -198,8 +197,9 @@ class Fragments:
             cell.attrs.setdefault("scope", "col" if cell.find_parent("thead") else "row")
 
     def _framed(self, name: str) -> dict[str, str]:
-        """Attributes of the frame around a table of this name."""
-        name = " ".join(name.split())
+        """Attributes of the frame around the next table, by its caption or else its number."""
+        self._tables += 1
+        name = " ".join(name.split()) or phrase("Table {number}", number=self._tables)
         self._names[name] += 1
         if (count := self._names[name]) > 1:  # landmarks of one name cannot be told apart
             name = f"{name} ({count})"

@@ -20,6 +20,7 @@ import pandas as pd
 from IPython import get_ipython
 from IPython.display import display
 
+from loyaltylab.dataset import tables_of
 from loyaltylab.errors import LabError
 from loyaltylab.files import write_json
 from loyaltylab.language import filled, phrase, shown
@@ -64,6 +65,7 @@ class Numbers:
         self.notebook = notebook
         self.as_of = as_of.isoformat()
         self.records: dict[str, Number] = {}
+        self.tables: dict[str, list[dict[str, Any]]] = {}
 
     def record(
         self,
@@ -77,7 +79,7 @@ class Numbers:
         high: Any = None,
         level: float | None = None,
     ) -> Number:
-        """Record a number under its dotted name and return it. NaN and None mean not known.
+        """Record a number under its dotted name and return it. NaN, NA and None mean not known.
 
         unit : "share" (0 to 1), "days", "orders", a currency's code …; n : what it was counted over.
         Raises LabError if the name is taken, or an interval does not hold its value.
@@ -91,7 +93,7 @@ class Numbers:
             raise LabError(f"{name}: expected low, high and level together or not at all.")
         if low is not None and value is not None and not low <= value <= high:
             raise LabError(f"{name}: {value} is outside its interval {low} to {high}.")
-        count = None if n is None else int(n)
+        count = None if _plain(n) is None else int(n)
         shell = get_ipython()
         number = Number(
             name, value, low, high, level, unit, count, self.as_of, self.notebook, definition,
@@ -100,15 +102,45 @@ class Numbers:
         self.records[name] = number
         return number
 
+    def record_spanned(
+        self, name: str, ends: tuple[Any, Any, Any], *, unit: str, n: Any, definition: str
+    ) -> Number:
+        """`record` a value with its low and high at LEVEL; alone where one of the three is not known."""
+        # Slow to import, and pages without intervals need it not.
+        from loyaltylab.intervals import LEVEL
+
+        value, low, high = ends
+        told: dict[str, Any] = {}
+        if not any(_plain(end) is None for end in ends):
+            told = {"low": low, "high": high, "level": LEVEL}
+        return self.record(name, value, unit=unit, n=n, definition=definition, **told)
+
+    def keep(self, name: str, table: pd.DataFrame) -> None:
+        """Keep a small table of aggregates under its dotted name, for a figure beside this notebook's.
+
+        Days are kept as 2026-06-30, NaN as not known. Raises LabError if the name is taken.
+        """
+        if name in self.tables:
+            raise LabError(f"{name} is kept twice in {self.notebook}. Give each its own name.")
+        rows = table.to_dict("records")
+        self.tables[name] = [{str(k): _plain(v) for k, v in row.items()} for row in rows]
+
     def save(self, folder: Path) -> None:
-        """Write the records as a JSON list, whole or not at all."""
+        """Write the records as a JSON list, and the tables beside them, each whole or not at all."""
+        if self.tables:
+            write_json(tables_of(folder, self.notebook), self.tables)
+        # These stand for the results: they come last.
         write_json(folder / f"{self.notebook}.json", [asdict(r) for r in self.records.values()])
 
 
 def _plain(value: Any) -> Any:
-    """A Python int, a float of DIGITS significant digits, a text, or None."""
-    if value is None or isinstance(value, str | bool):
+    """A Python int, a float of DIGITS significant digits, a text, a day as a text, or None."""
+    if value is None or value is pd.NA:
+        return None
+    if isinstance(value, str | bool):
         return value
+    if isinstance(value, dt.date):
+        return None if pd.isna(value) else f"{value:%Y-%m-%d}"
     if hasattr(value, "item"):  # numpy
         value = value.item()
     if isinstance(value, int):
@@ -132,9 +164,9 @@ def sentence(template: str, **values: Any) -> str:
 
 
 def say(template: str, **values: Any) -> None:
-    """Show a `sentence`; without values, `template` may be one already."""
-    text = sentence(template, **values)
-    display({"text/markdown": text, "text/plain": text}, raw=True)
+    """Show a `sentence`, or nothing where it is empty; without values, `template` may be one already."""
+    if text := sentence(template, **values):
+        display({"text/markdown": text, "text/plain": text}, raw=True)
 
 
 def chance(p: float) -> str:
@@ -143,14 +175,19 @@ def chance(p: float) -> str:
 
 
 def spanned(value: float, low: float, high: float, spec: str = "+.1f") -> str:
-    """A value and its interval as a cell of a table has them: "+1.2 (+0.3 to +2.1)"."""
+    """A value and its interval as a cell of a table has them: "+1.2 (+0.3 to +2.1)"; a dash where the
+    value is not known."""
+    if _plain(value) is None:
+        return "–"
     ends = {"value": value, "low": low, "high": high}
     texts = {name: shown(end, spec) for name, end in ends.items()}
     return phrase("{value} ({low} to {high})", **texts)
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]()#+!|~$-])", r"\\\1", html.escape(text, quote=False))
+    """On one line, as lines begin headings and lists; with an address that is no link."""
+    line = re.sub(r"\s*[\r\n]\s*", " ", html.escape(text, quote=False))
+    return re.sub(r"([\\`*_{}\[\]()#+!|~$-]|(?<=:)/(?=/))", r"\\\1", line)
 
 
 def show(axes: Axes, *, alt: str) -> None:
@@ -171,6 +208,7 @@ def show(axes: Axes, *, alt: str) -> None:
     assert figure is not None
     plots.localise(figure)
     data = figure_data.read(figure, alt)
+    plots.shorten(figure)  # after the data are read, which have names whole
     drawing = io.StringIO()
     # The same drawing gets the same ids, and two figures of a page different ones.
     salt = hashlib.sha256(alt.encode()).hexdigest()

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 from bs4 import BeautifulSoup, Tag
 
 from loyaltylab.errors import LabError
-from loyaltylab.files import written_whole
+from loyaltylab.files import scratch, written_whole
 
 BROWSERS = [
     "chromium",
@@ -53,18 +52,15 @@ def write(pages: Sequence[Path], target: Path) -> None:
     """
     browser = find_browser()
     # Beside the target: a browser that is kept in a sandbox may see no folder of the system's.
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        written_whole(target) as part,
-        tempfile.TemporaryDirectory(dir=target.parent, prefix=".pdf-") as scratch,
-    ):
-        book, printed = Path(scratch).resolve() / "report.html", Path(scratch).resolve() / "r.pdf"
+    with written_whole(target) as part, scratch(target.parent, prefix=".pdf-") as name:
+        folder = Path(name).resolve()
+        book, printed = folder / "report.html", folder / "r.pdf"
         book.write_text(combined(pages), encoding="utf-8")
-        command = [browser, *PRINT, f"--user-data-dir={scratch}/profile"]
+        command = [browser, *PRINT, f"--user-data-dir={folder}/profile"]
         # The superuser (in a container) has no sandbox; the pages are our own and run nothing.
         command += ["--no-sandbox"] * (hasattr(os, "geteuid") and os.geteuid() == 0)
         try:
-            subprocess.run(
+            subprocess.run(  # noqa: S603 - a program of the system, and arguments of ours
                 [*command, f"--print-to-pdf={printed}", book.as_uri()],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

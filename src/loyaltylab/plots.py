@@ -6,6 +6,7 @@ what was observed, orange what a model says, grey what is only for comparison.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -15,6 +16,7 @@ from matplotlib.dates import AutoDateLocator, DateFormatter, num2date
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, ScalarFormatter
 
+from loyaltylab.figure_data import has_names
 from loyaltylab.language import active, localised, phrase, shown
 
 OBSERVED = "#0072B2"
@@ -24,8 +26,18 @@ INK = "#1A1A1A"
 # From near white to a blue on which INK still has a contrast of 5.5: figures in cells stay readable.
 SEQUENCE = LinearSegmentedColormap.from_list("sequence", ["#F3F8FC", "#4C9BD6"])
 
+FONT = "DejaVu Sans"  # comes with matplotlib: the same layout on every machine
+
+# What a text of the data holds between two dollar signs is no formula, whoever draws it: matplotlib
+# would refuse it, or seaborn, which draws before a figure is shown.
+plt.rcParams["text.parse_math"] = False
+# A page leaves letters to the reader's fonts: what is not in the font of the layout is not missing.
+warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+# For names, see `shorten`.
+warnings.filterwarnings("ignore", message="constrained_layout not applied")
+
 _STYLE: Any = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same layout on every machine
+    "font.family": FONT,
     "font.size": 11,
     "axes.titlesize": 12,
     "axes.titleweight": "bold",
@@ -99,6 +111,27 @@ def localise(figure: Figure) -> None:
         for axis in (axes.xaxis, axes.yaxis):
             if type(axis.get_major_formatter()) is ScalarFormatter:
                 axis.set_major_formatter(_Figures())
+
+
+LONGEST = 48  # letters of a name in a figure
+
+
+def shorten(figure: Figure) -> None:
+    """Cut names along axes and in legends that would leave no room for what is drawn."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if has_names(axis):
+                names = [label.get_text() for label in axis.get_majorticklabels()]
+                if (short := [_short(name) for name in names]) != names:
+                    axis.set_ticks(axis.get_majorticklocs(), short)
+        legend = axes.get_legend()
+        for label in legend.get_texts() if legend else ():
+            label.set_text(_short(label.get_text()))
+
+
+def _short(name: str) -> str:
+    lines = name.split("\n")
+    return "\n".join(n if len(n) <= LONGEST else f"{n[: LONGEST - 1]}…" for n in lines)
 
 
 def nothing_yet(ax: Axes) -> Axes:

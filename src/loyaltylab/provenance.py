@@ -18,7 +18,7 @@ from loyaltylab.errors import LabError
 _NO_NUMBERS = {"__main__.py", "report.py", "markup.py", "template", "__pycache__"}
 _NO_NUMBERS |= {"summary", "history.py", "provenance.py", "changes.py", "since.py", "onboarding"}
 _NO_NUMBERS |= {"failure.py", "shortage.py", "progress.py", "pdf.py", "warm.py", "stub.py"}
-_NO_NUMBERS |= {"languages"}
+_NO_NUMBERS |= {"alone.py", "languages", "poster"}
 # Of dataset.yml, what says where files are, what pages call things, or how fast it goes.
 _NO_SETTING = {"title", "description", "simulated", "language", "observed_until"}
 _NO_SETTING_OF_FILE = {"path", "owner"}

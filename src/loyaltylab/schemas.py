@@ -20,6 +20,8 @@ from loyaltylab import reasons
 MONEY = dt.Decimal(18, 4)  # exact, so that a sum is the same whatever order threads add it in
 # One factor of a product of money: of two with 18 digits DuckDB makes one of 18, too few for 100,000².
 WIDE_MONEY = dt.Decimal(19, 4)
+# What a customer brings in all, of orders that may each use all digits of money.
+TOTAL_MONEY = dt.Decimal(28, 4)
 NUMBER = dt.Float64()
 WHOLE = dt.Int64()
 TEXT = dt.String()
@@ -136,6 +138,7 @@ TABLES: Mapping[str, pa.DataFrameSchema] = {
             "channel": _column(TEXT),
             "status": _column(TEXT),
             "returned_amount": _column(MONEY, _NOT_NEGATIVE, may_lack=True),
+            "voucher": _column(TEXT, may_lack=True),
         },
         checks=[
             _said(
@@ -188,6 +191,8 @@ TABLES: Mapping[str, pa.DataFrameSchema] = {
             "country": _column(TEXT),
             "registered_at": _happened(required=False),
             "acquired_through": _column(TEXT),
+            "customer_type": _column(TEXT),
+            "referred_by": _column(TEXT, may_lack=True),
             "loyalty_member": _column(FLAG),
             "consent_analytics": _column(FLAG),
             "consent_marketing": _column(FLAG),
@@ -242,6 +247,9 @@ TABLES: Mapping[str, pa.DataFrameSchema] = {
             "seconds": _column(NUMBER, _NOT_NEGATIVE),
             "stage": _column(TEXT, pa.Check.isin(["view", "cart", "checkout", "purchase"])),
             "interest": _column(TEXT, may_lack=True),
+            "channel": _column(TEXT),
+            "device": _column(TEXT),
+            "cart_value": _column(MONEY, _NOT_NEGATIVE, may_lack=True),
         },
         unique=["source", "visit_id"],
         metadata={"references": [_OF_CUSTOMER]},
@@ -255,6 +263,20 @@ TABLES: Mapping[str, pa.DataFrameSchema] = {
         },
         checks=[_not_before("ended_at", "began_at")],
         unique=["source", "contract_id"],
+        metadata={"references": [_OF_CUSTOMER]},
+    ),
+    "campaigns": pa.DataFrameSchema(
+        {
+            "campaign_id": _column(TEXT, required=True),
+            **_RECORD,
+            "arm": _column(TEXT, pa.Check.isin(["treated", "holdout"]), required=True),
+            "started_at": _happened(),
+            "ended_at": _happened(required=False, may_lack=True),
+            "channel": _column(TEXT),
+            "cost": _column(MONEY, _NOT_NEGATIVE),
+        },
+        checks=[_not_before("ended_at", "started_at")],
+        unique=["campaign_id", "source", "record_id"],
         metadata={"references": [_OF_CUSTOMER]},
     ),
     "spend": pa.DataFrameSchema(
@@ -297,10 +319,14 @@ MAIN_TIME: Mapping[str, str] = {
     "tickets": "opened_at",
     "visits": "started_at",
     "contracts": "began_at",
+    "campaigns": "started_at",
     "spend": "date",
     "feedback": "posted_at",
     "erasures": "requested_at",
 }
+
+# What a customer allows or refuses.
+CONSENTS = ("consent_analytics", "consent_marketing")
 
 # Texts of several lines, in which HTML, line ends and the like are what somebody wrote.
 FREE_TEXTS = frozenset({"comment", "text"})

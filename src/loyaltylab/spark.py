@@ -64,7 +64,7 @@ def _java() -> str:
         what = "Set it to a Java" if home else "Install Java"
         return f"engine: spark needs Java, and {where}. {what} {JAVA} or newer."
     try:
-        asked = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30)
+        asked = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30)  # noqa: S603 - a program of the system, and arguments of ours
     except (OSError, subprocess.TimeoutExpired):
         return f"engine: spark needs Java, and {java} does not run. Install Java {JAVA} or newer."
     # "1.8.0_402" is Java 8, "17.0.15" is 17.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from loyaltylab import engine
 from loyaltylab.collecting import Bounded
 from loyaltylab.contract import Engine
 from loyaltylab.errors import LabError
+from loyaltylab.files import scratch
 
 WAIT = 60  # seconds that a query waits for a worker
 
@@ -137,8 +137,7 @@ class Backend(Bounded, PySpark):  # type: ignore[misc]
     @contextlib.contextmanager
     def _spilled(self, expr: ir.Expr, params: Any) -> Iterator[Any]:
         """The rows in their order as a table of DuckDB in this process."""
-        self.spill.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.spill) as folder, self._told():
+        with scratch(self.spill) as folder, self._told():
             self._run_pre_execute_hooks(expr)
             rows = self._session.sql(self.compile(expr.as_table(), params=params))
             rows.write.parquet(f"file://{folder}/rows")

@@ -35,7 +35,13 @@ def stand_in(address: str, wanted: dict[str, Any]) -> int | None:
     while not select.select([asked], [], [], POLL)[0]:
         if os.getppid() != parent:
             return 1  # which ends the process
-    code = int(asked.recv(64) or b"1")
+    if not (told := asked.recv(64)):
+        print(
+            "Killed: the process that it was forked from. Run it again; WARM=0 does without one.",
+            file=sys.stderr,
+        )
+        return 1
+    code = int(told)
     return code if code >= 0 else 128 - code
 
 
@@ -44,7 +50,7 @@ def main(address: str, connection_file: str, *more: str) -> int:
     arguments = ["-f", connection_file, *more]
     code = stand_in(address, {"kernel": arguments})
     if code is None:
-        os.execv(sys.executable, [sys.executable, "-m", "ipykernel_launcher", *arguments])
+        os.execv(sys.executable, [sys.executable, "-m", "ipykernel_launcher", *arguments])  # noqa: S606 - this Python again, as a kernel
     return code
 
 

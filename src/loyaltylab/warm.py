@@ -30,6 +30,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from loyaltylab import stub
+from loyaltylab.alone import end_with_parent
+from loyaltylab.files import write_json
 
 IDLE = 20.0  # seconds
 WAIT = 5.0  # seconds that it may take to begin to listen
@@ -37,7 +39,12 @@ WAIT = 5.0  # seconds that it may take to begin to listen
 _READ_AT_IMPORT = re.compile(r"PYTHON|MPL|LC_|LANG$|TZ$|HOME$|PATH$|XDG_|\w+_NUM_THREADS$")
 # What `make report` needs first, in this order; what notebooks import comes after.
 _FIRST = ("loyaltylab.inspection", "ipykernel.kernelapp", "loyaltylab.execution", "papermill")
-_LAST = ("loyaltylab.report", "loyaltylab.provenance", "loyaltylab.summary.table")
+_LAST = (
+    "loyaltylab.report",
+    "loyaltylab.provenance",
+    "loyaltylab.summary.table",
+    "loyaltylab.poster",
+)
 
 
 def address(root: Path) -> Path:
@@ -59,9 +66,9 @@ def address(root: Path) -> Path:
 def command(root: Path, arguments: Sequence[str]) -> int | None:
     """The exit code of a command of the package, run by a warm process, which this one begins if
     there is none; None if none is to be had."""
-    if not _served(root):
+    if not (at := _served(root)):
         return None
-    return stub.stand_in(str(address(root)), {"command": list(arguments)})
+    return stub.stand_in(str(at), {"command": list(arguments)})
 
 
 def kernel(root: Path, folder: Path) -> str:
@@ -69,30 +76,28 @@ def kernel(root: Path, folder: Path) -> str:
 
     folder : for Jupyter's description of it, empty or not there.
     """
-    if not _served(root):
+    if not (at := _served(root)):
         return "python3"
     script = Path(__file__).with_name("stub.py")
     spec = {
-        "argv": [sys.executable, "-I", "-S", str(script), str(address(root)), "{connection_file}"],
+        "argv": [sys.executable, "-I", "-S", str(script), str(at), "{connection_file}"],
         "display_name": "Python 3, warm",
         "language": "python",
     }
-    (folder / "kernels" / "warm").mkdir(parents=True)
-    described = folder / "kernels" / "warm" / "kernel.json"
-    described.write_text(json.dumps(spec), encoding="utf-8")
+    write_json(folder / "kernels" / "warm" / "kernel.json", spec)
     os.environ["JUPYTER_PATH"] = str(folder)
     return "warm"
 
 
-def _served(root: Path) -> bool:
-    """Whether somebody listens for this project, begun now if need be."""
+def _served(root: Path) -> Path | None:
+    """Where somebody listens for this project, begun now if need be; None if nobody does."""
     if sys.platform != "linux":
-        return False
+        return None
     at = address(root)
     if not _is_served(at):
         with contextlib.suppress(OSError):  # no place for it: all starts cold
             _begin(at, sorted((root / "notebooks").glob("[0-9]*.ipynb")))
-    return _is_served(at)
+    return at if _is_served(at) else None
 
 
 def _is_served(at: Path) -> bool:
@@ -106,7 +111,7 @@ def _begin(at: Path, notebooks: Sequence[Path]) -> None:
     folder = at.parent.lstat()
     if folder.st_uid != os.getuid() or folder.st_mode & 0o077 or at.parent.is_symlink():
         return  # somebody else's: who listens there could be anybody
-    begun = subprocess.Popen(
+    begun = subprocess.Popen(  # noqa: S603 - a program of the system, and arguments of ours
         [sys.executable, "-m", "loyaltylab.warm", str(at), *map(str, notebooks)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -238,6 +243,8 @@ class _Processes:
             stream = os.fdopen(place, "w", 1 if is_line else -1, errors=errors, closefd=False)
             setattr(sys, name, stream)
         os.setsid()
+        # Nobody could end it any more, and who asked goes on without it.
+        end_with_parent()
         os.chdir(wanted["cwd"])
         os.environ.clear()
         os.environ.update(wanted["env"])

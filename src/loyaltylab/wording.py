@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -37,6 +38,16 @@ _PATTERNS = {
     "country": "an ISO 3166 code such as DE",
 }
 
+# What steers a terminal or turns the direction of its letters, and halves of letters, which it cannot
+# show: a column's name or a file's may hold them.
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    """A text for the terminal, of one or more lines, with nothing in it that the terminal obeys: such
+    signs are written as Python would, \\x1b."""
+    return _STEERING.sub(lambda sign: sign[0].encode("unicode_escape").decode(), text)
+
 
 def in_words(error: Any, given: Any, known_keys: Callable[[list[str]], list[str]]) -> str:
     """A pydantic error as a sentence or two.
@@ -49,7 +60,9 @@ def in_words(error: Any, given: Any, known_keys: Callable[[list[str]], list[str]
     where = _place(error["loc"][:-1] if is_key else error["loc"], given)
     key, inside = where[-1], where[:-1]
     place = "dataset.yml" + (f" under {'.'.join(inside)}" if inside else "")
-    if kind in ("extra_forbidden", "invalid_key") or is_key:
+    if kind == "invalid_key" or (is_key and kind == "string_type"):
+        return f'{place}: key "{key}" is no text. Put it in quotes.'
+    if kind == "extra_forbidden" or is_key:
         known = known_keys(inside)
         advice = did_you_mean(key, known) or "Remove it."
         return f'{place}: unknown key "{key}"; expected one of {", ".join(known)}. {advice}'

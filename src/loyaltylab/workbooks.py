@@ -43,6 +43,7 @@ _NO_ZIP = (
     NotImplementedError,  # a compression or encryption that zipfile does not know
     RuntimeError,  # a password
     ValueError,
+    OSError,  # a part that would stand before the file's begin
 )
 
 

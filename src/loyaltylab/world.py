@@ -63,6 +63,25 @@ class World(BaseModel):
     return_rate: float = _share(0.09, 0.5)
     cancellation_rate: float = _share(0.02)
 
+    # What they like, who sells to whom
+    business_share: float = _share(0.06, 0.5)
+    business_purchase_ratio: float = _number(1.5, 0.2, 5)
+    business_value_ratio: float = _number(1.8, 0.2, 5)
+    series_loyalty: float = _share(0.6)
+    bought_together: float = _share(0.2)
+    bought_after: float = _share(0.2)
+    voucher_rate: float = _share(0.12)
+    referrer_known: float = _share(0.7)
+
+    # Campaigns
+    campaigns: int = _number(4, 0, 12)
+    campaign_effect: float = _share(0.1)
+    holdout_share: float = _share(0.3, 0.9)
+
+    # Abuse, and honest extremes
+    abuse_share: float = _share(0.01, 0.1)
+    extreme_share: float = _share(0.01, 0.1)
+
     # Service, and what it does
     ticket_rate: float = _share(0.12)
     wait_hours: float = _number(9, 0.1, 1000)
@@ -88,6 +107,10 @@ class World(BaseModel):
     visits_per_year: float = _number(4, 0, 200)
     sign_in_rate: float = _share(0.4)
     strangers: float = _number(1, 0, 20)
+    conversion_effect: float = _number(1, 0, 3)
+    path_effect: float = _share(0.6)
+    interest_effect: float = _share(1)
+    cart_ratio: float = _number(1.3, 0, 10)
 
     # Records of them
     guest_share: float = _share(0.25)

@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
+from loyaltylab.cells import blanked
 from loyaltylab.engine import lowercase
 from loyaltylab.intervals import LEVEL, count_interval
 from loyaltylab.language import phrase
@@ -124,12 +125,17 @@ def with_cost(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{name: np.where(known, value, np.nan) for name, value in ends.items()})
 
 
-def by_channel(cells: pd.DataFrame) -> pd.DataFrame:
-    """All months together, from `costs`. Grain: one channel; channel, paid, and as in `with_cost`."""
+def by_channel(cells: pd.DataFrame, *, minimum: int = 1) -> pd.DataFrame:
+    """All months together, from `costs`. Grain: one channel; channel, paid, and as in `with_cost`.
+
+    Customers and costs are missing of a channel that is not shown (`cells.hidden`), as it won fewer than
+    `minimum` or tells of one that did.
+    """
     sums = cells.groupby(["channel", "paid"], as_index=False, sort=False)[
         ["spend", "customers"]
     ].sum()
-    return with_cost(sums).sort_values(["paid", "spend"], ascending=False, ignore_index=True)
+    table = with_cost(sums).sort_values(["paid", "spend"], ascending=False, ignore_index=True)
+    return blanked(table, "customers", ["cac", "low", "high"], minimum=minimum, whole=True)
 
 
 def totals(cells: pd.DataFrame) -> dict[str, Any]:
@@ -174,9 +180,11 @@ def record_cac(numbers: Numbers, cells: pd.DataFrame, *, currency: str) -> Numbe
     )
 
 
-def cac_finding(cells: pd.DataFrame, *, currency: str) -> str:
-    """What a new customer costs, and which channel is dearest: a heading and its sentences."""
-    told, channels = totals(cells), by_channel(cells).dropna(subset="cac")
+def cac_finding(cells: pd.DataFrame, *, currency: str, minimum: int = 1) -> str:
+    """What a new customer costs, and which channel is dearest: a heading and its sentences. What fewer
+    than `minimum` customers tell is left out."""
+    told, channels = totals(cells), by_channel(cells, minimum=minimum).dropna(subset="cac")
+    told["unknown"] *= told["unknown"] * told["customers"] >= minimum
     if np.isnan(told["cac"]):
         return phrase(
             "## Nothing says what a new customer costs\n\n"

@@ -73,6 +73,7 @@ def scores(people: pd.DataFrame, forecasts: Mapping[str, Forecast]) -> pd.DataFr
     / actual, of all), crps, each with _low and _high at LEVEL (normal approximation; of bias by the
     linearised ratio); gini (of the order days of people ranked by the forecast, over perfect
     foresight's), spearman, lift (of the tenth ranked highest: its order days over a tenth of all).
+    gini and spearman are missing where all ordered as often: there is nothing to rank.
 
     people : with later_orders. Raises UnanswerableError if nobody ordered in the hold-out.
     """
@@ -101,9 +102,11 @@ def scores(people: pd.DataFrame, forecasts: Mapping[str, Forecast]) -> pd.DataFr
         drift = (forecast.orders - ratio * actual).std() / len(actual) ** 0.5 / actual.mean()
         row |= {"bias": ratio - 1, "bias_low": ratio - 1 - Z * drift}
         row["bias_high"] = ratio - 1 + Z * drift
-        row["gini"] = gini(forecast.orders, actual) / perfect
-        alike = np.ptp(forecast.orders) == 0
-        row["spearman"] = 0.0 if alike else float(spearmanr(forecast.orders, actual).statistic)
+        row["gini"] = row["spearman"] = np.nan
+        if perfect:
+            row["gini"] = gini(forecast.orders, actual) / perfect
+            alike = np.ptp(forecast.orders) == 0
+            row["spearman"] = 0.0 if alike else float(spearmanr(forecast.orders, actual).statistic)
         row["lift"] = 10 * top_tenth(forecast.orders, actual)
         rows[name] = row
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -111,7 +114,8 @@ def scores(people: pd.DataFrame, forecasts: Mapping[str, Forecast]) -> pd.DataFr
 
 def money_scores(people: pd.DataFrame, values: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """Grain: one forecast of money (the index): spend_bias, spend_mae, spend_gini (over perfect
-    foresight's), top_tenth (share of the money from the tenth ranked highest).
+    foresight's; missing where all spent the same), top_tenth (share of the money from the tenth ranked
+    highest).
 
     values : money expected of each of `people` (with later_spend), or what ranks them alone: of
     "past_spend" only the ranking counts.
@@ -120,7 +124,10 @@ def money_scores(people: pd.DataFrame, values: Mapping[str, np.ndarray]) -> pd.D
     perfect = gini(actual, actual)
     rows = {}
     for name, value in values.items():
-        ranks = {"spend_gini": gini(value, actual) / perfect, "top_tenth": top_tenth(value, actual)}
+        ranks = {
+            "spend_gini": gini(value, actual) / perfect if perfect else np.nan,
+            "top_tenth": top_tenth(value, actual),
+        }
         sums = {
             "spend_bias": value.sum() / actual.sum() - 1,
             "spend_mae": abs(value - actual).mean(),
@@ -265,8 +272,9 @@ def calibration(people: pd.DataFrame, forecast: Forecast, *, parts: int = 10) ->
     return table.rename_axis("tenth").reset_index()
 
 
-def by_frequency(people: pd.DataFrame, forecast: Forecast) -> pd.DataFrame:
-    """Hold-out orders of a person by repeat orders before it, FREQUENT or more together.
+def by_frequency(people: pd.DataFrame, forecast: Forecast, *, minimum: int = 1) -> pd.DataFrame:
+    """Hold-out orders of a person by repeat orders before it, FREQUENT or more together; without those
+    frequencies that fewer than `minimum` customers had.
 
     Returns frequency, customers, actual and predicted (mean order days a person).
     """
@@ -276,4 +284,4 @@ def by_frequency(people: pd.DataFrame, forecast: Forecast) -> pd.DataFrame:
     table = frame.groupby(people["frequency"].clip(upper=FREQUENT).to_numpy()).agg(
         customers=("actual", "size"), actual=("actual", "mean"), predicted=("predicted", "mean")
     )
-    return table.rename_axis("frequency").reset_index()
+    return table[table["customers"] >= minimum].rename_axis("frequency").reset_index()

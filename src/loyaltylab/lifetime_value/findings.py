@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -175,6 +176,31 @@ def challenger_finding(difference: pd.Series, scores: pd.DataFrame, *, champion:
         by=difference["difference"] / scores["crps"][champion],
         low=difference["low"] / scores["crps"][champion],
         high=difference["high"] / scores["crps"][champion],
+    )
+
+
+def list_finding(modelled: float, *, past: float) -> str:
+    """Whether the model or past spend is the better guide to who will spend most.
+
+    modelled, past : spend_gini of `money_scores`, missing where all spent the same.
+    """
+    if math.isnan(past) or math.isnan(modelled):
+        return phrase(
+            "All customers spent the same in the hold-out, so how well those who spend most can be "
+            "picked out could not be tried."
+        )
+    advice = phrase(
+        "For a list of customers to look after, past spend is the better and simpler guide; the model "
+        "is for totals, budgets and for telling who has gone quiet."
+        if past > modelled
+        else "The model is the better guide for a list of customers to look after, too."
+    )
+    return sentence(
+        "To pick out who spent most in the hold-out, sorting customers by what they had spent before "
+        "reached {past:.0%} of perfect foresight, the model {modelled:.0%}. **{advice}**",
+        past=past,
+        modelled=modelled,
+        advice=advice,
     )
 
 

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab import engine
+from loyaltylab.anonymity import grouped
+from loyaltylab.cells import blanked
 from loyaltylab.files import write_text, written_whole
 from loyaltylab.language import filled, phrase
 from loyaltylab.lifetime_value.evaluation import FREQUENT
@@ -81,27 +83,37 @@ def of_each(con: Any, people: ir.Table, expected: pd.DataFrame, *, step: int = 1
     return found.order_by(ibis.desc("value"), "person_id")
 
 
-def write_forecasts(con: Any, each: ir.Table, results: Path, download: Path, *, top: int) -> int:
+# What others than the company may know of somebody on the list.
+FACTS = ["value", *HISTORY]
+
+
+def write_forecasts(
+    con: Any, each: ir.Table, results: Path, download: Path, *, top: int, minimum: int = 1
+) -> int:
     """Write all of `of_each` as Parquet, and the `top` most valuable as CSV for download, with keyed
-    person ids alone; how many the download has."""
+    person ids alone; how many the download has. What the download tells of each is what `minimum` of
+    them or more have in common, see `anonymity.grouped`."""
     with written_whole(results) as part:
         con.to_parquet(each, part)
     rows = each.limit(top).to_pandas()
     digits = {"alive": 3, "will_order": 3, "orders": 2, "value": 2}
-    write_text(download, rows.round(digits).to_csv(index=False, lineterminator="\n"))
+    told = ["alive", "will_order", "orders", "orders_low", "orders_high"]
+    rows = grouped(rows.round(digits), FACTS, k=minimum, of_these=told)
+    rows = rows.sort_values(["value", "person_id"], ascending=[False, True])
+    write_text(download, rows.to_csv(index=False, lineterminator="\n"))
     return len(rows)
 
 
-def value_by_frequency(expected: pd.DataFrame) -> pd.DataFrame:
+def value_by_frequency(expected: pd.DataFrame, *, minimum: int = 1) -> pd.DataFrame:
     """`forecast` by repeat orders so far, customers with FREQUENT or more together.
 
     Returns frequency, customers, share_of_customers, and of one such customer alive, will_order,
-    orders, value; share_of_value.
+    orders, value; share_of_value. Missing where it tells of fewer than `minimum` customers.
     """
     columns = ["alive", "will_order", "orders", "value"]
     total = expected[columns].mul(expected.customers, axis=0).assign(customers=expected.customers)
     table = total.groupby(expected.frequency.clip(upper=FREQUENT)).sum()
-    return (
+    each = (
         table[columns]
         .div(table.customers, axis=0)
         .assign(
@@ -111,6 +123,8 @@ def value_by_frequency(expected: pd.DataFrame) -> pd.DataFrame:
         )
         .reset_index()
     )
+    told = [*columns, "share_of_customers", "share_of_value"]
+    return blanked(each, "customers", told, minimum=minimum, whole=True)
 
 
 def concentration(expected: pd.DataFrame) -> pd.DataFrame:

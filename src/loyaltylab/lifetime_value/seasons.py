@@ -8,6 +8,7 @@ is exact; in the Pareto/NBD leaving, too, then follows the clock.
 
 from __future__ import annotations
 
+import warnings
 from datetime import date, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.genmod.families import Poisson
 from statsmodels.genmod.generalized_linear_model import GLM
+from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import Z
@@ -55,7 +57,9 @@ def find_season(purchases: ir.Table, *, until: date) -> Clock | None:
     back = ((pd.Timestamp(until) - days).days / _YEAR).to_numpy()
     year = np.minimum(back.astype(int), years - 1)  # the first goes on to the begin
     trend = np.column_stack([np.ones(len(back)), back])
-    if len(np.unique(year)) < 2:
+    of_year = pd.Series(orders).groupby(year).sum()
+    # The level of a year without orders is without end below: no rate of it can be fitted.
+    if len(of_year) < 2 or not (of_year > 0).all():
         return None
 
     none = np.zeros(len(days))
@@ -63,17 +67,26 @@ def find_season(purchases: ir.Table, *, until: date) -> Clock | None:
     def fitted(rows: Any, waves: int, season: np.ndarray = none) -> Any:
         x = np.column_stack([trend, _waves(days, waves)])
         log_mean = np.log(expected) + season
-        return GLM(orders[rows], x[rows], family=Poisson(), offset=log_mean[rows]).fit()
+        with warnings.catch_warnings():
+            # Days that are all alike are fitted perfectly, and that is no mistake.
+            warnings.simplefilter("ignore", PerfectSeparationWarning)
+            return GLM(orders[rows], x[rows], family=Poisson(), offset=log_mean[rows]).fit()
 
     losses = {waves: none.copy() for waves in range(_MOST + 1)}
     for one in np.unique(year):
         inside = year == one
         for waves in losses:
             # Of a year left out the level and the trend are its own; what is foretold is its season.
-            rates = _waves(days, waves) @ fitted(~inside, waves).params[2:] if waves else none
-            mean = fitted(inside, 0, rates).fittedvalues
-            losses[waves][inside] = mean - orders[inside] * np.log(mean)
+            try:
+                rates = _waves(days, waves) @ fitted(~inside, waves).params[2:] if waves else none
+                mean = fitted(inside, 0, rates).fittedvalues
+            except (ValueError, np.linalg.LinAlgError):  # orders on a few days of the year alone
+                losses[waves][inside] = np.inf
+            else:
+                losses[waves][inside] = mean - orders[inside] * np.log(mean)
     best = min(losses, key=lambda waves: losses[waves].sum())
+    if not np.isfinite(losses[0].sum()):
+        return None
     weekly = pd.Series(losses[0] - losses[best]).groupby((back * _YEAR).astype(int) // DAYS).sum()
     if not weekly.sum() > Z * float(np.sqrt((weekly**2).sum())):
         return None

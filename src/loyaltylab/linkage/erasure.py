@@ -15,12 +15,14 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
 from loyaltylab.files import write_text
+from loyaltylab.linkage.keys import Keys
 
 _RECORD = ["source", "record_id"]
 _HEADER = ["tombstone", "requested_on"]
@@ -73,34 +75,30 @@ def to_erase(erasures: ir.Table, assigned: ir.Table, *, certain: float) -> Reque
     return Requested(erase=named.union(sure), decide=theirs.filter(theirs["probability"] < certain))
 
 
-def remember(path: Path, key: bytes, records: ir.Table) -> None:
+def remember(path: Path, keys: Keys, records: ir.Table) -> None:
     """Add tombstones of records (source, record_id, requested_at) to the file at path.
 
     A CSV, one row a record: tombstone, requested_on (the day of its first request); sorted, each
-    once. Raises LabError if it cannot be written.
+    once, and of the current key alone. Raises LabError if it cannot be written.
     """
     stones = tombstones(path)
     for row in records.select(*_RECORD, "requested_at").to_pyarrow().to_pylist():
-        stone = tombstone(key, row["source"], row["record_id"])
-        day = row["requested_at"].date()
-        stones[stone] = min(stones.get(stone, day), day)
+        record, day = (row["source"], row["record_id"]), row["requested_at"].date()
+        days = [stones.pop(tombstone(key, *record), day) for key in (keys.current, *keys.retired)]
+        stones[tombstone(keys.current, *record)] = min(day, *days)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_HEADER)
     writer.writerows(sorted(stones.items()))
-    write_text(path, text.getvalue())
+    write_text(path, text.getvalue(), mode=0o600)
 
 
-def forgotten(assigned: ir.Table, path: Path, key: bytes) -> ir.Table:
-    """The records that have a tombstone, which an export may still have when the request has gone from
-    it. Grain and columns as in `Requested.erase`.
+def forgotten(assigned: ir.Table, path: Path, keys: Keys) -> ir.Table:
+    """The records that have a tombstone, be it of a retired key, which an export may still have when the
+    request has gone from it. Grain and columns as in `Requested.erase`.
 
     A system that gives a number to somebody else later makes them forgotten too.
     """
-
-    @ibis.udf.scalar.python  # type: ignore[untyped-decorator]
-    def _tombstone(source: str, record_id: str) -> str:
-        return tombstone(key, source, record_id)
 
     stones = tombstones(path)
     days = [dt.datetime.combine(day, dt.time()) for day in stones.values()]
@@ -112,8 +110,20 @@ def forgotten(assigned: ir.Table, path: Path, key: bytes) -> ir.Table:
             }
         )
     )
-    marked = assigned.mutate(_stone=_tombstone(assigned["source"], assigned["record_id"]))
-    return marked.join(held, "_stone").select(*_RECORD, "person_id", "requested_at")
+    marked = [
+        assigned.mutate(_stone=_tombstones_of(key)(assigned["source"], assigned["record_id"]))
+        for key in (keys.current, *keys.retired)
+    ]
+    both = ibis.union(*marked) if len(marked) > 1 else marked[0]
+    return both.join(held, "_stone").select(*_RECORD, "person_id", "requested_at")
+
+
+def _tombstones_of(key: bytes) -> Any:
+    @ibis.udf.scalar.python  # type: ignore[untyped-decorator]
+    def _tombstone(source: str, record_id: str) -> str:
+        return tombstone(key, source, record_id)
+
+    return _tombstone
 
 
 def tombstones(path: Path) -> dict[str, dt.date]:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
-from pathlib import Path
 from typing import Any
 
 import ibis
@@ -16,18 +14,8 @@ import ibis.expr.types as ir
 
 from loyaltylab import collecting, engine
 from loyaltylab.dataset import record_key
-from loyaltylab.files import write_text
 
 _RECORD = ["source", "record_id"]
-
-
-def key_of(folder: Path) -> bytes:
-    """The dataset's secret, made when there is none: without it an id would tell whose it is to
-    anybody who can guess record numbers."""
-    path = folder / "person.key"
-    if not path.exists():
-        write_text(path, secrets.token_hex(32) + "\n", mode=0o600)
-    return bytes.fromhex(path.read_text("ascii").strip())
 
 
 def person_ids(con: Any, clusters: ir.Table, *, before: ir.Table | None, key: bytes) -> ir.Table:

@@ -1,7 +1,8 @@
 """Labels: pairs that a person decided, and those that it would teach the most to decide.
 
 Grain: one pair of records. Both are CSV files below the dataset's folder, since they hold personal
-data: source_l, record_id_l, source_r, record_id_r and same (yes or no; others are left out).
+data: source_l, record_id_l, source_r, record_id_r and same (yes or no; others are left out). No text in
+them is a formula of a spreadsheet's.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from loyaltylab import engine
+from loyaltylab import engine, spreadsheets
 from loyaltylab.errors import LabError
 from loyaltylab.files import write_text
 from loyaltylab.intervals import Z
@@ -58,7 +59,7 @@ def to_decide(con: Any, links: Links, path: Path, *, pairs: int) -> int:
     shown = [f"{name}_{side}" for name in _SHOWN for side in "lr"]
     table = con.execute(both.select(*_PAIR, *shown).order_by(_PAIR))
     table.insert(4, "same", "")
-    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+    write_text(path, table.map(spreadsheets.cell).to_csv(index=False, lineterminator="\n"))
     return len(table)
 
 
@@ -84,7 +85,8 @@ def decided(con: Any, links: Links, path: Path) -> pd.DataFrame:
             f"{path.name}: same is neither yes, no nor empty in {wrong.sum()} rows, the first of them "
             f"row {int(np.flatnonzero(wrong)[0]) + 1}. Correct them."
         )
-    told = table.loc[said != "", _PAIR].assign(same=said[said != ""].isin(_YES))
+    told = table.loc[said != "", _PAIR].map(spreadsheets.read)
+    told = told.assign(same=said[said != ""].isin(_YES))
     named = ibis.memtable(told.drop_duplicates(_PAIR))
     numbers = links.fields.select("record", "source", "record_id")
     for side in "lr":

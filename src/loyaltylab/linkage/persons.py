@@ -65,6 +65,7 @@ FIELDS: Mapping[str, Field] = {
     "address": Field(("street", "postcode", "city", "country"), most_recent_whole),
     "loyalty_member": Field(("loyalty_member",), most_recent),
     "acquired_through": Field(("acquired_through",), earliest),
+    "customer_type": Field(("customer_type",), most_recent),
 }
 
 

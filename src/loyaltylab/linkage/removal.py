@@ -24,6 +24,7 @@ from loyaltylab.contract import TableName
 from loyaltylab.dataset import Lab, record_key
 from loyaltylab.files import written_whole
 from loyaltylab.linkage.erasure import remember
+from loyaltylab.linkage.keys import Keys
 from loyaltylab.validation import cleaning
 
 _WRITTEN = ("validated", "quarantine", "audit", "linked")
@@ -32,7 +33,7 @@ _PUT_ASIDE = ("quarantine", "audit")
 _LAST = ("customers", "orders", "visits")
 _RECORD = ["source", "record_id"]
 # By these columns a row of a canonical table tells whom it is about.
-_TELLING = ("source", "record_id", "order_id", "device_id")
+_TELLING = ("source", "record_id", "order_id", "device_id", "referred_by")
 _NAMES = ("email", "phone", "given_name", "family_name")
 _DIGITS = 8  # the last ones of a phone number, which it has however it is written
 
@@ -49,7 +50,7 @@ class _Gone:
     values: ir.Table
 
 
-def forget(lab: Lab, records: ir.Table, *, key: bytes, tombstones: Path) -> pd.DataFrame:
+def forget(lab: Lab, records: ir.Table, *, keys: Keys, tombstones: Path) -> pd.DataFrame:
     """Take all rows about records out of the derived files, and leave tombstones of them.
 
     records : as `Requested.erase` has them; source, record_id, person_id, requested_at.
@@ -59,7 +60,8 @@ def forget(lab: Lab, records: ir.Table, *, key: bytes, tombstones: Path) -> pd.D
     nobody but forgotten records ever signed in, as such a device is theirs alone. On a device that
     others signed in to, visits without a sign-in stay: whose they are nobody can tell. Of quarantine/
     and audit/ go the raw rows of whom the raw file says so, and raw rows that tell nobody but hold
-    the number, e-mail address, phone number or both names of a forgotten record. Feedback and spend
+    the number, e-mail address, phone number or both names of a forgotten record. Whom they recommended
+    stays, without that it was they; where such a row was put aside, it goes. Feedback and spend
     tell nobody and stay, as does what others say in free texts.
 
     A file is written whole or not at all, and not at all if it has no such row; so a second run
@@ -69,7 +71,7 @@ def forget(lab: Lab, records: ir.Table, *, key: bytes, tombstones: Path) -> pd.D
     Returns one row a file that lost rows: folder, table, rows (lost).
     Raises LabError if a raw file or derived one cannot be read or written.
     """
-    remember(tombstones, key, records)
+    remember(tombstones, keys, records)
     con = engine.connect(lab.spec.engine.in_process(), spill=lab.scratch)
     cleaning.define(con)
     aside: dict[str, ir.Table] = {
@@ -84,17 +86,25 @@ def forget(lab: Lab, records: ir.Table, *, key: bytes, tombstones: Path) -> pd.D
         if path.parent.name not in _PUT_ASIDE:
             going = rows.filter(_theirs(rows, gone))
         elif path.stem in aside:
-            going = rows.semi_join(_put_aside(aside[path.stem], gone), ["file", "row"])
+            named = _put_aside(aside[path.stem], gone, quarantined=path.parent.name == "quarantine")
+            going = rows.semi_join(named, ["file", "row"])
         else:
             continue
         count = int(con.execute(going.count()))
-        if count:
-            staying = rows.anti_join(going, "file_row_number").order_by("file_row_number")
+        staying = rows.anti_join(going, "file_row_number").order_by("file_row_number")
+        untold = 0
+        if "referred_by" in rows.columns:
+            theirs = _recommended(staying, gone).fill_null(False)
+            untold = int(con.execute(theirs.sum().fill_null(0)))
+            none = ibis.null("string")
+            staying = staying.mutate(referred_by=theirs.ifelse(none, staying["referred_by"]))
+        if count or untold:
             made = path.stat().st_mtime_ns
             with written_whole(path) as part:
                 con.to_parquet(staying.drop("file_row_number"), part, COMPRESSION="zstd")
             # Make takes a younger file for one that somebody else wrote, and validates again.
             os.utime(path, ns=(made, made))
+        if count:
             lost.append({"folder": path.parent.name, "table": path.stem, "rows": count})
     con.disconnect()
     return pd.DataFrame(lost, columns=["folder", "table", "rows"])
@@ -201,9 +211,19 @@ def _theirs(rows: ir.Table, gone: _Gone) -> ir.BooleanValue:
     return ibis.or_(*going)
 
 
-def _put_aside(rows: ir.Table, gone: _Gone) -> ir.Table:
-    """Of the raw rows of `_aside`, those that go; file, row."""
-    told = rows.filter(_theirs(rows, gone)).select("file", "row")
+def _recommended(rows: ir.Table, gone: _Gone) -> ir.BooleanValue:
+    """Whether a record was recommended by one that is forgotten; missing if by nobody."""
+    keys = gone.records.select(key=record_key(gone.records))["key"]
+    by = {"source": rows["source"], "record_id": rows["referred_by"]}
+    return record_key(by).isin(keys)
+
+
+def _put_aside(rows: ir.Table, gone: _Gone, *, quarantined: bool) -> ir.Table:
+    """Of the raw rows of `_aside`, those that go; file, row. quarantined : or cleaned, and accepted."""
+    going = _theirs(rows, gone)
+    if quarantined and "referred_by" in rows.columns:
+        going = going | _recommended(rows, gone)
+    told = rows.filter(going).select("file", "row")
     main = "record_id" if "record_id" in rows.columns else "order_id"
     nobodys = rows.filter(rows[main].isnull())
     if "device_id" in rows.columns:  # a visit without a sign-in is a device's

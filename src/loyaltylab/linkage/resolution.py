@@ -16,9 +16,19 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from loyaltylab import engine, schemas
-from loyaltylab.dataset import Lab
-from loyaltylab.files import written_whole
-from loyaltylab.linkage import devices, erasure, identity, kept, links, persons, removal, updates
+from loyaltylab.dataset import REFUSALS, Lab
+from loyaltylab.files import write_text, written_whole
+from loyaltylab.linkage import (
+    devices,
+    erasure,
+    identity,
+    kept,
+    keys,
+    links,
+    persons,
+    removal,
+    updates,
+)
 from loyaltylab.linkage import labels as labelling
 from loyaltylab.linkage.calibration import calibrate
 from loyaltylab.linkage.devices import Sharing
@@ -75,13 +85,15 @@ def resolve(
     """
     # Records are compared where raw files are read; an engine elsewhere gets what comes of it.
     con = engine.connect(lab.spec.engine.in_process(), spill=lab.scratch)
-    key, last = identity.key_of(lab.private), _read(con, lab, "records")
+    secret = keys.keys_of(lab.private)
+    _renumber(lab, secret)
+    key, last = secret.current, _read(con, lab, "records")
     tables = _accepted(con, lab)
     settings = budget, labels, refit
     linked, assigned = _assigned(con, lab, tables, last, key, *settings)
-    if _forget(con, lab, tables, assigned, key, certain):
-        # As the next run will find it.
-        tables = _accepted(con, lab)
+    if _forget(con, lab, tables, assigned, secret, certain):
+        # As the next run will find it, or one after a crash.
+        tables, last = _accepted(con, lab), _read(con, lab, "records")
         linked, assigned = _assigned(con, lab, tables, last, key, *settings)
     linked = _kept(con, lab, linked, refit=refit)
     found = linked.links if linked else None
@@ -91,6 +103,7 @@ def resolve(
         rates = labelling.rates(decided, labelling.per_stratum(found))
     customers = tables.get("customers", _nobody())
     golden = persons.golden(customers, assigned, _used(tables))
+    golden = _with_refusals(con, lab, golden, assigned)
     golden = golden.mutate(person_index=ibis.row_number().over(order_by="person_id"))
     golden = engine.keep(con, golden.order_by("person_id"), "persons")
     refused = golden.filter(golden["consent_analytics"] == False)  # noqa: E712
@@ -103,11 +116,11 @@ def resolve(
     for name, table in (("persons", golden), ("records", records), ("pairs", pairs)):
         _write(con, lab, name, table)
     orders = tables["orders"].join(known, _RECORD)
-    _write(con, lab, "purchases", by_person(orders, until=lab.observed_until))
+    _write(con, lab, "purchases", by_person(orders, golden, until=lab.observed_until))
     firsts = first_orders(
         orders, con.read_parquet(glob.escape(str(lab.linked / "purchases.parquet")))
     )
-    _write(con, lab, "first_orders", firsts.order_by("person_id"))
+    _write(con, lab, "first_orders", firsts)
     owners, sharing = None, None
     if "visits" in tables:
         signed = devices.sign_ins(tables["visits"], assigned)
@@ -135,6 +148,32 @@ def resolve(
         rates,
         history,
     )
+
+
+def _with_refusals(con: Any, lab: Lab, golden: ir.Table, assigned: ir.Table) -> ir.Table:
+    """golden, and what rows that were put aside refuse: one no of a person's is the person's."""
+    path = lab.validated / REFUSALS
+    if not path.exists():
+        return golden
+    said = con.read_parquet(glob.escape(str(path))).join(assigned, _RECORD)
+    return golden.mutate(
+        **{
+            name: golden["person_id"]
+            .isin(said.filter(said[name].notnull())["person_id"])
+            .ifelse(False, golden[name])
+            for name in schemas.CONSENTS
+        }
+    )
+
+
+def _renumber(lab: Lab, secret: keys.Keys) -> None:
+    """Where the key is another than it was, forget the numbers of earlier runs: nobody keeps theirs."""
+    path = lab.linked / "key.txt"
+    told = path.read_text("ascii").strip() if path.exists() else secret.mark()
+    if told != secret.mark():
+        for name in ("records", "pairs", "earlier_records", "earlier_pairs"):
+            (lab.linked / f"{name}.parquet").unlink(missing_ok=True)
+    write_text(path, secret.mark() + "\n")
 
 
 def _assigned(
@@ -177,7 +216,9 @@ def _history(
         sizes = [int(con.execute(table.count())) for table in (records, last, same)]
         if len(set(sizes)) > 1:
             for name in ("records", "pairs"):
-                (lab.linked / f"{name}.parquet").replace(lab.linked / f"earlier_{name}.parquet")
+                # Copied: a run that is killed before it wrote its own starts from the same as this.
+                with written_whole(lab.linked / f"earlier_{name}.parquet") as part:
+                    shutil.copyfile(lab.linked / f"{name}.parquet", part)
     before, pairs_before = (_read(con, lab, f"earlier_{name}") for name in ("records", "pairs"))
     if before is None or pairs_before is None:
         return None
@@ -275,13 +316,13 @@ def _forget(
     lab: Lab,
     tables: Mapping[str, ir.Table],
     assigned: ir.Table,
-    key: bytes,
+    secret: keys.Keys,
     certain: float,
 ) -> bool:
     """Forget who asked, in this run or an earlier one; whether there was anybody. Records that a
     person must decide about go to linked/undecided.parquet."""
     stones = lab.private / "tombstones.csv"
-    erased = erasure.forgotten(assigned, stones, key)
+    erased = erasure.forgotten(assigned, stones, secret)
     if "erasures" in tables and int(con.execute(tables["erasures"].count())):
         asked = erasure.to_erase(tables["erasures"], assigned, certain=certain)
         erased = erased.union(asked.erase)
@@ -293,7 +334,7 @@ def _forget(
     erased = engine.keep(con, first, "erased")
     if not int(con.execute(erased.count())):
         return False
-    removal.forget(lab, erased, key=key, tombstones=stones)
+    removal.forget(lab, erased, keys=secret, tombstones=stones)
     return True
 
 
@@ -304,7 +345,8 @@ def _used(tables: Mapping[str, ir.Table]) -> ir.Table:
         .filter(tables[name]["record_id"].notnull())
         .select(*_RECORD, used_at=tables[name][time])
         for name, time in schemas.MAIN_TIME.items()
-        if name in tables and name not in ("customers", "erasures")
+        # To be chosen for a campaign is no use of a record: nobody writes to who is held out.
+        if name in tables and name not in ("customers", "erasures", "campaigns")
         and {*_RECORD} <= {*tables[name].columns}
     ]  # fmt: skip
     every = ibis.union(*parts) if len(parts) > 1 else parts[0]

@@ -5,8 +5,10 @@ Grain out: one level of a field, or one field of a pair.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -20,6 +22,8 @@ from loyaltylab.linkage.model import PERSON, STRANGERS, Model
 from loyaltylab.sources import shape
 
 OTHERS = "a household or namesakes"
+MASK = "…"
+_AMONG = 20_000  # records, of which as many as need be must share the forms of an example
 
 
 def weights(model: Model) -> pd.DataFrame:
@@ -88,9 +92,11 @@ def _labels(table: pd.DataFrame) -> list[str]:
     return [f"{phrase(field)}: {phrase(level)}" for field, level in told]
 
 
-def examples(con: Any, links: Links, near: tuple[float, ...]) -> pd.DataFrame:
+def examples(con: Any, links: Links, near: tuple[float, ...], *, minimum: int = 1) -> pd.DataFrame:
     """Pairs whose probability is near each of these, of the commonest pattern there. Grain: one field
     of a pair.
+
+    minimum : records that have all the forms shown of one; forms that tell more are shown shorter.
 
     pair (a number from 1), probability, field (at the end SYSTEMS and OTHERS, unless they say nothing),
     level, left, right (the forms of the values, letters as x and digits as 9; missing if there is none),
@@ -106,18 +112,24 @@ def examples(con: Any, links: Links, near: tuple[float, ...]) -> pd.DataFrame:
         fresh = ranked[~ranked["pattern"].isin(chosen)]
         chosen += fresh["pattern"].head(1).tolist()
     rows = []
+    among = _forms(con, links.fields.order_by("record").limit(_AMONG))
     for number, pattern in enumerate(chosen, 1):
-        rows += _told(con, links, number, pattern)
+        rows += _told(con, links, number, pattern, among, minimum)
     return pd.DataFrame(rows)
 
 
-def _told(con: Any, links: Links, number: int, pattern: int) -> list[dict[str, Any]]:
+def _told(
+    con: Any, links: Links, number: int, pattern: int, among: pd.DataFrame, minimum: int
+) -> list[dict[str, Any]]:
     model = links.scorer.model
     systems = len(links.scorer.systems)
     one = decoded(np.array([pattern]), systems=systems).iloc[0]
     pair = links.pairs.filter(links.pairs["pattern"] == pattern).order_by("record_l").limit(1)
     found = con.execute(pair).iloc[0]
-    forms = {side: _forms(con, links, int(found[f"record_{side}"])) for side in "lr"}
+    forms = {}
+    for side in "lr":
+        own = links.fields.filter(links.fields["record"] == int(found[f"record_{side}"]))
+        forms[side] = _in_common(_forms(con, own).iloc[0], among, minimum)
     pairs_of = model.expected
     start = float(np.log2(pairs_of[PERSON] / pairs_of[STRANGERS]))
     rows, total = [], start
@@ -150,11 +162,36 @@ def _told(con: Any, links: Links, number: int, pattern: int) -> list[dict[str, A
     ]
 
 
-def _forms(con: Any, links: Links, record: int) -> dict[str, str | None]:
+def _forms(con: Any, records: ir.Table) -> pd.DataFrame:
+    """The forms of records' values, letters as x and digits as 9. Grain: one record."""
     columns = [spec.columns[0] for spec in FIELDS.values()]
-    row = links.fields.filter(links.fields["record"] == record)
-    told = con.to_pyarrow(row.select(**{name: shape(row[name]) for name in columns}))
-    return dict(told.to_pylist()[0])
+    return con.to_pyarrow(
+        records.select(**{name: shape(records[name]) for name in columns})
+    ).to_pandas()
+
+
+def _in_common(own: pd.Series, among: pd.DataFrame, minimum: int) -> dict[str, str | None]:
+    """The forms of a record, as far as at least `minimum` of these records have all of them.
+
+    While fewer have, the form that fewest have is shortened: first each run of letters or digits to one
+    sign, then the whole to MASK.
+    """
+    shown = {str(name): form if isinstance(form, str) else None for name, form in own.items()}
+    alike = {name: among[name].fillna("") == (form or "") for name, form in shown.items()}
+    short = pd.Series(dict.fromkeys(shown, 0))
+    while np.logical_and.reduce([*alike.values()]).sum() < minimum and (short < 2).any():
+        rarest = min((n for n in shown if short[n] < 2), key=lambda n: (alike[n].sum(), n))
+        short[rarest] += 1
+        if short[rarest] == 2:
+            shown[rarest], alike[rarest] = MASK, alike[rarest] | True
+        elif form := shown[rarest]:
+            shown[rarest] = _shorter(form)
+            alike[rarest] = among[rarest].map(_shorter, na_action="ignore") == shown[rarest]
+    return shown
+
+
+def _shorter(form: str) -> str:
+    return re.sub(r"(x|9)\1+", r"\1", form)
 
 
 def plot_example(pair: pd.DataFrame, *, ax: Axes | None = None) -> Axes:

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 from loyaltylab import engine, schemas, sources
 from loyaltylab.contract import SUFFIXES, Engine, File
 from loyaltylab.errors import LabError
-from loyaltylab.files import folder_written_whole, write_text
+from loyaltylab.files import folder_written_whole, scratch, write_text
 from loyaltylab.locations import refuse_another_kind
 from loyaltylab.onboarding import guesses, layout, names, values, writing
 from loyaltylab.onboarding.guesses import Guessed, Setting
@@ -52,7 +51,7 @@ def begin(folder: Path, given: Sequence[str], said: Mapping[str, str]) -> Begun:
     """
     _refuse_folder(folder)
     paths = _paths(given)
-    with tempfile.TemporaryDirectory(prefix="loyaltylab-") as spill:
+    with scratch() as spill:
         con = engine.connect(Engine(), spill=Path(spill))
         try:
             entries, currency = _recognised(con, paths, said)

@@ -68,6 +68,24 @@ def health(table: pd.DataFrame, *, period: Period) -> pd.DataFrame:
     return by.reset_index().assign(at=lambda t: t["at"].dt.start_time)
 
 
+def monthly_revenue(flows: pd.DataFrame, *, until: dt.date, minimum: int) -> pd.DataFrame:
+    """Revenue by calendar month, from flows of months. Grain: one month, none left out.
+
+    month (its first day), complete (whether it is over by `until`), customers, revenue: both missing
+    where fewer than `minimum` customers, though some, bought.
+    """
+    by = health(base(flows, period="month", until=until), period="month")
+    told = (by["active"] == 0) | (by["active"] >= minimum)
+    return pd.DataFrame(
+        {
+            "month": by["at"],
+            "complete": by["complete"],
+            "customers": by["active"].where(told),
+            "revenue": by["amount"].where(told),
+        }
+    )
+
+
 def repeat_share(people: ir.Table) -> pd.Series:
     """Share of revenue from purchases that were not a customer's first. From `totals` of a period.
 

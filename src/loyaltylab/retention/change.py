@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.tools.numdiff import approx_fprime_cs
 
+from loyaltylab.cells import blanked
 from loyaltylab.intervals import LEVEL, Z
 from loyaltylab.language import phrase
 from loyaltylab.numbers import Numbers, sentence
@@ -254,6 +255,12 @@ def record_change(numbers: Numbers, table: pd.DataFrame, *, months: int, currenc
 def _total(table: pd.DataFrame) -> tuple[float, float]:
     """The change in all, and half its interval: kinds have no customer in common."""
     return table["change"].sum(), float(np.sqrt((table["half"] ** 2).sum()))
+
+
+def shown_kinds(table: pd.DataFrame, *, minimum: int) -> pd.DataFrame:
+    """`changes` without kinds that tell what fewer than `minimum` customers brought (`cells.hidden`)."""
+    told = ["amount_1", "amount_2", "change", "low", "high"]
+    return blanked(table, "customers", told, minimum=minimum, whole=True)
 
 
 def change_finding(table: pd.DataFrame, *, months: int, currency: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from loyaltylab import plots
+from loyaltylab import cells, plots
 from loyaltylab.figure_data import tabulate
 from loyaltylab.language import phrase, shown
 from loyaltylab.retention.churn import ChurnPeriod
@@ -53,11 +53,22 @@ def describe_churn(table: pd.DataFrame, *, period: ChurnPeriod) -> str:
     return phrase(_CURVE[period], first=first, last=last, top=top)
 
 
-def plot_active(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Customers lost below the line and those won and won back above it, by period."""
+_MOVED = ["won", "won_back", "churned"]
+
+
+def _hidden(seen: pd.DataFrame, minimum: int) -> pd.DataFrame:
+    """Which moves of too few customers are not shown: how many there were before and after is known,
+    and how many moved in all periods together."""
+    return cells.hidden(seen[_MOVED], minimum=minimum, sums=[_MOVED], down=True)
+
+
+def plot_active(table: pd.DataFrame, *, minimum: int = 1, ax: Axes | None = None) -> Axes:
+    """Customers lost below the line and those won and won back above it, by period; without numbers that
+    tell of fewer than `minimum`."""
     seen = table.dropna(subset="churned")
     if seen.empty:
         return plots.nothing_yet(plots.new_axes(ax, height=1.2))
+    seen = seen.assign(**seen[_MOVED].mask(_hidden(seen, minimum)))
     ax = plots.new_axes(ax)
     width = 0.8 * (seen["start"].diff().median() if len(seen) > 1 else pd.Timedelta(days=30))
     bars: Any = {"width": width, "align": "edge"}
@@ -65,7 +76,7 @@ def plot_active(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.bar(
         seen["start"],
         seen["won_back"],
-        bottom=seen["won"],
+        bottom=seen["won"].fillna(0),
         color="#5FA8DE",
         label=phrase("won back"),
         **bars,
@@ -82,7 +93,7 @@ def plot_active(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return tabulate(ax, told, "customers won, won back and gone, by period")
 
 
-def describe_active(table: pd.DataFrame) -> str:
+def describe_active(table: pd.DataFrame, *, minimum: int = 1) -> str:
     """What plot_active shows, in words."""
     seen = table.dropna(subset="churned")
     if seen.empty:
@@ -94,5 +105,5 @@ def describe_active(table: pd.DataFrame) -> str:
         "{last[won]:,.0f}, {last[won_back]:,.0f} and {last[churned]:,.0f}.",
         since=seen["start"].iloc[0],
         sums=sums,
-        last=seen.iloc[-1],
+        last=cells.said(seen.iloc[-1], _hidden(seen, minimum).iloc[-1]),
     )

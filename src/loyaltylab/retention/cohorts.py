@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2_contingency
 
+from loyaltylab.cells import blanked, some_of
 from loyaltylab.intervals import LEVEL, share_with_interval
 from loyaltylab.language import counted, phrase
 from loyaltylab.numbers import Number, Numbers, chance, sentence
@@ -219,8 +220,9 @@ def pooled(cells: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def purchase_groups(people: pd.DataFrame) -> pd.DataFrame:
-    """`purchase_counts` in six groups. purchases (as text), customers, and the shares of both."""
+def purchase_groups(people: pd.DataFrame, *, minimum: int = 1) -> pd.DataFrame:
+    """`purchase_counts` in six groups. purchases (as text), customers, and the shares of both; missing
+    where they tell of fewer than `minimum` customers."""
     groups = pd.cut(
         people["purchases"],
         [0, 1, 2, 3, 5, 10, np.inf],
@@ -229,11 +231,14 @@ def purchase_groups(people: pd.DataFrame) -> pd.DataFrame:
     table = people.groupby(groups, observed=True)[["customers", "amount"]].sum().reset_index()
     table["of customers"] = table["customers"] / table["customers"].sum()
     table["of revenue"] = table["amount"] / table["amount"].sum()
-    return table.astype({"purchases": str}).drop(columns="amount")
+    table = table.astype({"purchases": str}).drop(columns="amount")
+    shares = ["of customers", "of revenue"]
+    return blanked(table, "customers", shares, minimum=minimum, whole=True)
 
 
-def record_repeat_rate(numbers: Numbers, people: pd.DataFrame) -> Number:
-    """Record retention.customers and retention.repeat_rate from `purchase_counts`."""
+def record_repeat_rate(numbers: Numbers, people: pd.DataFrame, *, minimum: int = 1) -> Number:
+    """Record retention.customers and retention.repeat_rate from `purchase_counts`; the rate as not known
+    where those who came back, or those who did not, are fewer than `minimum`."""
     customers = people["customers"].sum()
     again = people.loc[people["purchases"] > 1, "customers"].sum()
     rate, low, high = share_with_interval(again, customers)
@@ -244,12 +249,10 @@ def record_repeat_rate(numbers: Numbers, people: pd.DataFrame) -> Number:
         n=customers,
         definition=phrase("people with at least one purchase"),
     )
-    return numbers.record(
+    told = not np.isnan(some_of(again, customers, minimum=minimum))
+    return numbers.record_spanned(
         "retention.repeat_rate",
-        rate,
-        low=low,
-        high=high,
-        level=LEVEL,
+        (rate, low, high) if told else (None, None, None),
         unit="share",
         n=customers,
         definition=phrase(

@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from loyaltylab import plots
+from loyaltylab import cells, plots
 from loyaltylab.figure_data import tabulate
 from loyaltylab.language import listed, phrase
 from loyaltylab.numbers import spanned
@@ -138,12 +138,16 @@ def describe_change(table: pd.DataFrame, *, currency: str) -> str:
     )
 
 
-def plot_migration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Heat map of customers by decile before and after (`migration`), in percent of each row."""
+def plot_migration(table: pd.DataFrame, *, minimum: int = 1, ax: Axes | None = None) -> Axes:
+    """Heat map of customers by decile before and after (`migration`), in percent of each row; without
+    what tells of fewer than `minimum`."""
     whole = table.sum(axis=1)
     if not whole.drop(ABSENT).sum():
         return plots.nothing_yet(plots.new_axes(ax, height=1.2))
     shares = table.drop(index=ABSENT).div(whole.drop(ABSENT).where(lambda n: n > 0), axis=0)
+    shares = shares.mask(_few(table, minimum))
+    if shares.isna().all(axis=None):
+        return plots.nothing_yet(plots.new_axes(ax, height=1.2))
     ax = plots.new_axes(ax, width=6.8, height=4.2)
     sns.heatmap(
         shares,
@@ -173,7 +177,13 @@ def plot_migration(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return tabulate(ax, told, caption, formats="{:.1%}")
 
 
-def describe_migration(table: pd.DataFrame) -> str:
+def _few(table: pd.DataFrame, minimum: int) -> pd.DataFrame:
+    """Which cells of `migration` must not be told: the shares of a decile add up to all of it."""
+    there = table.drop(index=ABSENT)
+    return cells.hidden(there, minimum=minimum, sums=[there.columns.tolist()])
+
+
+def describe_migration(table: pd.DataFrame, *, minimum: int = 1) -> str:
     """The heat map of migration in words."""
     there = table.drop(index=ABSENT)
     if not there.to_numpy().sum():
@@ -181,7 +191,7 @@ def describe_migration(table: pd.DataFrame) -> str:
     gone = there[ABSENT].sum() / there.to_numpy().sum()
     best = there.loc["1"].sum()
     kept, lost = (there.loc["1", [name]].sum() for name in ("1", ABSENT))
-    if not best:
+    if not best or _few(table, minimum).loc["1", ["1", ABSENT]].any():
         return phrase(
             "Heat map of deciles of spend, before and after: of all, {gone:.0%} did not buy.",
             gone=gone,
@@ -303,12 +313,28 @@ def describe_base(table: pd.DataFrame, *, currency: str) -> str:
     )
 
 
-def plot_health(table: pd.DataFrame, *, period: Period, ax: Axes | None = None) -> Axes:
-    """Customers who came, stayed, came back and lapsed in each complete period (`base`)."""
+_CAME = ["new", "retained", "won_back"]
+
+
+def _hidden(by: pd.DataFrame, minimum: int) -> pd.DataFrame:
+    """Which counts of `health` are of too few to be shown: of a period it is known how many bought, and
+    of the next how many of these did not."""
+    moved = by[[*_CAME, "lapsed"]]
+    gone = cells.hidden(moved, minimum=minimum, sums=[_CAME, ["retained", "lapsed"]])
+    return gone.assign(active=cells.small(by[["active"]], minimum=minimum)["active"])
+
+
+def plot_health(
+    table: pd.DataFrame, *, period: Period, minimum: int = 1, ax: Axes | None = None
+) -> Axes:
+    """Customers who came, stayed, came back and lapsed in each complete period (`base`); without numbers
+    that tell of fewer than `minimum`."""
     by = health(table, period=period)
     by = by[by["complete"]]
     if by.empty:
         return plots.nothing_yet(plots.new_axes(ax, height=1.2))
+    gone = _hidden(by, minimum)
+    by = by.assign(**by[gone.columns].mask(gone))
     ax = plots.new_axes(ax)
     of = {
         "new": phrase("new"),
@@ -316,7 +342,9 @@ def plot_health(table: pd.DataFrame, *, period: Period, ax: Axes | None = None) 
         "won_back": phrase("back after a break"),
     }
     colours = [plots.OBSERVED, "#5FA8DE", "#A9CDE8"]
-    ax.stackplot(by["at"], [by[name] for name in of], labels=list(of.values()), colors=colours)
+    ax.stackplot(
+        by["at"], [by[name].fillna(0) for name in of], labels=list(of.values()), colors=colours
+    )
     ax.plot(by["at"], -by["lapsed"], color=plots.MODEL, linewidth=2, label=phrase("lapsed"))
     ax.axhline(0, color=plots.NEUTRAL, linewidth=0.8)
     plots.date_axis(ax)
@@ -329,15 +357,15 @@ def plot_health(table: pd.DataFrame, *, period: Period, ax: Axes | None = None) 
     return tabulate(ax, told, _BASE[period])
 
 
-def describe_health(table: pd.DataFrame, *, period: Period) -> str:
+def describe_health(table: pd.DataFrame, *, period: Period, minimum: int = 1) -> str:
     """The base's health in words."""
     by = health(table, period=period)
     by = by[by["complete"]]
     if by.empty:
         return phrase(_NOT_OVER[period])
-    last = by.iloc[-1]
+    last = cells.said(by.iloc[-1], _hidden(by, minimum).iloc[-1])
     said = phrase(_AREAS[period], since=by["at"].min(), until=by["at"].max(), last=last)
-    if pd.notna(last["lapsed"]):
+    if pd.notna(by["lapsed"].iloc[-1]):
         said = phrase("{said}, and {lapsed:,.0f} lapsed", said=said, lapsed=last["lapsed"])
     return f"{said}."
 

@@ -50,13 +50,16 @@ _MONTHLY = {
 }
 
 
-def north_star_by_month(purchases: ir.Table, *, until: dt.date, metric: NorthStar) -> pd.DataFrame:
+def north_star_by_month(
+    purchases: ir.Table, *, until: dt.date, metric: NorthStar, minimum: int = 1
+) -> pd.DataFrame:
     """The metric of each calendar month. Grain: month, from the first purchase's to that of `until`.
 
     purchases : as `timelines` gives them. metric : "active_customers" (who bought in the month),
     "repeat_revenue" (amount of customers won in an earlier month, in the currency of `purchases`) or
     "purchases_per_customer" (of those who bought).
-    Returns month (its first day), value, low, high; missing in a month that is not over, and purchases
+    Returns month (its first day), value, low, high; missing in a month that is not over, in one in which
+    fewer than `minimum` customers, though some, bought, and purchases
     of a customer in a month without any (and their interval with one customer). Intervals take
     customers as independent: a Poisson count, a sum of such with variance Σ amount², and a mean.
     Raises ValueError on another metric.
@@ -88,7 +91,8 @@ def north_star_by_month(purchases: ir.Table, *, until: dt.date, metric: NorthSta
     table = pd.DataFrame({"month": months.start_time}, index=months)
     table["value"], table["low"], table["high"] = _measured(found, metric)
     names = ["value", "low", "high"]
-    table.loc[~over, names] = np.nan
+    few = found["customers"].between(1, minimum - 1).to_numpy()
+    table.loc[~over | few, names] = np.nan
     return table.reset_index(drop=True)
 
 

@@ -115,6 +115,15 @@ def return_finding(table: pd.DataFrame) -> str:
             "## Too early to say how soon customers return\n\nNobody was observed for a month."
         )
     first, last = returned_within(table, seen[0]), returned_within(table, seen[-1])
+    if not last["share"]:
+        return sentence(
+            "## Nobody has returned within {late} days\n\n"
+            "Of others like them at most {high:.1%} would, with 95% confidence. The first to return "
+            "did so after {days:,} days.",
+            late=seen[-1],
+            high=last["high"],
+            days=table.loc[table["returned"] > 0, "days"].min(),
+        )
     template = (
         "## {first:.0%} return within {soon} days\n\n"
         "Between {low:.1%} and {high:.1%} do, with 95% confidence."

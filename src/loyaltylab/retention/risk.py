@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
+from loyaltylab.anonymity import grouped
 from loyaltylab.files import write_text
 
 ALARM = 0.1
@@ -173,11 +174,22 @@ def at_risk(
     ).order_by(ibis.desc("value"), "person_id")
 
 
-def write_at_risk(listed: ir.Table, path: Path, *, top: int) -> int:
-    """Write the `top` most valuable of `at_risk` as CSV, with keyed person ids alone; how many."""
+# What others than the company may know of somebody on the list.
+FACTS = ["value", "silence", "usual_gap", "purchases"]
+
+
+def write_at_risk(listed: ir.Table, path: Path, *, top: int, minimum: int = 1) -> int:
+    """Write the `top` most valuable of `at_risk` as CSV, with keyed person ids alone; how many.
+
+    What is told of each is what `minimum` of them or more have in common, see `anonymity.grouped`.
+    """
     rows = listed.limit(top).to_pandas()
     rows = rows.round({"usual_gap": 1, "probability": 4}).assign(
-        value=rows["value"].astype(float).round(2)
+        value=rows["value"].astype(float).round(2), last_day=pd.to_datetime(rows["last_day"])
     )
+    until = (rows["last_day"] + pd.to_timedelta(rows["silence"], unit="D")).max()
+    rows = grouped(rows, FACTS, k=minimum, of_these=["probability"])
+    rows["last_day"] = (until - pd.to_timedelta(rows["silence"], unit="D")).dt.date
+    rows = rows.sort_values(["value", "person_id"], ascending=[False, True])
     write_text(path, rows.to_csv(index=False, lineterminator="\n"))
     return len(rows)

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
+from loyaltylab.cells import hidden
 from loyaltylab.intervals import LEVEL, share_with_interval
 from loyaltylab.language import counted, phrase
 from loyaltylab.numbers import Number, Numbers, sentence, spanned
@@ -45,6 +46,23 @@ def risk_bands(silences: ir.Table, listed: ir.Table) -> pd.DataFrame:
     found["share"], _, _ = share_with_interval(found["flagged"], found["customers"])
     names = ["purchases", "customers", "flagged", "share", "value"]
     return found.reset_index().astype({"purchases": str})[names]
+
+
+def shown_bands(bands: pd.DataFrame, *, minimum: int) -> pd.DataFrame:
+    """`risk_bands` without what tells of fewer than `minimum` customers, be they flagged or the others
+    of a band: of both, it is known how many there are in all."""
+    whole = hidden(bands[["customers"]], minimum=minimum, down=True)["customers"]
+    parts = pd.DataFrame(
+        {"flagged": bands["flagged"], "others": bands["customers"] - bands["flagged"]}
+    )
+    apart = hidden(parts, minimum=minimum, sums=[["flagged", "others"]], down=True)
+    gone = apart["flagged"] | whole
+    return bands.assign(
+        customers=bands["customers"].astype("Int64").mask(whole),
+        flagged=bands["flagged"].astype("Int64").mask(gone),
+        share=bands["share"].mask(gone),
+        value=bands["value"].mask(gone),
+    )
 
 
 def risk_holdout(
@@ -108,13 +126,17 @@ def risk_holdout(
     return table.reset_index(drop=True)
 
 
-def record_risk(numbers: Numbers, bands: pd.DataFrame, *, currency: str) -> tuple[Number, Number]:
-    """Record retention.at_risk_customers and retention.at_risk_value, from `risk_bands`."""
-    n = bands["customers"].sum()
+def record_risk(
+    numbers: Numbers, bands: pd.DataFrame, *, currency: str, minimum: int = 1
+) -> tuple[Number, Number]:
+    """Record retention.at_risk_customers and retention.at_risk_value, from `risk_bands`; not known where
+    these are fewer than `minimum` customers."""
+    n, flagged = bands["customers"].sum(), bands["flagged"].sum()
+    few = 0 < flagged < minimum
     return (
         numbers.record(
             "retention.at_risk_customers",
-            bands["flagged"].sum(),
+            None if few else flagged,
             unit="customers",
             n=n,
             definition=phrase(
@@ -124,7 +146,7 @@ def record_risk(numbers: Numbers, bands: pd.DataFrame, *, currency: str) -> tupl
         ),
         numbers.record(
             "retention.at_risk_value",
-            bands["value"].sum(),
+            None if few else bands["value"].sum(),
             unit=currency,
             n=n,
             definition=phrase(
@@ -156,7 +178,12 @@ def record_holdout(numbers: Numbers, table: pd.DataFrame, *, days: int = AHEAD) 
 
 
 def risk_finding(
-    bands: pd.DataFrame, holdout: pd.DataFrame, *, currency: str, days: int = AHEAD
+    bands: pd.DataFrame,
+    holdout: pd.DataFrame,
+    *,
+    currency: str,
+    days: int = AHEAD,
+    minimum: int = 1,
 ) -> str:
     """How many customers are at risk, and what the flag was worth earlier: heading and sentences."""
     flagged = int(bands["flagged"].sum())
@@ -165,6 +192,13 @@ def risk_finding(
             "## Nobody's silence is unusual\n\n"
             "Of customers with two purchases or more none has been silent for longer than their own "
             "rhythm explains."
+        )
+    if flagged < minimum:
+        return sentence(
+            "## Hardly anybody's silence is unusual\n\n"
+            "Of customers with two purchases or more, fewer than {minimum} have been silent for longer "
+            "than their own rhythm explains.",
+            minimum=minimum,
         )
     text = sentence(
         "## {flagged} who spent {value:,.0f} {currency} in the last year may be leaving\n\n"

@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
+from loyaltylab.cells import small
 from loyaltylab.intervals import LEVEL, mean_interval
 from loyaltylab.language import counted, phrase
 from loyaltylab.numbers import Numbers, sentence
@@ -137,6 +138,12 @@ def deciles(table: pd.DataFrame) -> pd.DataFrame:
     tenths["cumulative"] = tenths["share"].cumsum()
     tenths.insert(0, "decile", np.arange(1, 11))
     return tenths
+
+
+def shown_deciles(tenths: pd.DataFrame, *, minimum: int) -> pd.DataFrame:
+    """`deciles` with nothing but their numbers where they are of fewer than `minimum` customers."""
+    few = small(tenths[["customers"]], minimum=minimum)["customers"]
+    return tenths.where(~few).assign(decile=tenths["decile"])
 
 
 def lorenz(table: pd.DataFrame) -> pd.DataFrame:

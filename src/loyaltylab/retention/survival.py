@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab.durations import share_ended, survival
-from loyaltylab.intervals import LEVEL, Z, count_interval
+from loyaltylab.intervals import LEVEL, Z, count_interval, share_with_interval
 from loyaltylab.language import phrase
 from loyaltylab.numbers import Numbers, sentence
 
@@ -70,12 +70,35 @@ def return_curve(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def returned_within(table: pd.DataFrame, days: int) -> pd.Series:
-    """share, low and high of `return_curve` at so many days; missing if nobody was seen so long."""
+    """share, low and high of `return_curve` at so many days; missing if nobody was seen so long.
+
+    Before the first return the share is 0, of which Greenwood's variance says nothing: its interval is
+    Wilson's, of the customers seen so long.
+    """
+    names = ["share", "low", "high"]
     curve = return_curve(table)
     until_then = curve[curve["days"] <= days]
-    if table.empty or table["days"].max() < days or until_then.empty:
-        return pd.Series({"share": np.nan, "low": np.nan, "high": np.nan})
-    return until_then[["share", "low", "high"]].iloc[-1]
+    if len(until_then) and table["days"].max() >= days:
+        return until_then[names].iloc[-1]
+    seen = table.loc[table["days"] >= days, ["returned", "waiting"]].to_numpy().sum()
+    return pd.Series([float(end) for end in share_with_interval(0, seen)], names)
+
+
+def returns_of_a_year(table: pd.DataFrame, *, minimum: int) -> pd.DataFrame:
+    """`return_curve` every fifth day of the first year after a purchase. Grain: one day, from 0.
+
+    days, share, low, high; up to the last day to which `minimum` customers were away and watched. No
+    row if nobody returned.
+    """
+    curve = return_curve(table).set_index("days")
+    watched = table.groupby("days")[["returned", "waiting"]].sum().sum(axis=1)[::-1].cumsum()
+    many = watched.index[watched >= minimum]
+    if curve.empty or not len(many):
+        return curve.reset_index().iloc[:0]
+    last = min(365, int(many.max()))
+    days = pd.Index([*range(0, last, 5), last], name="days")
+    every = curve.reindex(curve.index.union(days)).ffill().reindex(days)
+    return every.fillna(0.0).reset_index()
 
 
 def median_wait(table: pd.DataFrame) -> tuple[float, float, float]:

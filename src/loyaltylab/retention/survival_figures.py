@@ -48,7 +48,7 @@ def describe_waits(table: pd.DataFrame, *, by: str = "rank") -> str:
             continue
         at = returned_within(some, seen[-1])
         which = phrase("after purchase {rank}", rank=name) if by == "rank" else str(name)
-        if np.isnan(at["share"]):
+        if not at["share"]:
             template, share = "{which} none within {days} days", ""
         else:
             template = "{which} {share} within {days} days"

@@ -57,7 +57,8 @@ def cases(surveys: ir.Table, tickets: ir.Table) -> pd.DataFrame:
     order = ibis.window(group_by="response_id", order_by=[ibis.desc("opened_at"), "ticket_id"])
     last = both.mutate(place=ibis.row_number().over(order))
     last = last.filter(last["place"] == 0)
-    seconds = {n: whole_seconds(last[n]) for n in ("opened_at", "first_reply_at", "resolved_at")}
+    con, times = last.get_backend(), ("opened_at", "first_reply_at", "resolved_at")
+    seconds = {name: whole_seconds(con, last[name]) for name in times}
     waits = {
         "reply": ("opened_at", "first_reply_at"), "solution": ("first_reply_at", "resolved_at")
     }  # fmt: skip

@@ -272,11 +272,11 @@ def plain(frame: pd.DataFrame) -> Effect:
     """A step of the score as if nothing else mattered: the slope of a straight line through ordering
     again, errors clustered by person."""
     x, y = frame["score"].to_numpy(float), frame["ordered"].to_numpy(float)
-    away = x - x.mean()
-    if not away.any():
+    if not len(x) or np.ptp(x) == 0:
         raise UnanswerableError(
             phrase("surveys: expected answers that differ, found one score alone.")
         )
+    away = x - x.mean()
     slope = away @ y / (away @ away)
     rest = away * (y - y.mean() - slope * away)
     error = clustered_error(rest / (away @ away), frame["person"])

@@ -75,7 +75,10 @@ def plain_finding(table: pd.DataFrame, frame: pd.DataFrame, *, window: int) -> s
         said.append(
             sentence(
                 "Of those who gave a good {name}, {good:.0%} ordered again within {window} days, of "
-                "those who gave a bad one {bad:.0%} (rank correlation of score and ordering again "
+                "those who gave a bad one {bad:.0%}."
+                if np.isnan(found["spearman"])  # all of them did, or none
+                else "Of those who gave a good {name}, {good:.0%} ordered again within {window} days, "
+                "of those who gave a bad one {bad:.0%} (rank correlation of score and ordering again "
                 "{spearman:+.2f})."
                 if np.isnan(found["cohorts"])
                 else "Of those who gave a good {name}, {good:.0%} ordered again within {window} days, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 from scipy.stats import pointbiserialr, spearmanr
 from statsmodels.discrete.conditional_models import ConditionalLogit
 from statsmodels.duration.hazard_regression import PHReg
+from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import Z
@@ -109,7 +111,8 @@ def hazard(frame: pd.DataFrame) -> tuple[float, float, float]:
     over count, too, and a score holds until the next one. Errors clustered by person.
 
     frame : `landmarks` of one instrument, whatever its window.
-    Raises UnanswerableError if there are fewer than LEAST orders for a parameter.
+    Raises UnanswerableError if there are fewer than LEAST orders for a parameter, or the order in which
+    customers ordered follows from what is known of them.
     """
     if frame["score"].nunique() < 2:
         raise UnanswerableError(
@@ -139,7 +142,23 @@ def cox(frame: pd.DataFrame, x: np.ndarray) -> tuple[Any, np.ndarray]:
             )
         )
     model = PHReg(time[rows], x[rows], status=ordered[rows], ties="efron")
-    return model.fit(groups=frame["person"].to_numpy()[rows]), rows
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ConvergenceWarning)
+            return model.fit(groups=frame["person"].to_numpy()[rows]), rows
+    except ConvergenceWarning:  # a ratio without end: no estimate, nor an interval, is at a maximum
+        raise UnanswerableError(
+            phrase(
+                "surveys: expected answers that ordering again does not follow from, found that some "
+                "value of the score, or of what went before, settles it. Collect more answers."
+            )
+        ) from None
+    except np.linalg.LinAlgError:
+        raise UnanswerableError(
+            phrase(
+                "surveys: expected customers who differ in what they did before, found them alike."
+            )
+        ) from None
 
 
 @dataclass(frozen=True)

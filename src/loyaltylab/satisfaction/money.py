@@ -18,6 +18,7 @@ from loyaltylab.satisfaction.effect import Effect, Estimate
 from loyaltylab.satisfaction.effect_findings import Ladders, main_effects
 from loyaltylab.satisfaction.scores import NAMES
 from loyaltylab.schemas import MONEY
+from loyaltylab.value.earned import within_money
 
 CUSTOMERS = 1000  # of whom the worth of a step is told
 
@@ -31,7 +32,7 @@ def earned_after(
     from the last day observed on (missing: nobody who is valued); rate : margin over amount, of order
     days whose own margin is missing, and of what is to come (missing: all of it counts). Returns
     response_id, gain (margin of the order days within `window` days of the answer's) and to_come
-    (margin), in money.
+    (margin), in money. Raises UnanswerableError where a day's has more digits than money has here.
     """
     rate = 1.0 if np.isnan(rate) else rate
     given = surveys.filter(surveys["score"].notnull(), surveys["answered_at"].notnull())
@@ -45,6 +46,7 @@ def earned_after(
             bought["day"] <= (asked["landmark"] + ibis.interval(days=window)).cast("date"),
         ],
     )
+    within_money(later, ["amount", "margin"])
     estimated = (later["amount"].cast("float64") * rate).round(4).cast(MONEY)
     brought = later.group_by("response_id").agg(
         gain=later["margin"].cast(MONEY).coalesce(estimated).sum().cast("float64")

@@ -35,6 +35,7 @@ from loyaltylab.segments.rfm import (
     scored,
     segment_finding,
     segment_table,
+    shown_segments,
 )
 from loyaltylab.segments.rules import (
     holds,
@@ -42,6 +43,8 @@ from loyaltylab.segments.rules import (
     overlap,
     rule_table,
     save_lists,
+    shown_overlap,
+    shown_rules,
     with_rules,
 )
 
@@ -83,5 +86,8 @@ __all__ = [
     "scored",
     "segment_finding",
     "segment_table",
+    "shown_overlap",
+    "shown_rules",
+    "shown_segments",
     "with_rules",
 ]

@@ -19,6 +19,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 from threadpoolctl import threadpool_limits
 
+from loyaltylab.cells import blanked
 from loyaltylab.engine import lot
 from loyaltylab.language import listed, phrase, shown
 from loyaltylab.numbers import sentence
@@ -206,10 +207,11 @@ def cluster_table(assigned: ir.Table) -> pd.DataFrame:
     return found
 
 
-def descriptions(table: pd.DataFrame, found: Clustering) -> pd.DataFrame:
+def descriptions(table: pd.DataFrame, found: Clustering, *, minimum: int = 1) -> pd.DataFrame:
     """What sets each cluster apart: the two features farthest from all clustered customers' mean.
 
-    table : `cluster_table`. Returns cluster, customers, of_customers, words.
+    table : `cluster_table`. Returns cluster, customers, of_customers, words; missing where they tell of
+    fewer than `minimum` customers.
     """
     typical = np.expm1(found.mean)
     rows = []
@@ -221,7 +223,8 @@ def descriptions(table: pd.DataFrame, found: Clustering) -> pd.DataFrame:
             figures = {"own": _short(row[name]), "typical": _short(typical[name])}
             parts.append(phrase(more if centre[name] > 0 else less, **figures))
         rows.append((row["cluster"], row["customers"], row["of_customers"], listed(parts)))
-    return pd.DataFrame(rows, columns=["cluster", "customers", "of_customers", "words"])
+    told = pd.DataFrame(rows, columns=["cluster", "customers", "of_customers", "words"])
+    return blanked(told, "customers", ["of_customers", "words"], minimum=minimum, whole=True)
 
 
 def _short(value: float) -> str:

@@ -8,6 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from loyaltylab import plots
+from loyaltylab.cells import Some
 from loyaltylab.figure_data import tabulate
 from loyaltylab.language import phrase, shown
 from loyaltylab.numbers import spanned
@@ -39,7 +40,7 @@ def describe_segments(table: pd.DataFrame) -> str:
         phrase(
             "{name} {share:.0%} and {revenue}",
             name=name,
-            share=share,
+            share=Some("nan") if pd.isna(share) else share,
             revenue=phrase("unknown") if pd.isna(revenue) else shown(revenue, ".0%"),
         )
         for name, share, revenue in zip(
@@ -53,8 +54,9 @@ def describe_segments(table: pd.DataFrame) -> str:
 
 def plot_grid(cells: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Heat map of the share of customers by class of recency and of frequency, from `grid`."""
-    shares = cells.assign(share=cells["customers"] / cells["customers"].sum())
-    table = shares.pivot(index="r", columns="f", values="share").sort_index(ascending=False)
+    if cells["share"].isna().all():
+        return plots.nothing_yet(plots.new_axes(ax, height=1.2))
+    table = cells.pivot(index="r", columns="f", values="share").sort_index(ascending=False)
     ax = plots.new_axes(ax, width=5.2, height=3.6)
     _heat(table, ax)
     ax.set(xlabel=phrase("frequency, 5: buy most often"), ylabel=phrase("recency, 5: bought last"))
@@ -67,8 +69,9 @@ def plot_grid(cells: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 def describe_grid(cells: pd.DataFrame) -> str:
     """What plot_grid shows, in words."""
-    shares = cells.assign(share=cells["customers"] / cells["customers"].sum())
-    most = shares.nlargest(3, "share")
+    most = cells.dropna(subset="share").nlargest(3, "share")
+    if most.empty:
+        return phrase("Heat map without cells: there are too few customers to show any.")
     said = [
         phrase("{share:.0%} in recency {r} and frequency {f}", share=row.share, r=row.r, f=row.f)
         for row in most.itertuples()

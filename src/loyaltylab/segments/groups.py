@@ -15,6 +15,7 @@ import pandas as pd
 from scipy.stats import chi2_contingency
 from statsmodels.stats.multitest import multipletests
 
+from loyaltylab.cells import blanked
 from loyaltylab.intervals import LEVEL, difference_interval, share_with_interval
 from loyaltylab.language import phrase
 from loyaltylab.numbers import sentence
@@ -50,7 +51,13 @@ def price_band(people: ir.Table, cuts: Sequence[float]) -> ir.StringValue:
 
 
 def by_group(
-    people: ir.Table, bought: ir.Table, group: ir.StringValue, *, until: dt.date, within: int
+    people: ir.Table,
+    bought: ir.Table,
+    group: ir.StringValue,
+    *,
+    until: dt.date,
+    within: int,
+    minimum: int = 1,
 ) -> pd.DataFrame:
     """Groups side by side. Grain: one value of `group`, UNKNOWN where it is missing.
 
@@ -60,7 +67,8 @@ def by_group(
     `within` days ago or more), returned (those of them who bought again in that time), share, low,
     high (Wilson); difference (their share minus that of all others), difference_low,
     difference_high (Newcombe 1998), p (chi-square test of that difference, corrected for the
-    number of groups by Holm 1979); intervals at LEVEL, missing where nothing was observed.
+    number of groups by Holm 1979); intervals at LEVEL, missing where nothing was observed. Of a group
+    of which fewer than `minimum` were observed, what follows from them is missing.
     """
     last = until - dt.timedelta(days=within)
     grouped = people.select("person_id", "first_day", "spend", group=group.fill_null(UNKNOWN))
@@ -79,7 +87,9 @@ def by_group(
     table = counted.order_by("group").to_pandas()
     share = share_with_interval(table["returned"], table["observed"])
     table["share"], table["low"], table["high"] = share
-    return table.join(_differences(table))
+    found = table.join(_differences(table))
+    told = ["returned", *found.columns[found.columns.get_loc("share") :]]
+    return blanked(found, "observed", told, minimum=minimum, whole=False)
 
 
 def _differences(table: pd.DataFrame) -> pd.DataFrame:

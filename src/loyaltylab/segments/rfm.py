@@ -12,6 +12,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
+from loyaltylab.cells import blanked, hidden
 from loyaltylab.intervals import LEVEL, share_with_interval
 from loyaltylab.language import phrase
 from loyaltylab.numbers import Numbers, sentence
@@ -100,23 +101,35 @@ def segment_table(people: ir.Table) -> pd.DataFrame:
     ).reset_index()
 
 
-def grid(people: ir.Table) -> pd.DataFrame:
-    """Customers by class of recency and of frequency, from `scored`: r, f, customers; all 25 pairs."""
+def shown_segments(table: pd.DataFrame, *, minimum: int) -> pd.DataFrame:
+    """`segment_table` without segments that tell of fewer than `minimum` customers (`cells.hidden`)."""
+    told = ["revenue", "of_customers", "of_revenue", "average_spend", "recency"]
+    return blanked(table, "customers", told, minimum=minimum, whole=True)
+
+
+def grid(people: ir.Table, *, minimum: int = 1) -> pd.DataFrame:
+    """Customers by class of recency and of frequency, from `scored`: r, f, customers and their share of
+    all; all 25 pairs. The share is missing where it tells of fewer than `minimum` customers."""
     counted = people.group_by("r", "f").agg(customers=people.count()).to_pandas()
     pairs = pd.MultiIndex.from_product([range(CLASSES, 0, -1), range(1, CLASSES + 1)])
-    return (
+    table = (
         counted.set_index(["r", "f"])
         .reindex(pairs.set_names(["r", "f"]), fill_value=0)
         .reset_index()
     )
+    gone = hidden(table[["customers"]], minimum=minimum, down=True)["customers"]
+    return table.assign(share=(table["customers"] / table["customers"].sum()).mask(gone))
 
 
-def judged(people: ir.Table, bought: ir.Table, *, cutoff: dt.date, until: dt.date) -> pd.DataFrame:
+def judged(
+    people: ir.Table, bought: ir.Table, *, cutoff: dt.date, until: dt.date, minimum: int = 1
+) -> pd.DataFrame:
     """Segments of a past day by what came after. Grain: one segment of SEGMENTS.
 
     people : `scored` as of `cutoff`; bought : as for `customers`.
     Returns segment, customers, returned (those who bought after `cutoff` and until `until`), share,
-    low, high (Wilson, at LEVEL; missing without customers), revenue (what they spent in that time).
+    low, high (Wilson, at LEVEL; missing without customers), revenue (what they spent in that time); all
+    but the segment missing where it had fewer than `minimum` customers.
     """
     after = bought.filter(bought["day"] > cutoff, bought["day"] <= until)
     later = after.group_by("person_id").agg(later=after["amount"].sum())
@@ -131,18 +144,25 @@ def judged(people: ir.Table, bought: ir.Table, *, cutoff: dt.date, until: dt.dat
     share = share_with_interval(table["returned"], table["customers"])
     table["share"], table["low"], table["high"] = share
     names = ["customers", "returned", "share", "low", "high", "revenue"]
-    return table[names].reset_index()
+    return blanked(table[names].reset_index(), "customers", names[1:], minimum=minimum, whole=False)
 
 
 def segment_finding(table: pd.DataFrame, after: pd.DataFrame, *, weeks: int) -> str:
     """What segments are worth and whether they foresaw anything: a heading and its sentences.
 
-    table : `segment_table` of today; after : `judged`, `weeks` weeks after its cut-off.
+    table : `segment_table` of today, as it is shown; after : `judged`, `weeks` weeks after its cut-off.
     """
+    if table["of_customers"].isna().all():
+        return phrase(
+            "## Too few customers to tell of segments\n\nNone has as many as may be shown."
+        )
     held = after[after["customers"] > 0]
-    best = table.nlargest(1, "revenue").iloc[0]
+    paid = table["of_revenue"].notna().any()
+    best = table.nlargest(1, "revenue" if paid else "of_customers").iloc[0]
     heading = sentence(
-        "## The segment {name}, {share:.0%} of the customers, brought {revenue:.0%} of the revenue",
+        "## The segment {name}, {share:.0%} of the customers, brought {revenue:.0%} of the revenue"
+        if paid
+        else "## The largest segment is {name}, with {share:.0%} of the customers",
         name=phrase(best["segment"]),
         share=best["of_customers"],
         revenue=best["of_revenue"],
@@ -167,15 +187,17 @@ def segment_finding(table: pd.DataFrame, after: pd.DataFrame, *, weeks: int) -> 
 
 
 def record_segments(
-    numbers: Numbers, table: pd.DataFrame, after: pd.DataFrame, *, weeks: int
+    numbers: Numbers, table: pd.DataFrame, after: pd.DataFrame, *, weeks: int, minimum: int = 1
 ) -> None:
-    """Record, of each segment, its customers now and the share who bought in the weeks judged."""
-    for row in table.to_dict("records"):
+    """Record, of each segment, its customers now and the share who bought in the weeks judged; not known
+    where there are fewer than `minimum`. From `segment_table` and `judged`."""
+    everybody = table["customers"].sum()
+    for row in shown_segments(table, minimum=minimum).to_dict("records"):
         numbers.record(
             f"segments.{_dotted(row['segment'])}.customers",
             row["customers"],
             unit="customers",
-            n=table["customers"].sum(),
+            n=everybody,
             definition=phrase(
                 "customers in the RFM segment {segment} on the last day observed",
                 segment=phrase(row["segment"]),

@@ -17,6 +17,8 @@ from typing import Any
 import ibis.expr.types as ir
 import pandas as pd
 
+from loyaltylab.cells import hidden, small
+from loyaltylab.consent import reachable
 from loyaltylab.criteria import Condition, Criterion
 from loyaltylab.files import written_whole
 from loyaltylab.language import phrase, shown
@@ -118,6 +120,42 @@ def rule_table(marked: ir.Table, rules: Rules) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
+def shown_rules(ruled: pd.DataFrame, lists: pd.DataFrame, *, minimum: int) -> pd.DataFrame:
+    """`rule_table` with listed, of `save_lists`; without what tells of fewer than `minimum` customers,
+    be it by the difference of two numbers: those in a segment who are not on its list."""
+    table = ruled.assign(listed=lists["listed"].to_numpy())
+    apart = pd.DataFrame(
+        {"listed": table["listed"], "others": table["customers"] - table["listed"]}
+    )
+    gone = hidden(apart, minimum=minimum, sums=[["listed", "others"]])["listed"]
+    few = small(table[["customers", "unknown"]], minimum=minimum)
+    return table.assign(
+        listed=table["listed"].astype("Int64").mask(gone | few["customers"]),
+        unknown=table["unknown"].astype("Int64").mask(few["unknown"]),
+        customers=table["customers"].astype("Int64").mask(few["customers"]),
+        of_customers=table["of_customers"].mask(few["customers"]),
+        revenue=table["revenue"].mask(few["customers"]),
+    )
+
+
+def shown_overlap(shared: pd.DataFrame, *, minimum: int) -> pd.DataFrame:
+    """`overlap` of two segments, without what tells of fewer than `minimum` customers who are in both,
+    or in the first alone."""
+    own = shared[shared["segment"] == shared["other"]].set_index("segment")["customers"]
+    both = shared[shared["segment"] != shared["other"]].reset_index(drop=True)
+    apart = pd.DataFrame(
+        {"both": both["customers"], "alone": both["segment"].map(own) - both["customers"]}
+    )
+    gone = hidden(apart, minimum=minimum, sums=[["both", "alone"]])["both"]
+    # The same number stands beside the other of the two as well.
+    pairs = both[["segment", "other"]].apply(lambda pair: tuple(sorted(pair)), axis=1)
+    gone = gone.groupby(pairs).transform("any") if len(both) else gone
+    return both.assign(
+        customers=both["customers"].astype("Int64").mask(gone),
+        of_segment=both["of_segment"].mask(gone),
+    )
+
+
 def overlap(marked: ir.Table, rules: Rules) -> pd.DataFrame:
     """How many customers two rule segments share, from `with_rules`. Grain: one pair of them.
 
@@ -149,14 +187,10 @@ def save_lists(con: Any, marked: ir.Table, rules: Rules, folder: Path) -> pd.Dat
     rows = []
     for name in rules:
         members = marked.filter(marked[name].fill_null(False))
-        consent = members["consent_marketing"]
-        said = members.agg(
-            customers=members.count(), listed=consent.sum(), refused=(~consent).sum()
+        rows.append({"segment": name} | reachable(members))
+        listed = (
+            members.filter(members["consent_marketing"]).select("person_id").order_by("person_id")
         )
-        counts = {k: int(v) for k, v in said.to_pandas().iloc[0].fillna(0).items()}
-        counts["never_said"] = counts["customers"] - counts["listed"] - counts["refused"]
-        rows.append({"segment": name} | counts)
-        listed = members.filter(consent).select("person_id").order_by("person_id")
         with written_whole(folder / f"{name}.csv") as part:
             con.to_csv(listed, part)
     return pd.DataFrame(rows, columns=["segment", "customers", "listed", "refused", "never_said"])
@@ -189,5 +223,5 @@ def _condition(key: str, name: str, wanted: Any) -> str:
         if key == "rfm":
             texts = [phrase(text) if text in SEGMENTS else text for text in texts]
         wanted = ", ".join(texts)
-    value = shown(wanted, "g") if isinstance(wanted, float) else wanted
+    value = shown(wanted, ",.12g") if isinstance(wanted, float) else wanted
     return phrase(_CONDITIONS[name], value=value)

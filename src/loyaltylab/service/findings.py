@@ -44,31 +44,12 @@ def record_volumes(numbers: Numbers, rate: Mapping[str, float]) -> None:
             "tickets of persons who may be analysed, opened by the last day observed"
         ),
     )
-    keep(
-        numbers,
+    numbers.record_spanned(
         "service.tickets_per_100_orders",
         (rate["value"], rate["low"], rate["high"]),
         unit="tickets per 100 orders",
         n=rate["orders"],
         definition=phrase("tickets per 100 orders since the month of the first ticket"),
-    )
-
-
-def keep(
-    numbers: Numbers, name: str, value: tuple[Any, Any, Any], *, unit: str, n: Any, definition: str
-) -> None:
-    """Record value, low and high; without the interval where one of its ends is not known."""
-    middle, low, high = value
-    bounded = not np.isnan(np.array([middle, low, high], float)).any()
-    numbers.record(
-        name,
-        middle,
-        low=low if bounded else None,
-        high=high if bounded else None,
-        level=LEVEL if bounded else None,
-        unit=unit,
-        n=n,
-        definition=definition,
     )
 
 
@@ -178,16 +159,14 @@ def record_waits(numbers: Numbers, event: str, summary: pd.DataFrame, *, within:
     from the one row of `replies.summary`."""
     row = summary.iloc[0]
     for stem in ("median", "p90"):
-        keep(
-            numbers,
+        numbers.record_spanned(
             f"service.{stem}_{event}_hours",
             (row[stem], row[f"{stem}_low"], row[f"{stem}_high"]),
             unit="hours",
             n=row["tickets"],
             definition=phrase(_DEFINITIONS[event, stem]),
         )
-    keep(
-        numbers,
+    numbers.record_spanned(
         f"service.{_LEVELS[event]}",
         (row["within"], row["within_low"], row["within_high"]),
         unit="share",
@@ -223,6 +202,17 @@ def wait_finding(
     if not np.isnan(first["p90"]):
         text = "Nine in ten have one within {p90:.1f} hours ({p90_low} to {p90_high})."
         said.append(sentence(text, **first | ends))
+    if not np.isnan(done["median"]):
+        ends = {
+            name: _end(value) for name, value in done.items() if name.endswith(("_low", "_high"))
+        }
+        text = (
+            "Half are solved within {median:.1f} hours ({median_low} to {median_high})."
+            if np.isnan(done["p90"])
+            else "Half are solved within {median:.1f} hours ({median_low} to {median_high}), nine in "
+            "ten within {p90:.1f} ({p90_low} to {p90_high})."
+        )
+        said.append(sentence(text, **done | ends))
     replied = "**{share:.1%} have a reply within {hours:g} hours** ({low:.1%} to {high:.1%})."
     solved = "**{share:.1%} are solved within {hours:g} hours** ({low:.1%} to {high:.1%})."
     for row, text, hours in ((first, replied, reply_hours), (done, solved, solution_hours)):
@@ -273,8 +263,7 @@ def solution_table(solution: pd.DataFrame, back: pd.DataFrame) -> pd.DataFrame:
 def record_open(numbers: Numbers, back: pd.DataFrame, backlog: pd.DataFrame) -> None:
     """Record service.reopened and service.backlog, from `replies.reopening` and `replies.backlog`."""
     row, last = back.iloc[0], backlog.iloc[-1]
-    keep(
-        numbers,
+    numbers.record_spanned(
         "service.reopened",
         (row["share"], row["low"], row["high"]),
         unit="share",

@@ -44,11 +44,11 @@ def waits(
     Returns (by,) hours, ended (tickets whose reply or solution came after so long), open (without one
     by the end of `until`, after so long).
     """
-    over = _over(until)
+    con, over = tickets.get_backend(), _over(until)
     at = _end(tickets, event, over)
     # Not delta(): its unit "minute" counts borders crossed on one engine, minutes gone by on another.
-    until_then = whole_seconds(at.coalesce(ibis.literal(over)))
-    seconds = until_then - whole_seconds(tickets["opened_at"])
+    until_then = whole_seconds(con, at.coalesce(ibis.literal(over)))
+    seconds = until_then - whole_seconds(con, tickets["opened_at"])
     rows = tickets.mutate(minutes=seconds // 60, at=at)
     keys = ["minutes"] if by is None else [by, "minutes"]
     table = rows.group_by(keys).agg(ended=rows["at"].count(), open=rows["at"].isnull().sum())
@@ -66,12 +66,10 @@ def summary(table: pd.DataFrame, *, within: float, by: str | None = None) -> pd.
     where nothing was observed for so long, unless all had ended before, and where nothing ended at all:
     then nothing says that ends are noted.
     """
-    parts = [(None, table)] if by is None else list(table.groupby(by, sort=True))
-    rows = []
-    for value, part in parts:
-        told = _summary(part, within)
-        rows.append(told if by is None else {by: value} | told)
-    return pd.DataFrame(rows)
+    if by is None:
+        return pd.DataFrame([_summary(table, within)])
+    rows = [{by: value} | _summary(part, within) for value, part in table.groupby(by, sort=True)]
+    return pd.DataFrame(rows, columns=[by, *_summary(table, within)]).astype({by: table[by].dtype})
 
 
 def _summary(part: pd.DataFrame, within: float) -> dict[str, float]:

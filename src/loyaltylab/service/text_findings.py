@@ -7,7 +7,7 @@ import pandas as pd
 from loyaltylab.intervals import LEVEL
 from loyaltylab.language import counted, phrase, shown
 from loyaltylab.numbers import Numbers, sentence
-from loyaltylab.service.findings import keep, shares, signed
+from loyaltylab.service.findings import shares, signed
 from loyaltylab.service.sentiment import Sentiment
 from loyaltylab.service.themes import AGREEING, HALF, Themes
 from loyaltylab.service.volumes import UNSAID, begun, named
@@ -164,8 +164,7 @@ def record_sentiment(numbers: Numbers, found: Sentiment) -> None:
         ("", found.new, _SKILLS_NEW),
         ("_known", found.known, _SKILLS_KNOWN),
     ):
-        keep(
-            numbers,
+        numbers.record_spanned(
             f"service.sentiment_auc{name}",
             (skill.auc, skill.low, skill.high),
             unit="share",
@@ -201,19 +200,22 @@ def sentiment_finding(found: Sentiment) -> str:
     text = sentence(
         "{texts:,} texts with a rating or a score were learned from, {distinct:,} different ones, "
         "{share:.0%} favourable. Where others had used the same words before, {known:.0%} are judged "
-        "right; taking all as favourable gets {naive:.0%}. **In words not seen before it is "
-        "{new:.0%}**, and of a favourable text and another the favourable one is told in {auc:.0%} of "
-        "pairs ({low:.0%} to {high:.0%}, 95% confidence; a coin tells {coin:.0%})."
+        "right, and of a favourable text and another the favourable one is told in {pairs:.0%} of "
+        "pairs; taking all as favourable gets {naive:.0%}. **In words not seen before it is "
+        "{new:.0%}**, and the favourable one is told in {auc:.0%} of pairs ({low:.0%} to {high:.0%}, "
+        "95% confidence; a coin tells {coin:.0%})."
         if found.share >= 0.5
         else "{texts:,} texts with a rating or a score were learned from, {distinct:,} different ones, "
         "{share:.0%} favourable. Where others had used the same words before, {known:.0%} are judged "
-        "right; taking all as unfavourable gets {naive:.0%}. **In words not seen before it is "
-        "{new:.0%}**, and of a favourable text and another the favourable one is told in {auc:.0%} of "
-        "pairs ({low:.0%} to {high:.0%}, 95% confidence; a coin tells {coin:.0%}).",
+        "right, and of a favourable text and another the favourable one is told in {pairs:.0%} of "
+        "pairs; taking all as unfavourable gets {naive:.0%}. **In words not seen before it is "
+        "{new:.0%}**, and the favourable one is told in {auc:.0%} of pairs ({low:.0%} to {high:.0%}, "
+        "95% confidence; a coin tells {coin:.0%}).",
         texts=found.texts,
         distinct=found.distinct,
         share=found.share,
         known=known.accuracy,
+        pairs=known.auc,
         naive=found.naive,
         new=new.accuracy,
         auc=new.auc,
@@ -243,8 +245,7 @@ def tone_table(table: pd.DataFrame) -> pd.DataFrame:
 def record_reviews(numbers: Numbers, table: pd.DataFrame) -> None:
     """Record service.favourable.<platform>, from `sentiment.favourable` by platform."""
     for row in table.itertuples():
-        keep(
-            numbers,
+        numbers.record_spanned(
             f"service.favourable.{row.platform}",
             (row.share, row.low, row.high),
             unit="share",

@@ -126,6 +126,20 @@ def masked(texts: Sequence[str], persons: Sequence[int], *, minimum: int) -> lis
     return [_shown(pieces, words, known) for pieces, words in split]
 
 
+def worn_by(shown: str, texts: Sequence[str], persons: Sequence[int]) -> int:
+    """How many persons wrote a text that a masked one may be of: the same words in the same order, and
+    anything for MASK. Of so few, whoever has the texts could tell whose it is."""
+    said = [" ".join(re.findall(r"\w+", part.lower())) for part in shown.split(MASK)]
+    pattern = re.compile(r"\b.*\b".join(map(re.escape, said)))
+    return len(
+        {
+            person
+            for text, person in zip(texts, persons, strict=True)
+            if pattern.fullmatch(" ".join(re.findall(r"\w+", text.lower())))
+        }
+    )
+
+
 def _words(text: str) -> tuple[list[str], list[tuple[int, str]]]:
     """The text in pieces, and its words: where each is among the pieces, and in small letters."""
     pieces = _PIECE.findall(text)

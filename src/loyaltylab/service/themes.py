@@ -21,7 +21,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from threadpoolctl import threadpool_limits
 
 from loyaltylab.service import words
-from loyaltylab.service.texts import masked
+from loyaltylab.service.texts import masked, worn_by
 
 NUMBERS = (30, 20, 15, 10, 5, 3)  # of themes in a language, in the order in which they are tried
 AGREEING = 0.7  # mean agreement of the themes of samples from which on a number of them is stable
@@ -50,6 +50,9 @@ class Themes:
     texts: pd.DataFrame
     table: pd.DataFrame
     choice: pd.DataFrame
+
+
+_TRIED = 50  # examples of a theme, before it is left without one
 
 
 def find(texts: pd.DataFrame, *, minimum: int, seed: int) -> Themes:
@@ -236,7 +239,8 @@ def examples(found: Themes, table: pd.DataFrame, *, minimum: int) -> pd.DataFram
     """What texts of a theme sound like, masked. Grain: one theme of `table` (`sizes`); words, example.
 
     Of its texts the one that says, without opening and closing, what most of them say, and of what they
-    are about is most of the theme.
+    are about is most of the theme; and of these the shortest that, as it is shown, may be of `minimum`
+    customers or more. A theme without one has no row.
     """
     rows = []
     for theme, terms in table[["theme", "terms"]].itertuples(index=False):
@@ -244,6 +248,9 @@ def examples(found: Themes, table: pd.DataFrame, *, minimum: int) -> pd.DataFram
         shown = masked(part["text"].tolist(), part["person"].tolist(), minimum=minimum)
         core = part.groupby("core")["part"].sum().round(6)
         said = part.assign(shown=shown)[part["core"] == core.idxmax()]
-        length = said["shown"].str.len()
-        rows.append({"words": terms, "example": said["shown"][length.idxmin()]})
+        written = part["text"].tolist(), part["person"].tolist()
+        for example in sorted(dict.fromkeys(said["shown"]), key=len)[:_TRIED]:
+            if worn_by(example, *written) >= minimum:
+                rows.append({"words": terms, "example": example})
+                break
     return pd.DataFrame(rows, columns=["words", "example"])

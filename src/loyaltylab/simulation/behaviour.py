@@ -8,7 +8,7 @@ hazard, both drawn per customer from gamma distributions. Added to it: a season,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,9 @@ _WORK_HOURS = 6.0  # median from first reply to solution
 _WORK_SPREAD = 1.1
 _TROUBLE_AFTER = 3.0  # mean days from an order to its ticket
 _REOPENED = 0.08
+CUSTOMER_TYPES = ("private", "business")
+# Why there is an order: of the customer's own accord, or what else.
+OWN, CAMPAIGN, BURST, FORGOTTEN = range(4)
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,9 @@ class Behaviour:
     """Times are days from the start of the world; `customer` is the row of `customers`.
 
     customers : acquired, holiday, channel, purchase_rate and dropout_rate (per year, before
-        satisfaction), regular, order_value (mean of their orders), level (of satisfaction), left_at
-        (missing if still a customer at the end).
-    orders : customer, nth (0 is the first), time; sorted by customer and time.
+        satisfaction), regular, order_value (mean of their orders), level (of satisfaction), business
+        (whether it is one), left_at (missing if still a customer at the end).
+    orders : customer, nth (0 is the first), time, and why in a company; sorted by customer and time.
     tickets : customer, order (row of orders), topic, opened, replied, resolved (missing if that is
         after the end), reopened.
     moods : customer, time, satisfaction from then on; sorted by customer and time.
@@ -94,7 +97,32 @@ def _customers(world: World) -> pd.DataFrame:
     # Gamma-Gamma (Fader & Hardie 2013): the mean order is inverse gamma over customers.
     people["order_value"] = world.order_value * (world.customer_shape - 1) / pays
     people["level"] = _LEVEL * rng.standard_normal(n)
+    # Over all customers the means stay as their parameters say.
+    people["business"] = random(world.seed, "business").random(n) < world.business_share
+    for name, ratio in (
+        ("purchase_rate", world.business_purchase_ratio),
+        ("order_value", world.business_value_ratio),
+    ):
+        mean = 1 + world.business_share * (ratio - 1)
+        people[name] *= np.where(people["business"], ratio, 1.0) / mean
     return people
+
+
+def with_orders(behaviour: Behaviour, more: pd.DataFrame) -> Behaviour:
+    """The same customers with `more` orders (customer, time, why), that move nothing else of them.
+
+    `why` says of each order what it is: OWN, or as the part of the world has it that adds it.
+    """
+    orders = behaviour.orders.assign(why=OWN)
+    if more.empty:
+        return replace(behaviour, orders=orders)
+    orders["was"] = np.arange(len(orders))
+    orders = pd.concat([orders, more.assign(was=-1)], ignore_index=True)
+    orders = orders.sort_values(["customer", "time"], kind="stable", ignore_index=True)
+    orders["nth"] = orders.groupby("customer").cumcount()
+    own = np.flatnonzero(orders["was"] >= 0)  # in the order in which they were
+    cases = behaviour.tickets.assign(order=own[behaviour.tickets["order"]])
+    return replace(behaviour, orders=orders.drop(columns="was"), tickets=cases)
 
 
 def simulate(world: World) -> Behaviour:

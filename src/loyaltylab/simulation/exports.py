@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from loyaltylab.simulation import truths, wordings
+from loyaltylab.simulation import campaigns, truths, wordings
 from loyaltylab.simulation.acquisition import CHANNELS, spend
 from loyaltylab.simulation.arrays import Flags, Floats, Ints, Texts, random, texts
 from loyaltylab.simulation.baskets import CATEGORIES
-from loyaltylab.simulation.behaviour import TOPICS
+from loyaltylab.simulation.behaviour import CUSTOMER_TYPES, TOPICS, latest
 from loyaltylab.simulation.calendar import timestamps
+from loyaltylab.simulation.campaigns import campaign_ids
 from loyaltylab.simulation.company import Company
 from loyaltylab.simulation.dirt import Dirt, Table
 from loyaltylab.simulation.formats import coded, csv, json_lines, parquet, workbook
@@ -47,6 +48,7 @@ def export(company: Company, raw: Path, truth: Path, *, apart: Executor) -> None
     dirt = Dirt(company.world)
     _shop(company, raw, dirt)
     _crm(company, raw, dirt)
+    _campaigns(company, raw)
     _support(company, raw)
     _others(company, raw)
     truths.write(company, truth, dirt)
@@ -102,6 +104,7 @@ def _shop(company: Company, raw: Path, dirt: Dirt) -> None:
     """CSV as web shops write it: UTF-8 with a byte order mark, commas, ISO dates."""
     table = company.records.table
     won = texts(list(CHANNELS["channel"]))[company.behaviour.customers["channel"]]
+    business = company.behaviour.customers["business"].to_numpy().astype(np.int64)
     for system, name in ((SHOP, "customers"), (GUEST, "guests")):
         rows, said = _contact(company, system)
         file = f"raw/shop/{name}.csv"
@@ -117,8 +120,12 @@ def _shop(company: Company, raw: Path, dirt: Dirt) -> None:
             "Country": _country(company, rows, COUNTRIES),
             "Created at": _when(company, rows),
             "Channel": won[table["customer"].to_numpy()[rows]],
+            "Type": texts(CUSTOMER_TYPES)[business[table["customer"].to_numpy()[rows]]],
         }
         if system == SHOP:
+            referrer = table["referrer"].to_numpy()[rows]
+            columns["Referred by"] = company.records.ids(np.maximum(referrer, 0))
+            columns["Referred by"][referrer < 0] = None
             columns["Date of birth"] = said["birth_date"]
             columns["Analytics"] = _yes(table["consent_analytics"].to_numpy()[rows], ("no", "yes"))
             columns["Newsletter"] = _yes(table["consent_marketing"].to_numpy()[rows], ("no", "yes"))
@@ -152,6 +159,7 @@ def _orders(company: Company, raw: Path, dirt: Dirt) -> None:
         "Sold in": _yes(app, ("web", "app")),
         "Status": status.astype(object),
         "Refunded": returned.copy(),
+        "Voucher": company.vouchers[by_time],
     }
     file = "raw/shop/orders.csv"
     clean = ~dirt.dates(columns, file, "Ordered at", _NO_DAYS)
@@ -222,6 +230,30 @@ def _crm(company: Company, raw: Path, dirt: Dirt) -> None:
         },
         delimiter=";",
         encoding="cp1252",
+    )
+
+
+def _campaigns(company: Company, raw: Path) -> None:
+    """CSV of the tool that sends them; who is chosen by the account or address of their last order."""
+    world, rows = company.world, company.campaigns.rows
+    customer, start = rows["customer"].to_numpy(), rows["start"].to_numpy()
+    last = latest(company.behaviour.orders, customer, start)
+    record = company.records.order_record[last]
+    campaign, treated = rows["campaign"].to_numpy(), rows["treated"].to_numpy()
+    medium = campaign % len(campaigns.CHANNELS)
+    day = np.datetime64(world.first_day) + start.astype(np.int64)
+    csv(
+        raw / "marketing" / "campaigns.csv",
+        {
+            "Campaign": campaign_ids(campaign),
+            "System": texts(SYSTEMS)[company.records.table["system"].to_numpy()[record]],
+            "Customer ID": company.records.ids(record),
+            "Group": texts(["holdout", "treated"])[treated.astype(np.int64)],
+            "Started": day.astype(str).astype(object),
+            "Ended": (day + (campaigns.DAYS - 1)).astype(str).astype(object),
+            "Medium": texts(campaigns.CHANNELS)[medium],
+            "Cost": np.where(treated, campaigns.COSTS[medium], 0.0),
+        },
     )
 
 
@@ -336,6 +368,7 @@ def _others(company: Company, raw: Path) -> None:
         "stage": coded(STAGES, visits["stage"].to_numpy()),
         "channel": coded(CHANNELS["channel"], visits["channel"].to_numpy()),
         "interest": coded(CATEGORIES["category"], visits["interest"].to_numpy()),
+        "cart_value": pa.array(visits["cart_value"], from_pandas=True),
     }
     parquet(raw / "web" / "visits.parquet", columns)
 

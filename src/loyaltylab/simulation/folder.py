@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from loyaltylab.errors import LabError
-from loyaltylab.files import write_json
+from loyaltylab.files import folder_written_whole, write_json
 from loyaltylab.simulation.company import simulate
 from loyaltylab.simulation.exports import export
 from loyaltylab.world import World
@@ -38,13 +38,15 @@ def fill(folder: Path, world: World) -> None:
         with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as apart:
             apart.submit(_ready)
             export(simulate(world), part / "raw", part / "truth", apart=apart)
-        # Whoever is asked to be forgotten in one world is somebody else in the next.
-        shutil.rmtree(folder / "private", ignore_errors=True)
         # Until the recipe is there again, what stands in the folder counts as half made.
         (truth / _RECIPE).unlink(missing_ok=True)
-        for old, new in ((raw, part / "raw"), (truth, part / "truth")):
-            shutil.rmtree(old, ignore_errors=True)
-            new.rename(old)
+        # Whoever asked to be forgotten in one world is somebody else in the next. (The key stays, so
+        # that the same world has the same persons, whatever run made it.)
+        (folder / "private" / "tombstones.csv").unlink(missing_ok=True)
+        for made in (raw, truth):
+            with folder_written_whole(made) as new:
+                new.rmdir()
+                (part / made.name).rename(new)
         write_json(truth / _RECIPE, json.loads(world.model_dump_json()))
         shutil.rmtree(part)
     except OSError as error:

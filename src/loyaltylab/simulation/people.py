@@ -58,7 +58,7 @@ def texts_of(locale: str) -> dict[str, Any]:
 @lru_cache
 def _all_texts() -> dict[str, Any]:
     source = files("loyaltylab.simulation").joinpath("texts.yml").read_text("utf-8")
-    return yaml.load(source, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return yaml.load(source, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe loader, the one in C where there is one
 
 
 _SIZES = {"given": 1500, "family": 4000, "street": 1200, "place": 500}  # per locale (and sex)

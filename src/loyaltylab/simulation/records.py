@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from loyaltylab.simulation import referrals
+from loyaltylab.simulation.abuse import Abuse
 from loyaltylab.simulation.arrays import Flags, Floats, Ints, Texts, random, texts
 from loyaltylab.simulation.behaviour import Behaviour, latest
 from loyaltylab.simulation.calendar import YEAR
@@ -47,7 +49,8 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 class Records:
     """table : grain one record, sorted by system, customer and since. Columns system, customer, since
     (days), second (whether the customer has an earlier one there), record_id, consent_analytics,
-    consent_marketing, and for each kind of error whether it was made.
+    consent_marketing, referrer (row of table, −1 if none is known), and for each kind of error whether
+    it was made.
     fields : what the record says, by field; None where missing or not asked.
     order_record, … : the record that each order, ticket, invitation or visit stands under (row of
     table; −1 for a visit that is not signed in).
@@ -71,11 +74,20 @@ def records(
     consents: pd.DataFrame,
     invitations: pd.DataFrame,
     visits: pd.DataFrame,
+    abuse: Abuse | None = None,
 ) -> Records:
+    """abuse : None if nobody abuses anything."""
     rng = random(world.seed, "records")
     with_account = _with_account(world, behaviour.orders, rng)
-    table = _who_is_where(world, behaviour, with_account, invitations, rng)
+    opened = behaviour.orders.iloc[:0]
+    if abuse is not None:
+        opened = behaviour.orders[abuse.opens(world, behaviour.orders)]
+        with_account |= behaviour.orders["customer"].isin(opened["customer"]).to_numpy()
+    table = _who_is_where(world, behaviour, with_account, invitations, opened, rng)
     table["record_id"] = _ids(table)
+    table["referrer"] = -1
+    if abuse is not None:
+        table["referrer"] = referrals.simulate(world, behaviour, table, abuse, SHOP)
     orders, tickets = behaviour.orders, behaviour.tickets
     system = np.where(with_account, SHOP, GUEST)
     seen = _consents(table, consents, rng)
@@ -107,9 +119,13 @@ def _who_is_where(
     behaviour: Behaviour,
     with_account: Flags,
     invitations: pd.DataFrame,
+    opened: pd.DataFrame,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Which customer has a record in which system, from when on. At most four systems each."""
+    """Which customer has a record in which system, from when on. At most four systems each.
+
+    opened : orders at which somebody opens a further account (customer, time).
+    """
     n, orders = world.customers, behaviour.orders
     to_crm = behaviour.customers["acquired"].to_numpy() + rng.exponential(_TO_CRM, n)
     chosen = (rng.random(n) < world.crm_share) & (to_crm < world.days)
@@ -133,7 +149,8 @@ def _who_is_where(
         for which, time, second in ((slice(None), since, False), (twice, later, True)):
             part = {"system": system, "customer": customer[which], "since": time[which]}
             parts.append(pd.DataFrame(part | {"second": second}))
-    table = pd.concat(parts, ignore_index=True)
+    more = {"system": SHOP, "customer": opened["customer"], "since": opened["time"], "second": True}
+    table = pd.concat([*parts, pd.DataFrame(more)], ignore_index=True)
     return table.sort_values(["system", "customer", "since"], ignore_index=True)
 
 

@@ -27,6 +27,15 @@ _DAYS_BEFORE = 9.0  # how long before it, in the mean
 _AFTER_LEAVING = 0.15  # of their visits go on when they have dropped out
 _WINNING_CHANNEL = 0.7  # of visits before the first order come by the channel of that order
 _SAME_INTEREST = 0.6  # share of visits that look at the favourite category
+_CART_SPREAD = 0.6  # of the logarithm of what lies in carts left behind
+
+# By channel: how much likelier its visitors are to become customers than those of a neutral one, and
+# how much likelier it is to begin a way than to end it; at `conversion_effect` and `path_effect` 1.
+CONVERTS = np.array([1.1, 0.5, 0.7, 1.8, 1.6, 1.2])
+OPENS = np.array([1.0, 2.2, 1.5, 0.5, 0.9, 0.4])
+# Categories looked at more than bought, and those at less, at `interest_effect` 1; all others as bought.
+_LOOKED_AT_MORE = {"furniture": 1.7, "lighting": 1.4}
+_LOOKED_AT_LESS = ("kitchen", "bath")
 
 
 def simulate(world: World, behaviour: Behaviour, baskets: Baskets) -> pd.DataFrame:
@@ -34,7 +43,8 @@ def simulate(world: World, behaviour: Behaviour, baskets: Baskets) -> pd.DataFra
 
     Columns customer (−1: somebody who never buys), device (number), kind (position in DEVICES), start
     (days), seconds, stage (position in STAGES), channel (row of CHANNELS), interest (row of
-    CATEGORIES), signs_in (whether, if they have an account).
+    CATEGORIES), signs_in (whether, if they have an account), cart_value (missing without a cart, and
+    in all of them at `cart_ratio` 0).
     """
     rng = random(world.seed, "visits")
     people = behaviour.customers
@@ -77,12 +87,106 @@ def simulate(world: World, behaviour: Behaviour, baskets: Baskets) -> pd.DataFra
     known["signs_in"] = (known["stage"] == 3) | (rng.random(len(known)) < world.sign_in_rate)
 
     visits = pd.concat([known, _strangers(world, rng, first_device=2 * n)], ignore_index=True)
+    visits = _ways(world, people, visits)
+    visits = _looks(world, baskets, visits)
+    visits["cart_value"] = _carts(world, people, baskets, visits)
     visits = visits[visits["start"].between(0, world.days, inclusive="left")]
     visits = visits.sort_values(["start", "device"], kind="stable", ignore_index=True)
     median = _SECONDS[visits["stage"]]
     spread = np.exp(_SECONDS_SPREAD * rng.standard_normal(len(visits)))
     visits["seconds"] = np.maximum(median * spread, 1).round().astype(np.int32)
     return visits
+
+
+def _ways(world: World, people: pd.DataFrame, visits: pd.DataFrame) -> pd.DataFrame:
+    """visits with the channels of newcomers as `conversion_effect` and `path_effect` have them.
+
+    A channel whose visitors convert twice as often brings half as many strangers. Of the visits
+    before that of the first order, a share of `path_effect` comes by channels that begin ways.
+    """
+    rng = random(world.seed, "ways")
+    share = CHANNELS["share"].to_numpy()
+    stranger = (visits["customer"] < 0).to_numpy()
+    drawn = pick(rng, share / CONVERTS**world.conversion_effect, len(visits))
+    channel = np.where(stranger & (world.conversion_effect > 0), drawn, visits["channel"])
+    begins = pick(rng, share * OPENS, len(visits))
+    first = people["acquired"].to_numpy()[visits["customer"].clip(lower=0)]
+    early = ~stranger & (visits["start"].to_numpy() < first)
+    early &= rng.random(len(visits)) < world.path_effect
+    return visits.assign(channel=np.where(early, begins, channel))
+
+
+def looked_at(world: World, baskets: Baskets) -> Floats:
+    """How often each category is looked at, for how often it is bought; mean 1 over what is bought.
+
+    So a category that is neither looked at more nor less converts as all together do.
+    """
+    bought = np.bincount(baskets.lines["category"], minlength=len(CATEGORIES))
+    names = CATEGORIES["category"]
+    more = names.map(_LOOKED_AT_MORE).fillna(1).to_numpy()
+    less = names.isin(_LOOKED_AT_LESS).to_numpy()
+    # What some are looked at more, the others are looked at less.
+    given = (bought * (more - 1)).sum() / max(bought[less].sum(), 1)
+    return 1 + world.interest_effect * (more - 1 - given * less)
+
+
+def bought_for_looked(world: World, baskets: Baskets, visits: pd.DataFrame) -> Floats:
+    """Each category's share of what is bought over its share of looks, as those who are there like it.
+
+    Apart from the luck of each look, but not from who came: of 20,000 customers by chance more or fewer
+    like a category, and look at it. So it is near 1 / `looked_at`, and not the same. Missing of what
+    nobody looks at.
+    """
+    favourite, wanted = _tastes(world, baskets, random(world.seed, "looks"))
+    customer = visits.loc[visits["stage"] < 3, "customer"].to_numpy()
+    own = np.bincount(favourite[customer[customer >= 0]], minlength=len(CATEGORIES))
+    looked = _SAME_INTEREST * own + (len(customer) - _SAME_INTEREST * own.sum()) * wanted
+    bought = np.bincount(baskets.lines["category"], minlength=len(CATEGORIES))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return bought / bought.sum() / (looked / looked.sum())
+
+
+def _tastes(world: World, baskets: Baskets, rng: np.random.Generator) -> tuple[Ints, Floats]:
+    """The category that each customer looks at most, and the shares of all in the other looks.
+
+    Who visits again keeps to a favourite as before: the customer's own, as far as so many have it,
+    or else another (a maximal coupling of the shares of favourites and of looks).
+    """
+    share = CATEGORIES["share"].to_numpy() / CATEGORIES["share"].sum()
+    if not world.interest_effect:
+        return baskets.favourite, share
+    bought = np.bincount(baskets.lines["category"], minlength=len(CATEGORIES))
+    wanted = bought * looked_at(world, baskets)
+    wanted = wanted / wanted.sum()
+    kept = rng.random(len(baskets.favourite)) < (wanted / share)[baskets.favourite]
+    other = pick(rng, np.maximum(wanted - share, 0) + 1e-12, len(baskets.favourite))
+    return np.where(kept, baskets.favourite, other), wanted
+
+
+def _looks(world: World, baskets: Baskets, visits: pd.DataFrame) -> pd.DataFrame:
+    """visits that, without an order, look at categories as often as `looked_at` says."""
+    if not world.interest_effect:
+        return visits
+    rng = random(world.seed, "looks")
+    favourite, wanted = _tastes(world, baskets, rng)
+    drawn = pick(rng, wanted, len(visits))
+    customer = visits["customer"].to_numpy()
+    liked = (rng.random(len(visits)) < _SAME_INTEREST) & (customer >= 0)
+    look = np.where(liked, favourite[np.maximum(customer, 0)], drawn)
+    return visits.assign(interest=np.where(visits["stage"] < 3, look, visits["interest"]))
+
+
+def _carts(world: World, people: pd.DataFrame, baskets: Baskets, visits: pd.DataFrame) -> Floats:
+    """What lies in each visit's cart, in money: the order's amount, or `cart_ratio` times what such a
+    customer (a stranger: the mean one) orders. Orders come first among visits, in their order."""
+    rng = random(world.seed, "carts")
+    customer, stage = visits["customer"].to_numpy(), visits["stage"].to_numpy()
+    usual = people["order_value"].to_numpy()[np.maximum(customer, 0)]
+    usual = np.where(customer >= 0, usual, world.order_value)
+    spread = np.exp(_CART_SPREAD * rng.standard_normal(len(visits)) - _CART_SPREAD**2 / 2)
+    value = np.where(stage > 0, (world.cart_ratio * usual * spread).round(2), np.nan)
+    value[: len(baskets.orders)] = baskets.orders["amount"]
+    return value if world.cart_ratio else np.full(len(visits), np.nan)
 
 
 def _visits(customer: Ints, start: Floats, stage: Ints) -> pd.DataFrame:

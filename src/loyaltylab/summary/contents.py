@@ -22,7 +22,9 @@ ANSWERS = {
     "04b_value": "How much money does a customer bring, and what may winning one cost?",
     "04c_models": "How does the forecast work, and where is it wrong?",
     "05_satisfaction": "How satisfied are customers, and do the satisfied stay?",
-    "06_service": "What do customers write about, and how long do they wait for an answer?",
+    "05b_service": "What do customers write about, and how long do they wait for an answer?",
+    "06_journey": "How do visitors become customers, and where are they lost?",
+    "07_growth": "What to offer to whom, which customers to win, and what to look at twice?",
 }
 # Page → the numbers of its headline, and the headline's words.
 HEADLINES = {
@@ -52,9 +54,18 @@ HEADLINES = {
         "On weeks that it had not seen, the forecast of orders was off by {holdout_bias:+.0%}.",
     ),
     "05_satisfaction": (("satisfaction.nps",), "NPS is {nps:+.0f}."),
-    "06_service": (
+    "05b_service": (
         ("service.median_reply_hours",),
         "Half of all support cases have a reply within {median_reply_hours:.1f} hours.",
+    ),
+    "06_journey": (
+        ("journey.conversion_rate", "journey.cart_abandonment"),
+        "{conversion_rate:.1%} of visits end with a purchase, and {cart_abandonment:.0%} of carts are "
+        "left behind.",
+    ),
+    "07_growth": (
+        ("growth.icp.top_fifth",),
+        "New customers who fit best brought {top_fifth:.1f} times what the average one did.",
     ),
 }
 
@@ -92,9 +103,13 @@ def downloads(name: str) -> str:
         "be passed on; they lie where it was made, in {folder}.",
         folder=f"data/{name}/downloads",
     )
-    return f"{phrase(NUMBERS)}\n\n{phrase(FIGURES)}\n\n{personal}"
+    return "\n\n".join([phrase(POSTER), phrase(NUMBERS), phrase(FIGURES), personal])
 
 
+POSTER = (
+    "The year on one page, to pass on: [poster.png](poster.png) for a phone or a slide, "
+    "[poster.svg](poster.svg) to print."
+)
 NUMBERS = (
     "All numbers of this report, with their intervals and definitions: [numbers.csv](numbers.csv) for a "
     "spreadsheet, [numbers.json](numbers.json) for programs."

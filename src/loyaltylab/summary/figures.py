@@ -29,6 +29,13 @@ KEY_FIGURES = {
     "satisfaction.effect_nps": "chance of ordering again, a step of NPS, at equal behaviour",
     "service.median_reply_hours": "half of support cases replied to within",
     "service.reopened": "of solved cases reopened",
+    "journey.conversion_rate": "of visits end with a purchase",
+    "journey.cart_abandonment": "of carts are left behind",
+    "journey.carts_lost_value": "in carts that were left and not bought later",
+    "growth.offer.hit_rate_10": "of customers next bought one of ten offers made to them",
+    "growth.offer.hit_rate_10_buy_again": "would have, were they offered what they bought before",
+    "growth.campaigns.uplift": "more of those whom campaigns wrote to bought",
+    "growth.risk.flagged": "customers to look at twice",
     "lifetime_value.horizon_weeks": "the forecast looks ahead",
     "lifetime_value.expected_orders": "orders expected",
     "lifetime_value.expected_value": "revenue expected",
@@ -59,14 +66,19 @@ def known(numbers: Mapping[str, Number], *names: str) -> bool:
 
 
 def linked(numbers: Mapping[str, Number], *names: str) -> dict[str, Any]:
-    """Numbers by the last part of their names, as a sentence takes them."""
-    return {name.rpartition(".")[2]: _linked(numbers[name]) for name in names}
+    """Numbers by the last part of their names, as a sentence takes them: links to their places."""
+    return {name.rpartition(".")[2]: _whole(numbers[name], Linked) for name in names}
 
 
-def _linked(number: Number) -> Linked:
+def plain(numbers: Mapping[str, Number], *names: str) -> dict[str, Any]:
+    """The same without links."""
+    return {name.rpartition(".")[2]: _whole(numbers[name], Number) for name in names}
+
+
+def _whole(number: Number, kind: type[Number]) -> Number:
     fields: dict[str, Any] = vars(number)
     lacking = {bound: _Unknown() for bound in ("low", "high") if fields[bound] is None}
-    return Linked(**fields | lacking)
+    return kind(**fields | lacking)
 
 
 class _Unknown:
@@ -123,7 +135,8 @@ def value_and_unit(number: Number) -> tuple[str, str]:
 
 def _digits(number: Number) -> int:
     """After the point. Days are whole ones, points below ten have one; what is small enough, two."""
-    value: Any = number.value
+    # Of a value that is not known there may be an interval all the same.
+    value: Any = number.high if number.value is None else number.value
     if number.unit == "points":
         return int(abs(value) < 10)
     return 0 if number.unit == "days" or abs(value) >= 100 or float(value).is_integer() else 2

@@ -7,12 +7,13 @@ concerns, how sure it is, and whether something can be done about it. Each subje
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from loyaltylab.language import phrase
 from loyaltylab.numbers import Number, sentence
-from loyaltylab.summary.figures import known, linked, page_link
+from loyaltylab.summary.figures import known, linked, page_link, plain
 from loyaltylab.summary.terms import term
 
 FEWEST, MOST = 3, 5  # findings told first; beyond the fewest, those of at least ENOUGH points
@@ -150,9 +151,26 @@ def told(chosen: Sequence[Weighed], numbers: Mapping[str, Number], *, currency: 
     )
 
 
+def headline(one: Weighed, numbers: Mapping[str, Number], *, currency: str) -> tuple[str, str]:
+    """What a finding says first, and what it says of that, as plain text; the second may be empty."""
+    _, first, more = " ".join(_parts(one, numbers, currency, plain)).split("**", 2)
+    return first.strip(), more.strip()
+
+
 def _said(one: Weighed, numbers: Mapping[str, Number], currency: str) -> str:
+    parts = _parts(one, numbers, currency, linked)
+    return " ".join([*parts, page_link(numbers[one.finding.needs[0]])])
+
+
+def _parts(
+    one: Weighed,
+    numbers: Mapping[str, Number],
+    currency: str,
+    worded: Callable[..., dict[str, Any]],
+) -> list[str]:
+    """What a finding says and what cautions about it, with its numbers as `worded` has them."""
     finding = one.finding
-    parts = [sentence(finding.says, **linked(numbers, *finding.needs), currency=currency)]
+    parts = [sentence(finding.says, **worded(numbers, *finding.needs), currency=currency)]
     if one.open:
         parts.append(
             sentence(
@@ -164,8 +182,8 @@ def _said(one: Weighed, numbers: Mapping[str, Number], currency: str) -> str:
         parts.append(phrase("No interval is known for it."))
     if finding.caution and known(numbers, finding.caution[0]):
         name, words = finding.caution
-        parts.append(sentence(words, **linked(numbers, name)))
-    return " ".join([*parts, page_link(numbers[finding.needs[0]])])
+        parts.append(sentence(words, **worded(numbers, name)))
+    return parts
 
 
 def _action(one: Weighed, numbers: Mapping[str, Number]) -> str:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import base64
 import html
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import pandas as pd
-
 from loyaltylab import history
-from loyaltylab.changes import CHANGED, MOVED, OTHER_UNIT, SAME, WITHIN, compare
+from loyaltylab.changes import CHANGED, MOVED, NEW, OTHER_UNIT, SAME, WITHIN, compare
 from loyaltylab.dataset import Lab
 from loyaltylab.history import Report
 from loyaltylab.language import phrase
@@ -54,15 +53,27 @@ class Tile:
 
 def tiles(lab: Lab, numbers: Mapping[str, Number]) -> str:
     """The tiles of a dataset in Markdown; empty if it has none of these numbers."""
-    now = history.of_numbers(lab.history, numbers)
-    reports = history.until(lab.history, now.day, at_most=AT_MOST) if now else []
+    reports = kept(lab, numbers)
     return written(of_reports(numbers, reports), then=reports[-2] if len(reports) > 1 else None)
 
 
-def of_reports(numbers: Mapping[str, Number], reports: Sequence[Report]) -> list[Tile]:
-    """reports : the kept ones in the order of their days, the last of which holds these numbers."""
+def kept(lab: Lab, numbers: Mapping[str, Number]) -> list[Report]:
+    """The kept reports in the order of their days, the last of which holds these numbers; none if they
+    were not kept."""
+    now = history.of_numbers(lab.history, numbers)
+    return history.until(lab.history, now.day, at_most=AT_MOST) if now else []
+
+
+def of_reports(
+    numbers: Mapping[str, Number],
+    reports: Sequence[Report],
+    *,
+    of: Mapping[str, str] = TILES,
+) -> list[Tile]:
+    """reports : the kept ones in the order of their days, the last of which holds these numbers; of :
+    title → number, as in TILES."""
     found = []
-    for title, name in TILES.items():
+    for title, name in of.items():
         number = _pick(numbers, name)
         if number is None or number.value is None or isinstance(number.value, str):
             continue
@@ -120,15 +131,10 @@ def _cell(text: str, kind: str = "value") -> str:
 
 def changed(tile: Tile, then: Report) -> tuple[str, str]:
     """What changed since the report before in words, and "up", "down" or "" where it cannot be told."""
-    if tile.before is None:
-        return sentence(NOT_THERE, day=then.day), ""
-    row = compare({"": tile.before}, {"": tile.number}).iloc[0]
-    verdict, change = row["verdict"], row["change"]
-    if verdict == OTHER_UNIT:
-        return sentence(UNLIKE, day=then.day), ""
-    if verdict == SAME:
-        return sentence(UNCHANGED, day=then.day), ""
-    if pd.isna(change):
+    verdict, change = since_before(tile)
+    if verdict in _NOT_TOLD:
+        return sentence(_NOT_TOLD[verdict], day=then.day), ""
+    if math.isnan(change):
         return sentence(NOT_KNOWN, day=then.day), ""
     text = change_of(change, tile.number.unit)
     if not re.search("[1-9]", text):
@@ -137,11 +143,21 @@ def changed(tile: Tile, then: Report) -> tuple[str, str]:
     return sentence(words[verdict], change=text, day=then.day), direction
 
 
+def since_before(tile: Tile) -> tuple[str, float]:
+    """The verdict of `compare` on a tile and the report before, and by how much the value differs:
+    NaN where that cannot be said."""
+    if tile.before is None:
+        return NEW, math.nan
+    row = compare({"": tile.before}, {"": tile.number}).iloc[0]
+    return row["verdict"], float(row["change"])
+
+
 NOT_THERE = "Not in the report of {day:%-d %B %Y}."
 NOT_KNOWN = "Not known in the report of {day:%-d %B %Y}."
 UNLIKE = "In another unit in the report of {day:%-d %B %Y}, so not compared."
 UNCHANGED = "The same as on {day:%-d %B %Y}."
 HARDLY = "Changed by less than is shown since {day:%-d %B %Y}."
+_NOT_TOLD = {NEW: NOT_THERE, OTHER_UNIT: UNLIKE, SAME: UNCHANGED}
 UP = {
     MOVED: "Up, {change} since {day:%-d %B %Y}: more than chance brings.",
     WITHIN: "Up, {change} since {day:%-d %B %Y}: within what chance brings.",

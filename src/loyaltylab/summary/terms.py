@@ -107,7 +107,33 @@ TERMS = {
         "time to a reply of nine in ten", "nine tenths of the tickets have a first reply by then"
     ),
     "service.tickets_per_100_orders": Term("tickets per 100 orders", "100 × tickets ÷ orders"),
+    "growth.icp.top_fifth": Term(
+        "best new customers, times the average",
+        "value of later customers with a score of 80 or more ÷ value of all later customers",
+    ),
     "service.reopened": Term("reopened", "solved tickets opened again ÷ solved tickets"),
+    "journey.conversion_rate": Term("conversion", "visits with a purchase ÷ all visits"),
+    "journey.cart_abandonment": Term(
+        "carts left behind", "visits with a cart and no purchase ÷ all visits with a cart"
+    ),
+    "journey.carts_lost_value": Term(
+        "worth of carts left", "Σ of what lay in carts that were left and not bought later"
+    ),
+    "growth.offer.hit_rate_10": Term(
+        "hit rate of ten offers",
+        "customers who next bought one of ten products offered to them ÷ customers who bought again",
+    ),
+    "growth.offer.hit_rate_10_buy_again": Term(
+        "hit rate of buying again",
+        "customers who next bought one of ten products that they had bought before ÷ customers who "
+        "bought again",
+    ),
+    "growth.campaigns.uplift": Term(
+        "uplift of campaigns",
+        "share who bought of those written to − share who bought of those held out by chance, over "
+        "all campaigns measured",
+    ),
+    "growth.risk.flagged": Term("customers to look at twice"),
     "lifetime_value.horizon_weeks": Term("how far the forecast looks"),
     "lifetime_value.expected_orders": Term(
         "orders expected", "Σ over customers of the orders that the model expects of each"

@@ -19,11 +19,14 @@ CATEGORIES = (
     "category",
     "country",
     "acquired_through",
+    "customer_type",
     "instrument",
     "touchpoint",
     "topic",
     "stage",
     "interest",
+    "device",
+    "arm",
     "platform",
 )
 AT_MOST = 200  # values that a column of categories has; with more it is free text

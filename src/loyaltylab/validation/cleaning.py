@@ -251,13 +251,13 @@ def steps(
     given: ir.StringValue,
     name: str,
     *,
-    home: ir.StringValue | None = None,
+    home: ir.StringValue,
     currency: str,
     all_plain: bool = False,
 ) -> list[Step]:
     """What a text column goes through.
 
-    given : its raw text; name : of the column; home : see `home`, for a phone number; currency : that
+    given : its raw text; name : of the column; home : of a phone number, see `home`; currency : that
     of the dataset; all_plain : whether each of its values is, as the function of that name tells.
     """
     if all_plain:
@@ -273,14 +273,12 @@ def steps(
     return [*found, *_of_column(found[-1].text, name, home, currency)]
 
 
-def _of_column(
-    text: ir.StringValue, name: str, home: ir.StringValue | None, currency: str
-) -> list[Step]:
+def _of_column(text: ir.StringValue, name: str, home: ir.StringValue, currency: str) -> list[Step]:
     """What a column of this name goes through beside what each text does; often nothing."""
     if name == "email":
         return [Step(CAPITALS, text.lower())]
     if name == "phone":
-        return [Step(PHONE, _e164(text, ibis.literal("") if home is None else home))]
+        return [Step(PHONE, _e164(text, home))]
     if name == "country":
         return [Step(COUNTRY, _country_code(text))]
     if name == "currency":

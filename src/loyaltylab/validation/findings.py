@@ -19,10 +19,12 @@ import pandas as pd
 
 from loyaltylab import engine, schemas
 from loyaltylab.contract import Dataset, File
-from loyaltylab.dataset import Lab
+from loyaltylab.dataset import REFUSALS, Lab
+from loyaltylab.files import written_whole
 from loyaltylab.language import phrase, rephrased
 from loyaltylab.sources import shape
-from loyaltylab.validation import cleaning, coverage, declared, tables
+from loyaltylab.validation import cleaning, coverage, declared, expiry, tables
+from loyaltylab.validation.nature import tells_who
 from loyaltylab.validation.tables import Checked
 
 # What `validate` writes, each a folder of the dataset with a Parquet file a table.
@@ -39,12 +41,12 @@ _ABOUT = ("source", "record_id", "order_id", "amount", "currency")
 
 @dataclass(frozen=True)
 class Findings:
-    """Each a pandas table; all have table and export (as `tables.export_names` calls it).
+    """Each but the last a pandas table; all have table and export (as `tables.export_names` calls it).
 
     exports : one row an export; files (how many), owner (missing if dataset.yml does not say), read,
-        accepted, quarantined, first_day and last_day of its rows, gaps, silent_days and days (within
-        gaps, and all from the first to the last day observed). Without a main time the last five
-        are missing.
+        accepted, quarantined, expired (older than dataset.yml keeps them), first_day and last_day of
+        its rows, gaps, silent_days and days (within gaps, and all from the first to the last day
+        observed). Without a main time the last five are missing.
     columns : one row a column of an export; column (the file's heading), canonical (missing if
         dataset.yml leaves it out), expected (whether an empty cell is a missing value), present (rows
         with a value).
@@ -55,6 +57,7 @@ class Findings:
     broken : one row an export and dimension; rows (that break a rule of it).
     changes : one row a kind of cleaning of a column; column (canonical), kind, values. Of texts that
         were changed, and of dates and numbers that are read by a format of their file's own.
+    began_before : customers with an accepted order who had one that expired; 0 if all are kept.
     """
 
     exports: pd.DataFrame
@@ -62,6 +65,10 @@ class Findings:
     reasons: pd.DataFrame
     broken: pd.DataFrame
     changes: pd.DataFrame
+    began_before: int = 0
+
+
+_TABLES = [one.name for one in fields(Findings) if one.name != "began_before"]
 
 
 def validate(lab: Lab, *, put_aside: tuple[str, ...] = (), cancelled_within: int = 0) -> Findings:
@@ -73,12 +80,20 @@ def validate(lab: Lab, *, put_aside: tuple[str, ...] = (), cancelled_within: int
     for table in schemas.TABLES.keys() - lab.spec.tables.keys():
         for name in WRITTEN:
             (getattr(lab, name) / f"{table}.parquet").unlink(missing_ok=True)
-    parts: dict[str, list[pd.DataFrame]] = {one.name: [] for one in fields(Findings)}
+    if "customers" not in lab.spec.tables:
+        (lab.validated / REFUSALS).unlink(missing_ok=True)
+    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in _TABLES}
     days: dict[str, pd.Series] = {}
     # Raw files are read by DuckDB, whatever engine works on the accepted rows.
     reading = lab.spec.engine.in_process()
     parents = [name for name in schemas.REFERRED if name in lab.spec.tables]
-    for table in [*parents, *(name for name in lab.spec.tables if name not in parents)]:
+    if "customers" in lab.spec.keep:  # whose rows are kept all other tables tell
+        con = engine.connect(reading, spill=lab.scratch)
+        _write_keys(tables.check(con, lab.spec, lab.folder, "customers"), lab.scratch)
+        con.disconnect()
+    began, written = 0, dict[str, Path]()
+    in_order = [*parents, *(name for name in lab.spec.tables if name not in parents)]
+    for table in sorted(in_order, key=lambda name: name == "customers" and name in lab.spec.keep):
         con = engine.connect(reading, spill=lab.scratch)
         checked = tables.check(
             con,
@@ -88,19 +103,27 @@ def validate(lab: Lab, *, put_aside: tuple[str, ...] = (), cancelled_within: int
             others=_parents(con, lab.scratch),
             put_aside=put_aside,
             cancelled_within=cancelled_within,
+            expires=expiry.expires(con, lab.spec, table, written, lab.scratch),
         )
+        written[table] = lab.validated / f"{table}.parquet"
         tables.write(checked, **{name: getattr(lab, name) for name in WRITTEN})
+        if table == "customers":
+            with written_whole(lab.validated / REFUSALS) as part:
+                con.to_parquet(checked.refusals.order_by("source", "record_id"), part)
         labels = checked.labels().select("_part", "export")
         parts["exports"].append(_exports(checked, labels))
         parts["columns"].append(_columns(checked, labels))
         parts["changes"].append(_changes(checked, labels, parts["columns"][-1]))
         told = _told(checked, labels)
-        parts["reasons"].append(_reasons(checked, told))
+        parts["reasons"].append(_reasons(checked, told, lab.spec.minimum_cell))
         parts["broken"].append(_broken(checked, told))
         days |= _days(checked, labels)
         con.to_parquet(told, lab.scratch / f"told-{table}.parquet")
         if table in parents and _is_referred(lab.spec, table):
-            con.to_parquet(_referred(checked), lab.scratch / f"keys-{table}.parquet")
+            _write_keys(checked, lab.scratch)
+        if table == "orders" and table in lab.spec.keep:
+            expiry.remember(checked, lab.scratch)
+            began = expiry.began_before(checked)
         con.disconnect()  # and what it held is gone before the next table
     place = {table: number for number, table in enumerate(lab.spec.tables)}
     whole = {
@@ -114,7 +137,11 @@ def validate(lab: Lab, *, put_aside: tuple[str, ...] = (), cancelled_within: int
     revenue = _revenue(con, lab, whole["reasons"]["table"].unique())
     con.disconnect()
     whole["reasons"] = whole["reasons"].merge(revenue, "left", ["table", "export", "reason"])
-    return Findings(**whole)
+    return Findings(**whole, began_before=began)
+
+
+def _write_keys(checked: Checked, scratch: Path) -> None:
+    checked.con.to_parquet(_referred(checked), scratch / f"keys-{checked.table}.parquet")
 
 
 def _parents(con: Any, scratch: Path) -> dict[str, ir.Table]:
@@ -130,8 +157,9 @@ def _parents(con: Any, scratch: Path) -> dict[str, ir.Table]:
 
 def _referred(checked: Checked) -> ir.Table:
     """The keys by which rows of other tables refer to one of this, of all rows that were read: a row
-    put aside is there all the same."""
-    return checked.rows.select(*schemas.REFERRED[checked.table])
+    put aside, or too old to keep, is there all the same."""
+    keys = schemas.REFERRED[checked.table]
+    return checked.rows.select(*keys).union(checked.expired.select(*keys))
 
 
 def _is_referred(spec: Dataset, table: str) -> bool:
@@ -142,8 +170,10 @@ def _is_referred(spec: Dataset, table: str) -> bool:
 
 
 def _exports(checked: Checked, labels: ir.Table) -> pd.DataFrame:
-    refused = checked.refused.join(labels, "_part")
-    counted = checked.con.execute(refused.group_by("export").agg(quarantined=refused.count()))
+    counted = []
+    for name, rows in (("quarantined", checked.refused), ("expired", checked.expired)):
+        told = rows.join(labels, "_part")
+        counted.append(checked.con.execute(told.group_by("export").agg(**{name: told.count()})))
     parts = pd.DataFrame(
         {
             "table": checked.table,
@@ -154,9 +184,12 @@ def _exports(checked: Checked, labels: ir.Table) -> pd.DataFrame:
     )
     by_export = parts.groupby(["table", "export"], sort=False)
     table = by_export.agg(files=("read", "size"), owner=("owner", "first"), read=("read", "sum"))
-    table = table.reset_index().merge(counted, "left", "export").fillna({"quarantined": 0})
-    table["quarantined"] = table["quarantined"].astype("int64")
-    table.insert(5, "accepted", table["read"] - table["quarantined"])
+    table = table.reset_index()
+    for rows in counted:
+        table = table.merge(rows, "left", "export")
+    aside = {name: table[name].fillna(0).astype("int64") for name in ("quarantined", "expired")}
+    table = table.assign(**aside)
+    table.insert(5, "accepted", table["read"] - table["quarantined"] - table["expired"])
     return table
 
 
@@ -246,7 +279,7 @@ def _told(checked: Checked, labels: ir.Table) -> ir.Table:
     return checked.con.create_table(ibis.util.gen_name("told"), kinds[0].union(kinds[1]), temp=True)
 
 
-def _reasons(checked: Checked, told: ir.Table) -> pd.DataFrame:
+def _reasons(checked: Checked, told: ir.Table, minimum: int) -> pd.DataFrame:
     counted = told.group_by("export", "reason", "noted").agg(
         rows=told.count(), first_day=told["day"].min(), last_day=told["day"].max()
     )
@@ -256,7 +289,7 @@ def _reasons(checked: Checked, told: ir.Table) -> pd.DataFrame:
     table["dimension"] = [dimensions.get(reason, "validity") for reason in table["reason"]]
     table["treatment"] = table.pop("noted").map({True: "noted", False: "put aside"})
     table["example"] = [
-        _example(checked, told, export, reason)
+        _example(checked, told, export, reason, minimum)
         for export, reason in zip(table["export"], table["reason"], strict=True)
     ]
     times = dict.fromkeys(["first_day", "last_day"], "datetime64[ns]")
@@ -266,8 +299,14 @@ def _reasons(checked: Checked, told: ir.Table) -> pd.DataFrame:
     return table[["table", "export", *names]]
 
 
-def _example(checked: Checked, told: ir.Table, export: str, reason: str) -> str | None:
-    """The commonest form of the values that a reason is about, in the file's own words."""
+def _example(
+    checked: Checked, told: ir.Table, export: str, reason: str, minimum: int
+) -> str | None:
+    """The commonest form of the values that a reason is about, in the file's own words.
+
+    Where they say who somebody is, it is that of `minimum` rows or more, else shorter, else missing: the
+    length of a name and that it is the only one with a tag in it would do to tell whose it is.
+    """
     name = reason.split(" ")[0]
     forms = []
     for number, part in enumerate(checked.parts):
@@ -284,9 +323,14 @@ def _example(checked: Checked, told: ir.Table, export: str, reason: str) -> str 
     if not forms:
         return None
     found = ibis.union(*forms) if len(forms) > 1 else forms[0]
-    ranked = found.group_by("form").agg(n=found.count()).order_by(ibis.desc("n"), "form").limit(1)
-    commonest = checked.con.to_pyarrow(ranked)["form"].to_pylist()
-    return commonest[0] if commonest else None
+    shorter = found["form"].re_replace("x+", "x").re_replace("9+", "9")
+    for forms in (found, found.select(form=shorter)):
+        counted = forms.group_by("form").agg(n=forms.count())
+        ranked = counted.order_by(ibis.desc("n"), "form").limit(1)
+        for commonest in checked.con.to_pyarrow(ranked).to_pylist():
+            if commonest["n"] >= minimum or not tells_who(checked.table, name):
+                return str(commonest["form"])
+    return None
 
 
 def _broken(checked: Checked, told: ir.Table) -> pd.DataFrame:

@@ -19,8 +19,6 @@ from loyaltylab.validation.nature import KINDS, NATURE, ORIGINS, PERSONAL, USED,
 # What to do with columns that nothing uses, by table. Tables of which every
 # column is used are not there.
 _ADVICE: Mapping[str, str] = {
-    "order_lines": "keep totals per customer and category, not each product bought",
-    "visits": "keep totals per customer and month, not a log of visits",
     "spend": "keep or drop it at will: data minimisation is about persons",
 }
 

@@ -68,6 +68,7 @@ NATURE: Mapping[str, Mapping[str, Nature]] = {
         "channel": _OBSERVED,
         "status": _MADE,
         "returned_amount": _OBSERVED,
+        "voucher": _OBSERVED,
     },
     "order_lines": {  # personal, since the order's number leads to who ordered
         "order_id": Nature("identity", "made"),
@@ -94,6 +95,13 @@ NATURE: Mapping[str, Mapping[str, Nature]] = {
         "country": Nature("descriptive", "given"),
         "registered_at": _OBSERVED,
         "acquired_through": Nature("descriptive", "observed"),
+        "customer_type": Nature("descriptive", "given"),
+        "referred_by": Nature(
+            "identity",
+            "observed",
+            care="the number of another customer: it tells who knows whom, and must go when that "
+            "other asks to be forgotten",
+        ),
         "loyalty_member": Nature("descriptive", "given"),
         "consent_analytics": Nature("permission", "given"),
         "consent_marketing": Nature("permission", "given"),
@@ -133,12 +141,20 @@ NATURE: Mapping[str, Mapping[str, Nature]] = {
         "seconds": _OBSERVED,
         "stage": _OBSERVED,
         "interest": _MADE,
+        "channel": _OBSERVED,
+        "device": _OBSERVED,
+        "cart_value": _OBSERVED,
     },
     "contracts": {
         "contract_id": Nature("identity", "made"),
         **_RECORD,
         "began_at": _OBSERVED,
         "ended_at": _OBSERVED,
+    },
+    "campaigns": {
+        "campaign_id": _MADE,
+        **_RECORD,
+        **dict.fromkeys(("arm", "started_at", "ended_at", "channel", "cost"), _MADE),
     },
     "spend": {
         "date": _BUSINESS,
@@ -160,50 +176,73 @@ NATURE: Mapping[str, Mapping[str, Nature]] = {
     },
 }
 
+
+def tells_who(table: str, column: str) -> bool:
+    """Whether a value of the column may say who somebody is, by itself or beside little else."""
+    nature = NATURE[table].get(column)
+    where = ("postcode", "city")
+    return nature is not None and (
+        nature.free_text
+        or (nature.kind == "identity" and column not in ("source", "platform"))
+        or column in where
+    )
+
+
 # What works with a column's values, by page. The first page only where it decides by them (repeated
 # rows, foreign currencies, consent, erasure): that it counts and describes every column is no purpose
-# to keep one for. Later pages by what comes before their section "Against the truth".
+# to keep one for, and neither is that the page on growth counts what touchpoints hold. Later pages by
+# what comes before their section "Against the truth".
 _CHECKED = ("01_validation",)
 _LINKED = ("02_linkage",)
 _LEAVING, _GROUPS, _WINNING = "03_retention", "03b_segments", "03c_acquisition"
 _LASTING, _VALUE = "04_lifetime_value", "04b_value"
 _ORDERS = (_LEAVING, _GROUPS, _WINNING, _LASTING, _VALUE, "04c_models")
 _ANSWERS = ("05_satisfaction",)
-_HELP = ("06_service",)
+_HELP = ("05b_service",)
+_WAY, _GROWTH = "06_journey", "07_growth"
 # Whose a row is: for consent, erasure and linkage.
 _NAMED = dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED))
 USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "orders": {
-        "order_id": (*_CHECKED, *_LINKED, _LEAVING, _LASTING),
+        "order_id": (*_CHECKED, *_LINKED, _LEAVING, _LASTING, _WAY, _GROWTH),
         **dict.fromkeys(
-            ("source", "record_id"), (*_CHECKED, *_LINKED, *_ORDERS, *_ANSWERS, *_HELP)
+            ("source", "record_id"),
+            (*_CHECKED, *_LINKED, *_ORDERS, *_ANSWERS, *_HELP, _WAY, _GROWTH),
         ),
-        "ordered_at": (*_LINKED, *_ORDERS, *_ANSWERS, *_HELP),
-        "amount": (*_LINKED, *_ORDERS, *_ANSWERS),
+        "ordered_at": (*_LINKED, *_ORDERS, *_ANSWERS, *_HELP, _WAY, _GROWTH),
+        "amount": (*_LINKED, *_ORDERS, *_ANSWERS, _WAY, _GROWTH),
         "currency": _CHECKED,
-        "margin": (*_LINKED, _LEAVING, _WINNING, _VALUE, *_ANSWERS),
-        "channel": (*_LINKED, _LEAVING, _WINNING, _LASTING, _VALUE),
-        **dict.fromkeys(("status", "returned_amount"), (_VALUE,)),
+        "margin": (*_LINKED, _LEAVING, _WINNING, _VALUE, *_ANSWERS, _GROWTH),
+        "channel": (*_LINKED, _LEAVING, _WINNING, _LASTING, _VALUE, _WAY, _GROWTH),
+        **dict.fromkeys(("status", "returned_amount"), (_VALUE, _GROWTH)),
+        "voucher": (_GROWTH,),
     },
     "order_lines": {
-        "order_id": (*_LINKED, _LEAVING, _LASTING),  # to forget whose order it was
-        **dict.fromkeys(("category", "quantity", "unit_price"), (_LEAVING, _LASTING)),
+        "order_id": (*_LINKED, _LEAVING, _LASTING, _WAY, _GROWTH),  # to forget whose order it was
+        "product_id": (_GROWTH,),
+        "category": (_LEAVING, _LASTING, _WAY, _GROWTH),
+        **dict.fromkeys(("quantity", "unit_price"), (_LEAVING, _LASTING, _GROWTH)),
     },
     "customers": {
         **dict.fromkeys(
             ("source", "record_id"),
-            (*_CHECKED, *_LINKED, _LEAVING, _GROUPS, _WINNING, _LASTING, _VALUE, *_ANSWERS),
+            (*_CHECKED, *_LINKED, _LEAVING, _GROUPS, _WINNING, _LASTING, _VALUE, *_ANSWERS)
+            + (_WAY, _GROWTH),
         ),
         # By these records are compared,
-        **dict.fromkeys(("given_name", "family_name", "email", "phone", "birth_date"), _LINKED),
+        **dict.fromkeys(("given_name", "family_name", "email", "phone"), _LINKED),
+        "birth_date": (*_LINKED, _GROWTH),
         **dict.fromkeys(("street", "postcode", "city"), _LINKED),
         # and by these as well is told what is known of a person.
-        "registered_at": _LINKED,
-        "country": (*_LINKED, _LEAVING, _GROUPS, _LASTING),
+        "registered_at": (*_LINKED, _GROWTH),
+        "country": (*_LINKED, _LEAVING, _GROUPS, _LASTING, _GROWTH),
+        "customer_type": (*_LINKED, _GROWTH),
+        "referred_by": (*_LINKED, _GROWTH),
         "loyalty_member": (*_LINKED, _LEAVING, _GROUPS),
-        "acquired_through": (*_LINKED, _LEAVING, _GROUPS, _WINNING, _LASTING, _VALUE, *_ANSWERS),
+        "acquired_through": (*_LINKED, _LEAVING, _GROUPS, _WINNING, _LASTING, _VALUE, *_ANSWERS)
+        + (_WAY, _GROWTH),
         "consent_analytics": (*_CHECKED, *_LINKED),
-        "consent_marketing": (*_CHECKED, *_LINKED, _GROUPS),
+        "consent_marketing": (*_CHECKED, *_LINKED, _GROUPS, _WAY, _GROWTH),
     },
     "surveys": {
         "response_id": (*_CHECKED, *_ANSWERS, *_HELP),
@@ -222,9 +261,12 @@ USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         **dict.fromkeys(("channel", "text"), _HELP),
     },
     "visits": {
-        **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, _LEAVING)),
-        "device_id": _LINKED,
-        "started_at": (*_LINKED, _LEAVING),
+        "visit_id": _CHECKED,
+        **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, _LEAVING, _WAY, _GROWTH)),
+        "device_id": (*_LINKED, _WAY),
+        "started_at": (*_LINKED, _LEAVING, _WAY, _GROWTH),
+        **dict.fromkeys(("seconds", "stage", "interest", "channel", "cart_value"), (_WAY,)),
+        "device": (_WAY, _GROWTH),
     },
     "contracts": {
         "contract_id": _CHECKED,
@@ -232,7 +274,12 @@ USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "began_at": (*_LINKED, _LEAVING),
         "ended_at": (_LEAVING,),
     },
-    "spend": dict.fromkeys(("date", "channel", "amount"), (_WINNING, _VALUE)),
+    "campaigns": {
+        "campaign_id": (*_CHECKED, _GROWTH),
+        **dict.fromkeys(("source", "record_id"), (*_CHECKED, *_LINKED, _GROWTH)),
+        **dict.fromkeys(("arm", "started_at", "ended_at", "channel", "cost"), (_GROWTH,)),
+    },
+    "spend": dict.fromkeys(("date", "channel", "amount"), (_WINNING, _VALUE, _WAY)),
     "feedback": dict.fromkeys(("feedback_id", "platform", "posted_at", "rating", "text"), _HELP),
     "erasures": {**_NAMED, "requested_at": _LINKED},
 }

@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 import pandas as pd
 from matplotlib.axes import Axes
 
-from loyaltylab import engine, plots, schemas
+from loyaltylab import cells, engine, plots, schemas
 from loyaltylab.dataset import Lab
 from loyaltylab.language import counted, phrase
 from loyaltylab.validation import declared
@@ -68,11 +68,14 @@ def _repeated(table: ir.Table, name: str) -> int:
 
 
 def tables_profile(lab: Lab) -> pd.DataFrame:
-    """Grain: one table of the dataset, in the order of dataset.yml; columns as in table_profile."""
+    """Grain: one table of the dataset, in the order of dataset.yml; columns as in table_profile, without
+    a number of customers that is below `minimum_cell`."""
     table = pd.DataFrame([table_profile(lab.table(name), name) for name in lab.spec.tables])
     whole = dict.fromkeys(["customers", "days_without_rows"], "Int64")  # a count may be missing
     times = dict.fromkeys(["first_day", "last_day"], "datetime64[ns]")
-    return table.astype(whole | times | {"share_missing": "float64"})
+    table = table.astype(whole | times | {"share_missing": "float64"})
+    few = cells.small(table[["customers"]].fillna(0), minimum=lab.spec.minimum_cell)["customers"]
+    return table.assign(customers=table["customers"].mask(few))
 
 
 def orders_profile(orders: ir.Table) -> pd.Series:

@@ -43,7 +43,8 @@ def score_card(findings: Findings) -> pd.DataFrame:
     """
     card = findings.exports.set_index("export")
     cells = findings.columns[findings.columns["expected"]].groupby("export")["present"]
-    read = card["read"].where(card["read"] > 0)
+    looked_at = card["read"] - card["expired"]
+    read = looked_at.where(looked_at > 0)
     broken = findings.broken.pivot_table(
         index="export", columns="dimension", values="rows", aggfunc="sum"
     )
@@ -115,9 +116,9 @@ def fix_first(findings: Findings) -> pd.DataFrame:
     a row), still (whether one is within 30 days of the export's last; missing if no day is known),
     example, revenue.
     """
-    about = findings.exports[["export", "owner", "read", "last_day"]]
+    about = findings.exports[["export", "owner", "read", "expired", "last_day"]]
     table = findings.reasons.merge(about, "left", "export", suffixes=("", "_of_export"))
-    table["share"] = table["rows"] / table["read"]
+    table["share"] = table["rows"] / (table["read"] - table["expired"])
     still = table["last_day"] >= table["last_day_of_export"] - _STILL
     table["still"] = still.where(table["last_day"].notna()).astype("boolean")
     table = table.rename(columns={"first_day": "since"})
@@ -128,8 +129,10 @@ def fix_first(findings: Findings) -> pd.DataFrame:
     return ranked[[*names, "revenue"]].reset_index(drop=True)
 
 
-def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """`fix_first` as a reader sees it, without columns of which nothing is known."""
+def readable(table: pd.DataFrame, *, minimum: int = 1) -> pd.DataFrame:
+    """`fix_first` as a reader sees it, without columns of which nothing is known, and without the
+    revenue of fewer than `minimum` rows: these may be so few customers'."""
+    table = table.assign(revenue=table["revenue"].where(table["rows"] >= minimum))
     words = {True: phrase("yes"), False: phrase("no")}
     return table.dropna(axis=1, how="all").assign(
         reason=table["reason"].map(reasons.in_words),
@@ -138,11 +141,24 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def rows_of_exports(findings: Findings) -> pd.DataFrame:
+    """The rows of each export as a reader sees them, without columns of which nothing is known; too old
+    where any row was."""
+    table = findings.exports.rename(columns={"quarantined": "put aside", "expired": "too old"})
+    names = ["export", "owner", "files", "read", "accepted", "put aside"]
+    names += ["too old"] if table["too old"].any() else []
+    return table[names].dropna(axis=1, how="all")
+
+
 def accepted_finding(findings: Findings, beyond: list[str]) -> str:
     """How many rows were accepted, and whether that is enough; beyond : `failures`, for the page."""
-    rows = findings.exports[["read", "accepted", "quarantined"]].sum()
+    rows = findings.exports[["read", "accepted", "quarantined", "expired"]].sum()
     told = (
         "**{accepted:,} of {read:,} rows in {tables} were accepted.** {aside} put aside, with the "
+        "reasons, and {expired} left out as older than dataset.yml keeps them. In every "
+        "table, these and the rows accepted add up to the rows read."
+        if rows["expired"]
+        else "**{accepted:,} of {read:,} rows in {tables} were accepted.** {aside} put aside, with the "
         "reasons. In every table, the rows accepted and the rows put aside add up to the rows read."
         if rows["quarantined"]
         else "**All {read:,} rows in {tables} were accepted.** {aside} put aside, with the reasons. In "
@@ -154,7 +170,15 @@ def accepted_finding(findings: Findings, beyond: list[str]) -> str:
         read=rows["read"],
         tables=counted(findings.exports["table"].nunique(), "table"),
         aside=counted(rows["quarantined"], "row was", "rows were"),
+        expired=counted(rows["expired"], "row was", "rows were"),
     )
+    if findings.began_before:
+        told += "\n\n" + sentence(
+            "Customers who ordered both before and since the first day of which orders are kept: "
+            "{customers:,}. Later pages take them for new customers of the day of their first order "
+            "since.",
+            customers=findings.began_before,
+        )
     gate = (
         "Beyond the thresholds of dataset.yml: {beyond}"
         if beyond
@@ -175,7 +199,8 @@ def failures(
     write : makes a sentence of a template and its values; `phrase` for a page, and otherwise English.
     """
     found = []
-    tables = findings.exports.groupby("table", sort=False)[["read", "quarantined"]].sum()
+    tables = findings.exports.groupby("table", sort=False)[["read", "quarantined", "expired"]].sum()
+    tables["read"] -= tables.pop("expired")  # those that rules were asked of
     limit = thresholds.put_aside
     for table, row in tables.iterrows():
         if limit is not None and row["quarantined"] > limit * row["read"]:
@@ -215,13 +240,15 @@ def gate(results: Path) -> list[str]:
 
 
 def record(numbers: Numbers, findings: Findings, card: pd.DataFrame) -> None:
-    """Record validation.rows_read|rows_accepted|rows_quarantined of each table, and
-    validation.score of each export."""
+    """Record validation.rows_read|rows_accepted|rows_quarantined of each table, and rows_expired if any
+    are; and validation.score of each export."""
     meanings = {
         "read": "rows in the raw files, those that could not be read included",
         "accepted": "rows that keep every rule of their table",
         "quarantined": "rows put aside with their reasons",
     }
+    if findings.exports["expired"].any():
+        meanings["expired"] = "rows older than dataset.yml keeps them, of which nothing is kept"
     tables = findings.exports.groupby("table", sort=False)[list(meanings)].sum()
     for table, row in tables.iterrows():
         for part, meaning in meanings.items():

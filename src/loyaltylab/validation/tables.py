@@ -1,13 +1,13 @@
 """Tables: raw files in, accepted and quarantined rows out. Grain: one row of a raw file.
 
-rows read = rows accepted + rows quarantined, for each table; a quarantined row keeps its original
-values, its file, its row number and every reason. An export is one entry of dataset.yml under a
-table: a file, or files alike.
+rows read = rows accepted + rows quarantined + rows expired, for each table; a quarantined row keeps
+its original values, its file, its row number and every reason, and of one that expired nothing is
+kept. An export is one entry of dataset.yml under a table: a file, or files alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,10 @@ class Part:
 class Checked:
     """A table after its rules. Grain of each table here: one raw row, told by `_part` and `_row`.
 
-    rows : canonical columns of every row. found : of the rows that break a rule, the same columns
-    and `_reasons` (put aside for them) and `_notes` (accepted with them). cleaned : canonical column,
-    kinds, original and cleaned, of each value that was changed.
+    rows : canonical columns of every row but those of `expired`, which dataset.yml keeps no longer.
+    found : of the rows that break a rule, the same columns and `_reasons` (put aside for them) and
+    `_notes` (accepted with them). cleaned : canonical column, kinds, original and cleaned, of each
+    value that was changed.
     """
 
     con: Any
@@ -55,6 +56,7 @@ class Checked:
     rows: ir.Table
     found: ir.Table
     cleaned: ir.Table
+    expired: ir.Table
     rules: Rules = field(default_factory=Rules)
 
     @property
@@ -85,6 +87,15 @@ class Checked:
         originals = ibis.union(*files) if len(files) > 1 else files[0]
         joined = self.refused.join(originals, ["_part", "_row"]).order_by("_part", "_row")
         return joined.select(file="file", row="_row", reasons="_reasons", original="original")
+
+    @property
+    def refusals(self) -> ir.Table:
+        """What customers' rows that were put aside refuse: a no is one, whatever else is wrong with its
+        row. Grain: one record; source, record_id, and by CONSENTS false, or missing if none said no."""
+        told = self.refused.filter(self.refused["record_id"].notnull())
+        said = {name: told[name].min().nullif(True) for name in schemas.CONSENTS}
+        found = told.group_by("source", "record_id").agg(**said)
+        return found.filter(ibis.or_(*(found[name].notnull() for name in schemas.CONSENTS)))
 
     @property
     def audited(self) -> ir.Table:
@@ -313,17 +324,21 @@ def check(
     others: Mapping[str, ir.Table] | None = None,
     put_aside: tuple[str, ...] = (),
     cancelled_within: int = 0,
+    expires: Callable[[ir.Table], ir.BooleanValue] | None = None,
 ) -> Checked:
     """Read all files of a table, clean and type them, and find the rows that break a rule.
 
     con : a DuckDB connection; others : table → its rows, for references to it; put_aside : see
-    `declared.CHOICES`; cancelled_within : days, see `cancellations.mark`.
+    `declared.CHOICES`; cancelled_within : days, see `cancellations.mark`; expires : see
+    `expiry.expires`; such rows are left out before any rule is asked of the others.
     Raises LabError if a file cannot be read as a whole, if of the rows there are none can be
     accepted, or if there is no order at all. Any other table may be empty: nobody asked to be
     forgotten yet.
     """
     wanted = declared.for_table(dataset, table, put_aside=put_aside)
     cleaning.define(con)
+    # Text is parsed, and phone numbers looked up, once; Parquet is quicker read again.
+    again = table != "customers" and all(f.format == "parquet" for f in dataset.tables[table])
     parts: list[Part] = []
     read = []
     entries = dataset.tables[table]
@@ -331,8 +346,6 @@ def check(
         for source in sources.find(folder, file):
             raw = sources.read(con, source)
             columns = mapping(table, raw["fields"].type().names, source)
-            # Text is parsed, and phone numbers looked up, once; Parquet is quicker read again.
-            again = file.format == "parquet" and table != "customers"
             with sources.whole([source.label]):
                 rows = typed(
                     raw, table, source, currency=dataset.currency, con=con if again else None
@@ -341,8 +354,11 @@ def check(
             parts.append(Part(export, source, raw, columns, int(con.execute(raw.count()))))
     with sources.whole([part.source.label for part in parts]):
         every = ibis.union(*read) if len(read) > 1 else read[0]
-        if any(part.source.file.format != "parquet" for part in parts) or table == "customers":
+        if not again:
             every = con.create_table(ibis.util.gen_name(f"typed_{table}"), every, temp=True)
+        gone = ibis.literal(False) if expires is None else expires(every)
+        expired = every.filter(gone).drop("_changes")
+        every = every if expires is None else every.filter(~gone)
         rows = every.drop("_changes")
         if len(parts) > 1 and _lacks_key(table, parts):
             wanted = rules.with_more(wanted, declared.repeated_exports(table))
@@ -351,10 +367,13 @@ def check(
         )
         found = rules.found(con, marked, wanted, others=others)
         cleaned = _cleaned(con, every, table, currency=dataset.currency)
-    checked = Checked(con, table, parts, rows, found, cleaned, wanted)
+    checked = Checked(con, table, parts, rows, found, cleaned, expired, wanted)
     refused = int(con.execute(checked.refused.count()))
-    if refused == checked.read and (refused or table == "orders"):
-        raise LabError(_none_accepted(checked) if checked.read else NO_ORDERS)
+    left = checked.read - int(con.execute(expired.count()))
+    if refused == left and (refused or table == "orders"):
+        raise LabError(
+            _none_accepted(checked) if left else NO_ORDERS if not checked.read else ALL_EXPIRED
+        )
     return checked
 
 
@@ -388,6 +407,12 @@ def _cleaned(con: Any, rows: ir.Table, table: str, *, currency: str) -> ir.Table
 NO_ORDERS = "orders: expected rows, found a header alone. Export the file again."
 
 
+ALL_EXPIRED = (
+    "orders: expected orders to work with, and all are older than dataset.yml keeps them. Export newer "
+    "ones, or set a longer period under keep."
+)
+
+
 def _none_accepted(checked: Checked) -> str:
     most = reason_counts(checked).iloc[0]
     return (
@@ -399,10 +424,11 @@ def _none_accepted(checked: Checked) -> str:
 
 
 def counts(checked: Checked) -> dict[str, int]:
-    """read, accepted, quarantined. Raises RuntimeError if the last two are not what was read."""
+    """read, accepted, quarantined, expired. Raises RuntimeError if the last three are not the first."""
     counted = {
         "accepted": int(checked.con.execute(checked.accepted.count())),
         "quarantined": int(checked.con.execute(checked.refused.count())),
+        "expired": int(checked.con.execute(checked.expired.count())),
     }
     if sum(counted.values()) != checked.read:
         raise RuntimeError(f"{checked.table}: {checked.read} rows read, but {counted}")

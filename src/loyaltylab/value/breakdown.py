@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab import acquisition, engine, segments
+from loyaltylab.cells import blanked
 from loyaltylab.intervals import Z
 from loyaltylab.language import phrase
 from loyaltylab.lifetime_value import HISTORY
-from loyaltylab.schemas import MONEY, WIDE_MONEY
+from loyaltylab.schemas import MONEY, TOTAL_MONEY, WIDE_MONEY
 from loyaltylab.value.worth import Worth
 
 ALL = "all"  # channels together
@@ -50,7 +51,7 @@ def described(
     return engine.keep(
         con,
         joined.mutate(
-            first_amount=(joined["spend"] - joined["repeat_spend"]).cast(MONEY),
+            first_amount=(joined["spend"] - joined["repeat_spend"]).cast(TOTAL_MONEY),
             year=joined["first_day"].year().cast("string"),
         ),
         "described",
@@ -89,8 +90,9 @@ def by_group(
     """What a customer brought and will bring, from `cells`. Grain: one value of label.
 
     groups : what worth is of. Returns label, customers, so_far and to_come (money a customer), low, high
-    (of to_come, at LEVEL), share (of what all are to bring); money is missing for fewer than `minimum`
-    customers. The most valuable to come first; years in their order.
+    (of to_come, at LEVEL), share (of what all are to bring); all is missing of a group that is not shown
+    (`cells.hidden`), as it has fewer than `minimum` customers or tells of one that has. The most
+    valuable to come first; years in their order.
     """
     place, rows = _placed(table, groups), []
     for value, part in table.groupby(label, sort=True):
@@ -102,7 +104,7 @@ def by_group(
     found = pd.DataFrame(rows, columns=names)
     whole = found["share"].sum()
     found["share"] = found["share"] / (whole if whole else np.nan)
-    found.loc[found["customers"] < minimum, names[2:]] = np.nan
+    found = blanked(found, "customers", names[2:], minimum=minimum, whole=True)
     if label == "year":
         return found
     return found.sort_values("to_come", ascending=False, ignore_index=True, kind="stable")
@@ -126,7 +128,7 @@ def ltv_to_cac(
 
     table : `cells` by channel, of customers won in the months of costs (`acquisition.costs`).
     Returns channel, customers, cac and value (money a customer), ratio, low, high (at LEVEL); cac and
-    ratio are missing without spend, and money for fewer than `minimum` customers.
+    ratio are missing without spend, and all of a channel that is not shown, as in `by_group`.
 
     Customers come by a Poisson process and spend is known, as on the page on acquisition: the variance
     of their sum is then Σ x², x being what a customer brought and is expected to; to it are added what
@@ -151,7 +153,9 @@ def ltv_to_cac(
     names = ["channel", "customers", "cac", "value", "ratio", "low", "high"]
     found = pd.DataFrame(rows, columns=names)
     found.loc[found["customers"] < minimum, names[2:]] = np.nan
+    parts = blanked(found.iloc[1:], "customers", names[2:], minimum=minimum, whole=True)
+    whole = blanked(found.iloc[:1], "customers", names[2:], minimum=minimum, whole=False)
     return pd.concat(
-        [found.iloc[:1], found.iloc[1:].sort_values("ratio", ascending=False, kind="stable")],
+        [whole, parts.sort_values("ratio", ascending=False, kind="stable")],
         ignore_index=True,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ibis
@@ -11,7 +12,9 @@ import numpy as np
 
 from loyaltylab.acquisition import margin_rate
 from loyaltylab.engine import lowercase
+from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import Z
+from loyaltylab.language import phrase
 from loyaltylab.lifetime_value import Total
 from loyaltylab.schemas import MONEY, WIDE_MONEY
 
@@ -90,8 +93,27 @@ def earned(
     return gains.group_by("person_id").agg(gain=gains["gain"].sum())
 
 
+def within_money(rows: ir.Table, names: Sequence[str]) -> None:
+    """Raise UnanswerableError where a value of these columns has more digits than money has here."""
+    limit = 10 ** (MONEY.precision - MONEY.scale)
+    most = rows.agg(**{name: rows[name].abs().max().cast("float64") for name in names})
+    if most.to_pandas().iloc[0].max() >= limit:
+        raise UnanswerableError(
+            phrase(
+                "The orders of one customer add up to {limit:,} or more, beyond what is counted as "
+                "money. Look for amounts in a smaller unit, or put such orders aside by a rule for "
+                "amount in dataset.yml.",
+                limit=limit,
+            )
+        )
+
+
 def mean_earned(people: ir.Table, name: str) -> Total:
-    """Mean of a column of money over people and its interval at LEVEL; no interval of one alone."""
+    """Mean of a column of money over people and its interval at LEVEL; no interval of one alone.
+
+    Raises UnanswerableError where somebody's money has more digits than money has here.
+    """
+    within_money(people, [name])
     value = people[name].cast(MONEY)
     sums = {"total": value.sum(), "squares": (value * value.cast(WIDE_MONEY)).sum()}
     told = people.agg(
