@@ -920,8 +920,8 @@ CASES = {
     "value.earned.earned": lambda w: earned.earned(
         w.orders, until=UNTIL, cancelled=" Cancelled", margin=1 / 3, returned=0.1
     ),
-    "value.earned.within_money": lambda w: refusal(
-        lambda: earned.within_money(
+    "timelines.within_money": lambda w: refusal(
+        lambda: timelines.within_money(
             w.orders.mutate(amount=w.orders["amount"].cast("float64") * 1e16), ["amount"]
         )
     ),

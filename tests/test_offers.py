@@ -335,7 +335,8 @@ def test_findings_say_who_wins(trials):
     assert "**What was bought before hits more often than offers**" in said
     assert "**What is popular hits more often than offers**" in said
     assert "cannot be told apart" in offer_findings.offer_finding(trials["again"], days=35)
-    assert offer_figures.describe_offers(lost.rates).count("%") == 9
+    # Three ways of choosing, two measures, each with both ends of its interval.
+    assert offer_figures.describe_offers(lost.rates).count("%") == 3 * 2 * 3
     assert len(offer_findings.offer_table(lost)) == 3
     assert "weighs 1" in offer_findings.recipe_finding(lost)
     offer_figures.plot_offers(lost.rates)

@@ -6,10 +6,13 @@ Grain out: one person and day with an order. All tables of the page on retention
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 import ibis
 import ibis.expr.types as ir
 
+from loyaltylab.errors import UnanswerableError
+from loyaltylab.language import phrase
 from loyaltylab.purchases import purchase_days
 from loyaltylab.schemas import MONEY
 
@@ -80,3 +83,17 @@ def first_orders(orders: ir.Table, purchases: ir.Table) -> ir.Table:
     ranked = opening.mutate(place=ibis.row_number().over(window))
     first = ranked.filter(ranked["place"] == 0)
     return first.select("person_id", "person_index", "first", *told).order_by("person_index")
+
+
+def within_money(rows: ir.Table, names: Sequence[str]) -> None:
+    """Raise UnanswerableError where a value of these columns has more digits than money has here."""
+    most = rows.agg(**{name: rows[name].abs().max().cast("float64") for name in names})
+    if most.to_pandas().iloc[0].max() >= _LARGEST:
+        raise UnanswerableError(
+            phrase(
+                "The orders of one customer add up to {limit:,} or more, beyond what is counted as "
+                "money. Look for amounts in a smaller unit, or put such orders aside by a rule for "
+                "amount in dataset.yml.",
+                limit=_LARGEST,
+            )
+        )

@@ -18,7 +18,7 @@ from loyaltylab.satisfaction.effect import Effect, Estimate
 from loyaltylab.satisfaction.effect_findings import Ladders, main_effects
 from loyaltylab.satisfaction.scores import NAMES
 from loyaltylab.schemas import MONEY
-from loyaltylab.value.earned import within_money
+from loyaltylab.timelines import within_money
 
 CUSTOMERS = 1000  # of whom the worth of a step is told
 

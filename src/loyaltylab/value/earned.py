@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ibis
@@ -12,11 +11,10 @@ import numpy as np
 
 from loyaltylab.acquisition import margin_rate
 from loyaltylab.engine import lowercase
-from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import Z
-from loyaltylab.language import phrase
 from loyaltylab.lifetime_value import Total
 from loyaltylab.schemas import MONEY, WIDE_MONEY
+from loyaltylab.timelines import within_money
 
 
 @dataclass(frozen=True)
@@ -91,21 +89,6 @@ def earned(
     # Sums of decimals are exact: no digit depends on the order in which an engine adds.
     gains = seen.select("person_id", gain=stays.round(MONEY.scale).cast(MONEY))
     return gains.group_by("person_id").agg(gain=gains["gain"].sum())
-
-
-def within_money(rows: ir.Table, names: Sequence[str]) -> None:
-    """Raise UnanswerableError where a value of these columns has more digits than money has here."""
-    limit = 10 ** (MONEY.precision - MONEY.scale)
-    most = rows.agg(**{name: rows[name].abs().max().cast("float64") for name in names})
-    if most.to_pandas().iloc[0].max() >= limit:
-        raise UnanswerableError(
-            phrase(
-                "The orders of one customer add up to {limit:,} or more, beyond what is counted as "
-                "money. Look for amounts in a smaller unit, or put such orders aside by a rule for "
-                "amount in dataset.yml.",
-                limit=limit,
-            )
-        )
 
 
 def mean_earned(people: ir.Table, name: str) -> Total:
