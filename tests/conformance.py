@@ -61,7 +61,8 @@ blocking, devices, erasure, evidence, fields, identity, links, persons, systems 
     for name in ("blocking", "devices", "erasure", "evidence", "fields", "identity", "links")
     + ("persons", "systems")
 )
-periods, purchases, timelines, traits = map(module, ("periods", "purchases", "timelines", "traits"))
+money, periods, purchases = map(module, ("money", "periods", "purchases"))
+timelines, traits = map(module, ("timelines", "traits"))
 base, change, churn, cohorts, loyalty, north_star, renewals = (
     module(f"retention.{name}")
     for name in ("base", "change", "churn", "cohorts", "loyalty", "north_star", "renewals")
@@ -920,8 +921,8 @@ CASES = {
     "value.earned.earned": lambda w: earned.earned(
         w.orders, until=UNTIL, cancelled=" Cancelled", margin=1 / 3, returned=0.1
     ),
-    "timelines.within_money": lambda w: refusal(
-        lambda: timelines.within_money(
+    "money.within_money": lambda w: refusal(
+        lambda: money.within_money(
             w.orders.mutate(amount=w.orders["amount"].cast("float64") * 1e16), ["amount"]
         )
     ),

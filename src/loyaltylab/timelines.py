@@ -6,17 +6,13 @@ Grain out: one person and day with an order. All tables of the page on retention
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 
 import ibis
 import ibis.expr.types as ir
 
-from loyaltylab.errors import UnanswerableError
-from loyaltylab.language import phrase
+from loyaltylab.money import LARGEST
 from loyaltylab.purchases import purchase_days
 from loyaltylab.schemas import MONEY
-
-_LARGEST = 10 ** (MONEY.precision - MONEY.scale)  # what a number of this type is below
 
 
 def with_margin(orders: ir.Table) -> ir.Table:
@@ -62,7 +58,7 @@ def by_person(orders: ir.Table, persons: ir.Table, *, until: dt.date) -> ir.Tabl
     money = [name for name in ("amount", "margin") if name in orders.columns]
     sums = orders.agg(**{name: orders[name].abs().sum().fill_null(0) for name in money})
     # Sums are twice as wide as what they are sums of, and then read half as fast; few need to be.
-    narrow = [name for name, whole in sums.to_pandas().iloc[0].items() if whole < _LARGEST]
+    narrow = [name for name, whole in sums.to_pandas().iloc[0].items() if whole < LARGEST]
     bought = bought.mutate(**{str(name): bought[str(name)].cast(MONEY) for name in narrow})
     return bought.relocate("person_id").order_by("person_index", "day")
 
@@ -83,17 +79,3 @@ def first_orders(orders: ir.Table, purchases: ir.Table) -> ir.Table:
     ranked = opening.mutate(place=ibis.row_number().over(window))
     first = ranked.filter(ranked["place"] == 0)
     return first.select("person_id", "person_index", "first", *told).order_by("person_index")
-
-
-def within_money(rows: ir.Table, names: Sequence[str]) -> None:
-    """Raise UnanswerableError where a value of these columns has more digits than money has here."""
-    most = rows.agg(**{name: rows[name].abs().max().cast("float64") for name in names})
-    if most.to_pandas().iloc[0].max() >= _LARGEST:
-        raise UnanswerableError(
-            phrase(
-                "The orders of one customer add up to {limit:,} or more, beyond what is counted as "
-                "money. Look for amounts in a smaller unit, or put such orders aside by a rule for "
-                "amount in dataset.yml.",
-                limit=_LARGEST,
-            )
-        )

@@ -18,8 +18,8 @@ import pandas as pd
 from scipy.stats import norm
 
 from loyaltylab.intervals import Z, difference_interval, holm
+from loyaltylab.money import within_money
 from loyaltylab.schemas import MONEY, WIDE_MONEY
-from loyaltylab.timelines import within_money
 
 DAYS = 28  # that a campaign without an end counts for
 YEAR = 365  # days before a campaign by which arms are compared

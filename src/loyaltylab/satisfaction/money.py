@@ -13,12 +13,12 @@ import pandas as pd
 from loyaltylab.errors import UnanswerableError
 from loyaltylab.intervals import LEVEL, clustered_error
 from loyaltylab.language import phrase
+from loyaltylab.money import within_money
 from loyaltylab.numbers import Numbers, sentence
 from loyaltylab.satisfaction.effect import Effect, Estimate
 from loyaltylab.satisfaction.effect_findings import Ladders, main_effects
 from loyaltylab.satisfaction.scores import NAMES
 from loyaltylab.schemas import MONEY
-from loyaltylab.timelines import within_money
 
 CUSTOMERS = 1000  # of whom the worth of a step is told
 

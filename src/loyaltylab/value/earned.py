@@ -13,8 +13,8 @@ from loyaltylab.acquisition import margin_rate
 from loyaltylab.engine import lowercase
 from loyaltylab.intervals import Z
 from loyaltylab.lifetime_value import Total
+from loyaltylab.money import within_money
 from loyaltylab.schemas import MONEY, WIDE_MONEY
-from loyaltylab.timelines import within_money
 
 
 @dataclass(frozen=True)
