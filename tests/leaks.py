@@ -17,6 +17,7 @@ import functools
 import html
 import json
 import re
+import shutil
 import subprocess
 import unicodedata
 import urllib.parse
@@ -284,6 +285,9 @@ def _parquet(path: Path) -> str:
 
 
 def _pdf(path: Path) -> str:
+    """Raises RuntimeError where nothing here can read a PDF, so that none is taken for clean unread."""
+    if not shutil.which("pdftotext"):
+        raise RuntimeError(f"{path.name} cannot be read: install pdftotext (poppler-utils).")
     run = subprocess.run(["pdftotext", str(path), "-"], capture_output=True, check=True)
     return run.stdout.decode("utf-8")
 

@@ -445,6 +445,7 @@ def test_data_that_answer_little_still_make_a_whole_report(project):
     assert "needs the table" in (report / "05_satisfaction.html").read_text()
     retention = (report / "03_retention.html").read_text()
     assert "fewer than 5: of so few no share is told" in retention
+    assert "Too few customers to say who brings the revenue" in retention
     assert "Too early" in retention
     assert not [p.name for p in report.glob("*.html") if " nan" in p.read_text()]
     assert not astray(report)[0]

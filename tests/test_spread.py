@@ -215,6 +215,30 @@ def test_one_customer_and_nobody():
     assert numbers.records["retention.gini"].value is None
 
 
+def test_nothing_is_told_of_a_part_of_too_few_customers():
+    """Of ninety-nine customers a tenth are 9.9, a twentieth 4.95 and a fiftieth 1.98."""
+    table = retention.spread(people_of(range(1, 100)))
+    assert retention.lorenz(table, minimum=10).empty
+    assert "or too few" in retention.describe_lorenz(table, minimum=10)
+    said = retention.spread_finding(table, minimum=10)
+    assert said.startswith("## Too few customers") and "%" not in said
+    numbers = Numbers("03_retention", as_of=UNTIL)
+    retention.record_spread(numbers, table, since=SINCE, until=UNTIL, minimum=10)
+    assert numbers.records["retention.top_decile_revenue_share"].value is None
+    assert numbers.records["retention.gini"].value == pytest.approx(retention.gini(table)[0])
+    for minimum, parts in ((9, 10), (5, 10), (4, 20), (2, 20), (1, 100)):
+        coarse = retention.lorenz(table, minimum=minimum)
+        assert len(coarse) == parts + 1
+        fine = retention.lorenz(table).iloc[:: 100 // parts]
+        np.testing.assert_allclose(coarse["amount"], fine["amount"])
+    told = retention.plot_lorenz(table, minimum=4).lines[1]
+    assert len(told.get_ydata()) == 21
+    few = retention.spread(people_of([3, 9]))
+    numbers = Numbers("03_retention", as_of=UNTIL)
+    retention.record_spread(numbers, few, since=SINCE, until=UNTIL, minimum=5)
+    assert all(record.value is None for record in numbers.records.values())
+
+
 def test_words_and_curve_show_the_table():
     table = retention.spread(people_of([4, 1, 10, 2, 3, 0, -1]))
     words = retention.spread_finding(table)

@@ -58,9 +58,10 @@ _AREAS = {
 }
 
 
-def plot_lorenz(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Share of revenue by share of customers, the lowest spenders first (`spread`)."""
-    curve = lorenz(table)
+def plot_lorenz(table: pd.DataFrame, *, minimum: int = 1, ax: Axes | None = None) -> Axes:
+    """Share of revenue by share of customers, the lowest spenders first (`spread`); nothing of fewer
+    than `minimum` customers."""
+    curve = lorenz(table, minimum=minimum)
     if curve.empty:
         return plots.nothing_yet(plots.new_axes(ax, height=1.2))
     ax = plots.new_axes(ax)
@@ -86,11 +87,11 @@ def plot_lorenz(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     )
 
 
-def describe_lorenz(table: pd.DataFrame) -> str:
+def describe_lorenz(table: pd.DataFrame, *, minimum: int = 1) -> str:
     """The Lorenz curve in words."""
-    curve = lorenz(table)
+    curve = lorenz(table, minimum=minimum)
     if curve.empty:
-        return phrase("Curve without points: the period has no revenue.")
+        return phrase("Curve without points: the period has no revenue, or too few customers.")
     half = curve["amount"].iloc[len(curve) // 2]
     return phrase(
         "Curve of revenue by customers, the lowest spenders first: the lower half brings {half:.1%} of "

@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 
 from loyaltylab.cells import small
-from loyaltylab.intervals import LEVEL, mean_interval
+from loyaltylab.intervals import mean_interval
 from loyaltylab.language import counted, phrase
 from loyaltylab.numbers import Numbers, sentence
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _PARTS = 100  # of all customers, by what they spent
+_COARSER = (_PARTS, 50, 20, 10)  # parts of a curve, the first in which none tells of too few
 _SUMS = ["customers", "purchases", "amount", "margin"]
 
 
@@ -146,15 +147,24 @@ def shown_deciles(tenths: pd.DataFrame, *, minimum: int) -> pd.DataFrame:
     return tenths.where(~few).assign(decile=tenths["decile"])
 
 
-def lorenz(table: pd.DataFrame) -> pd.DataFrame:
-    """The Lorenz curve from `spread`. Grain: a hundredth of the customers, the lowest first, from 0.
+def lorenz(table: pd.DataFrame, *, minimum: int = 1) -> pd.DataFrame:
+    """The Lorenz curve from `spread`. Grain: a hundredth of the customers, the lowest first, from 0; or
+    a larger part, a tenth at most, where a smaller one has fewer than `minimum` customers.
 
-    customers, amount: both as cumulative shares; no row where the period has no revenue.
+    customers, amount: both as cumulative shares; no row where the period has no revenue, or where a
+    tenth of the customers are fewer than `minimum`.
     """
-    if table.empty or table["amount"].sum() <= 0:
+    parts = [n for n in _COARSER if _told(table, n, minimum)]
+    if table.empty or table["amount"].sum() <= 0 or not parts:
         return pd.DataFrame(columns=["customers", "amount"], dtype=float)
-    upto = _upto(table, _PARTS)[["customers", "amount"]]
+    upto = _upto(table, parts[0])[["customers", "amount"]]
     return upto / upto.iloc[-1]
+
+
+def _told(table: pd.DataFrame, parts: int, minimum: int) -> bool:
+    """Whether each of so many parts of the customers may be told of: it has `minimum` at least. With a
+    minimum of 1 each may, also of customers who are fewer than parts."""
+    return minimum <= 1 or bool(table["customers"].sum() >= minimum * parts)
 
 
 def gini(table: pd.DataFrame) -> tuple[float, float, float]:
@@ -203,39 +213,50 @@ def top_share(table: pd.DataFrame) -> tuple[float, float, float]:
     return value, *mean_interval(value, squares / spent**2, n)
 
 
-def record_spread(numbers: Numbers, table: pd.DataFrame, *, since: dt.date, until: dt.date) -> None:
-    """Record retention.top_decile_revenue_share and retention.gini from `spread`."""
-    for name, (value, low, high), definition in (
+def record_spread(
+    numbers: Numbers, table: pd.DataFrame, *, since: dt.date, until: dt.date, minimum: int = 1
+) -> None:
+    """Record retention.top_decile_revenue_share and retention.gini from `spread`, as not known where the
+    tenth of customers, or all of them, are fewer than `minimum`."""
+    for name, parts, found, definition in (
         (
             "top_decile_revenue_share",
+            10,
             top_share(table),
             "share of revenue from the tenth of customers who spent most, of customers with an order "
             "from {since:%Y-%m-%d} to {until:%Y-%m-%d}",
         ),
         (
             "gini",
+            1,
             gini(table),
             "Gini coefficient of spend (0 all alike, 1 one spends all), customers with an order from "
             "{since:%Y-%m-%d} to {until:%Y-%m-%d}",
         ),
     ):
-        numbers.record(
+        numbers.record_spanned(
             f"retention.{name}",
-            value,
-            low=low,
-            high=high,
-            level=LEVEL,
+            found if _told(table, parts, minimum) else (None, None, None),
             unit="share",
             n=table["customers"].sum(),
             definition=phrase(definition, since=since, until=until),
         )
 
 
-def spread_finding(table: pd.DataFrame) -> str:
-    """How much of the revenue few customers bring, from `spread`: a heading and its sentence."""
+def spread_finding(table: pd.DataFrame, *, minimum: int = 1) -> str:
+    """How much of the revenue few customers bring, from `spread`: a heading and its sentence. Where a
+    tenth of the customers are fewer than `minimum`, only that."""
     value, low, high = top_share(table)
     if np.isnan(value):
         return phrase("## No revenue to divide\n\nNobody's orders of the period brought any.")
+    if not _told(table, 10, minimum):
+        return sentence(
+            "## Too few customers to say who brings the revenue\n\n"
+            "{customers} bought in the period; a tenth of them are fewer than {minimum}, and of so few "
+            "nothing is told.",
+            customers=counted(int(table["customers"].sum()), "customer"),
+            minimum=minimum,
+        )
     tenths = deciles(table)
     half = tenths["share"].iloc[5:].sum()
     said = [
