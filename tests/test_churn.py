@@ -252,6 +252,16 @@ def test_one_time_buyers_alone_give_sentences_not_errors():
         assert [text.get_text() for text in axes.texts] == ["nothing to show yet"]
 
 
+def test_where_everybody_has_gone_no_share_is_told():
+    spells = spells_of([("a", "2023-12-01"), ("b", "2023-12-01")])
+    table = retention.churn_by_period(spells, ALLOWED, until=UNTIL, period="month")
+    rate = retention.churn_rate(spells, ALLOWED, until=UNTIL, months=1)
+    assert (rate.months, rate.customers, rate.churned) == (1, 0, 0)
+    assert retention.record_churn(Numbers("03_retention", as_of=UNTIL), rate).value is None
+    words = retention.churn_finding(table, rate, period="month")
+    assert words.startswith("## Nobody was left to go\n") and "nan" not in words
+
+
 def test_findings_and_figures_say_what_the_tables_hold():
     rows = [("a", "2024-01-01"), ("b", "2024-02-01"), ("c", "2024-05-20"), ("d", "2023-12-05")]
     spells = spells_of(rows)

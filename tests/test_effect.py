@@ -239,6 +239,20 @@ def test_too_few_answers_and_answers_that_settle_it_are_refused():
     alike = alike.assign(**{name: least + kind for name, least in known.items()})
     with pytest.raises(UnanswerableError, match="found them alike"):
         evidence.hazard(alike)
+    # Everybody bought every hundred days: how often, how long and when all say the same of a customer,
+    # almost without rounding. No variance below 0, which would warn of a root.
+    turn = np.arange(600) % 4
+    same_days = {"frequency": turn + 1.0, "age": 100.0 * turn + 3, "observed": 540.0 - 100 * turn}
+    same_days |= {"silence": 3.0, "basket": 10.0, "person": np.arange(600) // 4}
+    every = frame.assign(day=pd.Timestamp("2025-01-04") + pd.to_timedelta(100 * turn, unit="D"))
+    every = every.assign(**same_days, wait=np.where(turn < 3, 97.0, np.nan))
+    with pytest.raises(UnanswerableError, match="found them alike"):
+        evidence.hazard(every)
+    # Whoever was there yet when the first customer ordered had answered 0.
+    late = frame.assign(day=pd.Timestamp("2024-01-01"), **spells, score=5 * (np.arange(600) % 2))
+    late = late.assign(wait=99.0, observed=np.where(late["score"] > 0, 9.0, 99.0))
+    with pytest.raises(UnanswerableError, match="found them alike"):
+        evidence.hazard(late)
     # The better the answer, the sooner the order: of a step more the rate is without end higher.
     soon = frame.assign(day=pd.Timestamp("2024-01-01"), **spells)
     with pytest.raises(UnanswerableError, match="settles it"):

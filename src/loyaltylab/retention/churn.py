@@ -181,6 +181,12 @@ def churn_finding(table: pd.DataFrame, rate: Rate, *, period: ChurnPeriod) -> st
             "## Too early to say how many customers go\n\n"
             "The data are younger than the silence after which a customer counts as gone."
         )
+    if not rate.customers:
+        return phrase(
+            "## Nobody was left to go\n\n"
+            "In the last months there was no active customer: who had bought before had been silent for "
+            "so long as to count as gone."
+        )
     seen = table.dropna(subset="churn")
     text = sentence(
         "## {share:.1%} of active customers go in a month\n\n"

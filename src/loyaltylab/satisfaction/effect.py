@@ -129,7 +129,12 @@ class Fitted:
 
 def adjustment(frame: pd.DataFrame) -> np.ndarray:
     """What answers are compared at: an intercept, earlier orders, time since the first and the last of
-    them, what an order day brought, the time of year and the trend. Standardised; a row an answer."""
+    them, what an order day brought, the time of year and the trend. Standardised; a row an answer.
+    Raises UnanswerableError if there is none."""
+    if frame.empty:
+        raise UnanswerableError(
+            phrase("surveys: expected answers whose window is over, found none.")
+        )
     age, silence = np.log1p(frame["age"] / 30), np.log1p(frame["silence"])
     orders = np.log1p(frame["frequency"])
     turn = 2 * np.pi * frame["day"].dt.day_of_year / _YEAR
@@ -225,10 +230,6 @@ def effect(
     this `hardy` the effect of a step on it looks smaller by lasting × hardy (Vaupel, Manton & Stallard
     1979, Demography 16, 439–454). The uncertainty of both is in the error. Raises as `fit`.
     """
-    if frame.empty:
-        raise UnanswerableError(
-            phrase("surveys: expected answers whose window is over, found none.")
-        )
     scores, ordered = frame["score"].to_numpy(float), frame["ordered"].to_numpy(float)
     persons, adjusted = frame["person"].to_numpy(), adjustment(frame)
     low, high = (terms(np.broadcast_to(end, scores.shape)) for end in ends(scores, contrast))

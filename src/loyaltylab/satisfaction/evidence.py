@@ -141,22 +141,28 @@ def cox(frame: pd.DataFrame, x: np.ndarray) -> tuple[Any, np.ndarray]:
                 ordered=int(ordered[rows].sum()),
             )
         )
+    # What can be told apart at all is told apart among those at risk when the first of them ordered.
+    # Inverted is the square of the columns: beyond one in 10^7 that is rounding, to variances below 0.
+    at_risk = x[rows & (time >= time[rows & ordered].min())]
+    told = np.column_stack([np.ones(len(at_risk)), at_risk])
+    length = np.linalg.norm(told, axis=0)
+    if not length.all() or np.linalg.matrix_rank(told / length, rtol=1e-7) < told.shape[1]:
+        raise UnanswerableError(
+            phrase(
+                "surveys: expected customers who differ in what they did before, found them alike."
+            )
+        )
     model = PHReg(time[rows], x[rows], status=ordered[rows], ties="efron")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", ConvergenceWarning)
             return model.fit(groups=frame["person"].to_numpy()[rows]), rows
-    except ConvergenceWarning:  # a ratio without end: no estimate, nor an interval, is at a maximum
+    # A ratio without end: no estimate, nor an interval, is at a maximum.
+    except (ConvergenceWarning, np.linalg.LinAlgError):
         raise UnanswerableError(
             phrase(
                 "surveys: expected answers that ordering again does not follow from, found that some "
                 "value of the score, or of what went before, settles it. Collect more answers."
-            )
-        ) from None
-    except np.linalg.LinAlgError:
-        raise UnanswerableError(
-            phrase(
-                "surveys: expected customers who differ in what they did before, found them alike."
             )
         ) from None
 
