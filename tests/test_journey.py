@@ -183,7 +183,7 @@ def test_ways_before_1970_are_as_later_ones(coded, con):
         rows = journey.placed(con, coded(visits.mutate(started_at=then)).rows).to_pandas()
         assert (rows["month"] == (2024 - years) * 12 + 2).all()
         told.append(
-            rows.drop(columns=["month", "deal", "at", "way"]).sort_values(
+            rows.drop(columns=["month", "deal", "what", "way"]).sort_values(
                 "place", ignore_index=True
             )
         )

@@ -121,7 +121,7 @@ def waits(placed: ir.Table) -> pd.DataFrame:
     way = placed.filter(placed["fresh"], placed["stage"] > 0)
     firsts = way.group_by("visitor").agg(
         **{
-            name: way["days"].min(where=way["stage"] >= stage)
+            name: (way["stage"] >= stage).ifelse(way["days"], ibis.null("int32")).min()
             for stage, name in enumerate(REACHED)
             if stage
         }

@@ -24,11 +24,14 @@ UNKNOWN, OTHER = "not known", "other"
 # How many values are kept apart; the rarer ones are OTHER together.
 MOST: Mapping[str, int] = {"channel": 12, "device": 6, "interest": 60}
 DEALS = 128  # parts that visitors are dealt to; intervals come from how far these differ
-# Numbers of many columns, of each as many as a power of two: `code` of what a visit was, `at` of the
-# moment, that and whether somebody is known, which sorts as these do; `way` of where on its way it is.
+# Numbers of many columns, of each as many as a power of two: `code` of what a visit was; `at` of the
+# moment, that and whether somebody is known, which sorts as these do; and of what is kept `what`, of the
+# visit and those before it, in 64 bits, and `way`, of where on its way it is, in 32.
 _CODE = {"stage": 4, "channel": 16, "device": 8, "interest": 64, "seconds": 16_384}
 _AT = _CODE | {"known": 2}
-_WAY = {"deal": DEALS, "fresh": 2, "won": 2, "last": 2, "previous": 16, "before": 16}
+_ROUND = {"previous": 16, "before": 16, "place": 16}
+_WHAT = {"month": 32_768} | _AT | _ROUND
+_WAY = {"deal": DEALS, "fresh": 2, "won": 2, "last": 2, "days": 131_072}  # these are 358 years
 _TRUTHS = ("known", "fresh", "won", "last")
 _EARLIER = ("previous", "before")
 _NONE = 15  # the channel of an earlier visit that is not there
@@ -38,6 +41,7 @@ _STEP = math.prod(_AT.values())
 _BITS = _STEP.bit_length() - 1
 _NEVER = 2**63 - 1  # beyond the number of any visit: they reach to the year 2242
 _NOTHING = _NONE * _STEP // math.prod(_AT[name] for name in ("stage", "channel"))  # of no visit
+_LATER = _ROUND["place"] - 1  # the place of all that come later
 _DAY = 86_400
 
 
@@ -150,8 +154,8 @@ def _whose(con: Any, records: ir.Table, devices: ir.Table, firsts: ir.Table) -> 
         "person_id", "analysed", _key=_account(con, records), _person=numbered(con, records)
     )
     accounts = known.left_join(began, "_person").select(*_WHOSE)
-    people = accounts.select("_person", "person_id", "analysed", "ordered").distinct()
-    on = devices.select(_key=_machine(con, devices), _person=numbered(con, devices))
+    people = accounts.select("_person", "analysed", "ordered").distinct()  # numbers: a third faster
+    on = devices.select("person_id", _key=_machine(con, devices), _person=numbered(con, devices))
     return accounts.union(on.join(people, "_person").select(*_WHOSE))
 
 
@@ -200,12 +204,13 @@ def placed(con: Any, rows: ir.Table) -> ir.Table:
     Returns visitor, deal (0 to DEALS − 1), known (whether it is a person's), stage, channel, device,
     interest, seconds (4.5 hours at most; missing: not told), month (12 · year + month − 1), fresh
     (whether on the way to the first order, that of the order included; else of a customer), won
-    (whether the visitor has ordered at last), last (of the way), place (0 is the first visit),
-    previous, before (channels of the visit before, and of that before it; missing without one), days
-    (since the first visit); and at and way, numbers that hold what `counted` reads from them.
+    (whether the visitor has ordered at last), last (of the way), place (0 is the first visit, 15 the
+    sixteenth or a later one), previous, before (channels of the visit before, and of that before it;
+    missing without one), days (since the first visit); and what and way, numbers that hold what
+    `counted` reads from them.
     """
     # All that rows are sorted by is one number: so a row that is sorted has three columns. One that is
-    # kept has five, and the others are read from two of them where they are asked for.
+    # kept has 20 bytes, of which all else is read where it is asked for: as many as fit in memory.
     at = rows["moment"] * _STEP + ((rows["code"] << 1) | rows["known"].cast("int32"))
     bought = (rows["stage"] == BOUGHT).ifelse(rows["moment"], ibis.null("int64"))
     ends = ibis.least(rows["ordered"], bought)
@@ -221,36 +226,38 @@ def placed(con: Any, rows: ir.Table) -> ir.Table:
         previous=narrow["at"].lag(1, _NOTHING).over(along),
         before=narrow["at"].lag(2, _NOTHING).over(along),
     )  # fmt: skip
+    day = engine.at_second(con, ways["at"] >> _BITS)
+    year = day.year().cast("int64")  # Ibis takes twelve of them for 64 bits, Spark for 32
+    month = year * 12 + day.month() - 1
+    before = {name: _part(ways[name], _AT, "channel") for name in _EARLIER}
+    place = ibis.least(ways["place"], _LATER)
     way = {
         "deal": dealt(ways["began"]),
         "fresh": ways["at"] < ways["end"],
         "won": ways["end"] < _NEVER,
         "last": ways["next"] >= ways["end"],
-        **{name: _part(ways[name], _AT, "channel") for name in _EARLIER},
+        "days": (((ways["at"] >> _BITS) - ways["began"]) // _DAY).clip(upper=_WAY["days"] - 1),
     }
+    visit = (month << _BITS) | (ways["at"] & (_STEP - 1))
+    around = _packed(_ROUND, before | {"place": place})
     kept = engine.keep(
         con,
         ways.select(
-            "visitor", "at",
+            "visitor",
+            what=(visit << (math.prod(_ROUND.values()).bit_length() - 1)) | around,
             way=_packed(_WAY, way),
-            place=ways["place"].cast("int32"),
-            days=(((ways["at"] >> _BITS) - ways["began"]) // _DAY).cast("int32"),
         ),
         "placed",
-    )  # fmt: skip
-    day = engine.at_second(con, kept["at"] >> _BITS)
-    return kept.mutate(
-        **{name: _told(kept, name) for name in (*_AT, *_WAY)},
-        month=(day.year() * 12 + day.month() - 1).cast("int32"),
     )
+    return kept.mutate(**{name: _told(kept, name) for name in (*_WHAT, *_WAY)})
 
 
 def counted(placed: ir.Table, by: Sequence[str], **sums: ir.Scalar) -> ir.Table:
     """Visits of `placed` by columns of it, those that are of one number as one: an engine groups by one
     faster than by many. Grain: one value of `by`, in its order; and sums, what is asked of each."""
-    others = [name for name in by if name not in _AT and name not in _WAY]
+    others = [name for name in by if name not in _WHAT and name not in _WAY]
     numbers = {}
-    for number, sizes in (("at", _AT), ("way", _WAY)):
+    for number, sizes in (("what", _WHAT), ("way", _WAY)):
         bits = sum(_below(sizes, name) * (sizes[name] - 1) for name in by if name in sizes)
         numbers[number] = placed[number] & bits
     found = placed.group_by(*others, **numbers).agg(**sums)
@@ -277,12 +284,12 @@ def _below(sizes: Mapping[str, int], name: str) -> int:
 def _part(number: ir.IntegerValue, sizes: Mapping[str, int], name: str) -> ir.IntegerValue:
     """What was put into a number of `_packed` under this name."""
     below = _below(sizes, name)
-    return ((number & (below * (sizes[name] - 1))) >> (below.bit_length() - 1)).cast("int16")
+    return ((number & (below * (sizes[name] - 1))) >> (below.bit_length() - 1)).cast("int32")
 
 
 def _told(rows: ir.Table, name: str) -> ir.Value:
     """A column of `placed`, read from the number that holds it."""
-    number, sizes = (rows["at"], _AT) if name in _AT else (rows["way"], _WAY)
+    number, sizes = (rows["what"], _WHAT) if name in _WHAT else (rows["way"], _WAY)
     part = _part(number, sizes, name)
     if name in _TRUTHS:
         return part == 1
